@@ -1,0 +1,162 @@
+//! The account: what it knows and what it decides.
+
+use crate::{
+    Command, Deposit, Deposited, EntryKind, Event, FeeCharged, InterestCredited, OverdraftInterestCharged,
+    OverdraftLimitSet, RecordEntry, SetOverdraftLimit, Withdraw, Withdrawn,
+};
+use factum::Aggregate;
+use std::fmt;
+
+/// The permission that [`RecordEntry`] needs: it passes over the limit.
+pub const IMPORT_PERMISSION: &str = "import";
+
+/// An account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, apache_avro::AvroSchema)]
+#[avro(namespace = "bank.account")]
+pub struct Account {
+    /// The balance, in cents.
+    pub balance_cents: i64,
+    /// How far below zero an ordinary withdrawal may take it, in cents.
+    pub overdraft_limit_cents: i64,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Refusal {
+    /// The amount is not more than zero.
+    NotPositive {
+        /// The amount asked for, in cents.
+        cents: i64,
+    },
+    /// The balance and the limit do not cover the amount.
+    Insufficient {
+        /// The balance, in cents.
+        balance_cents: i64,
+        /// The amount asked for, in cents.
+        asked_cents: i64,
+    },
+    /// The balance would not fit 64 bits.
+    Overflow,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotPositive { cents } => write!(f, "an amount is more than 0, not {cents} cents"),
+            Refusal::Insufficient { balance_cents, asked_cents } => {
+                write!(f, "a balance of {balance_cents} cents does not cover {asked_cents} cents")
+            }
+            Refusal::Overflow => f.write_str("the balance would not fit 64 bits"),
+        }
+    }
+}
+
+impl Aggregate for Account {
+    const TYPE: &'static str = "bank.account";
+    const FOLD_VERSION: u32 = 1;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Refusal> {
+        let event: Event = match command {
+            Command::Deposit(Deposit { cents }) => Deposited { cents: positive(cents)? }.into(),
+            Command::Withdraw(Withdraw { cents }) => {
+                let left = self.balance_cents.checked_sub(positive(cents)?);
+                if left.is_none_or(|left| left < -self.overdraft_limit_cents) {
+                    return Err(Refusal::Insufficient { balance_cents: self.balance_cents, asked_cents: cents });
+                }
+                Withdrawn { cents }.into()
+            }
+            Command::SetOverdraftLimit(SetOverdraftLimit { cents }) if cents < 0 => {
+                return Err(Refusal::NotPositive { cents });
+            }
+            Command::SetOverdraftLimit(SetOverdraftLimit { cents }) => OverdraftLimitSet { cents }.into(),
+            Command::RecordEntry(RecordEntry { kind, cents }) => {
+                let cents = positive(cents)?;
+                match kind {
+                    EntryKind::Deposit => Deposited { cents }.into(),
+                    EntryKind::Withdrawal => Withdrawn { cents }.into(),
+                    EntryKind::Interest => InterestCredited { cents }.into(),
+                    EntryKind::OverdraftInterest => OverdraftInterestCharged { cents }.into(),
+                    EntryKind::Fee => FeeCharged { cents }.into(),
+                }
+            }
+        };
+        self.balance_cents.checked_add(event.change_cents()).ok_or(Refusal::Overflow)?;
+        Ok(vec![event])
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        self.balance_cents += event.change_cents();
+        if let Event::OverdraftLimitSet(OverdraftLimitSet { cents }) = event {
+            self.overdraft_limit_cents = *cents;
+        }
+    }
+
+    fn permission(command: &Command) -> Option<&'static str> {
+        matches!(command, Command::RecordEntry(_)).then_some(IMPORT_PERMISSION)
+    }
+}
+
+fn positive(cents: i64) -> Result<i64, Refusal> {
+    if cents > 0 { Ok(cents) } else { Err(Refusal::NotPositive { cents }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use factum::testing::given;
+
+    #[test]
+    fn a_deposit_is_recorded_and_adds_to_the_balance() {
+        given::<Account>([Deposited { cents: 100 }])
+            .when(Deposit { cents: 50 })
+            .then([Deposited { cents: 50 }])
+            .then_state(|account| assert_eq!(account.balance_cents, 150));
+    }
+
+    #[test]
+    fn a_withdrawal_beyond_the_balance_is_refused() {
+        given::<Account>([Deposited { cents: 100 }])
+            .when(Withdraw { cents: 130 })
+            .then_refused(Refusal::Insufficient { balance_cents: 100, asked_cents: 130 });
+    }
+
+    #[test]
+    fn a_withdrawal_within_the_overdraft_limit_is_accepted() {
+        given::<Account>([OverdraftLimitSet { cents: 50 }])
+            .and([Deposited { cents: 100 }])
+            .when(Withdraw { cents: 150 })
+            .then([Withdrawn { cents: 150 }]);
+    }
+
+    #[test]
+    fn an_amount_that_is_not_positive_is_refused() {
+        for cents in [0, -1, i64::MIN] {
+            given::<Account>([Deposited { cents: 1 }])
+                .when(Deposit { cents })
+                .then_refused(Refusal::NotPositive { cents });
+        }
+    }
+
+    #[test]
+    fn an_amount_that_overflows_the_balance_is_refused() {
+        given::<Account>([Deposited { cents: i64::MAX }]).when(Deposit { cents: 1 }).then_refused(Refusal::Overflow);
+    }
+
+    #[test]
+    fn an_imported_entry_may_overdraw_and_is_an_event_of_its_own_type() {
+        given::<Account>([Deposited { cents: 100 }])
+            .when(RecordEntry { kind: EntryKind::OverdraftInterest, cents: 130 })
+            .then([OverdraftInterestCharged { cents: 130 }])
+            .then_state(|account| assert_eq!(account.balance_cents, -30));
+    }
+
+    #[test]
+    fn only_an_imported_entry_needs_a_permission() {
+        let entry = RecordEntry { kind: EntryKind::Fee, cents: 1 };
+        assert_eq!(Account::permission(&entry.into()), Some(IMPORT_PERMISSION));
+        assert_eq!(Account::permission(&Withdraw { cents: 1 }.into()), None);
+    }
+}

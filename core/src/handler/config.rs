@@ -1,0 +1,96 @@
+//! The settings of a handler.
+
+use crate::Topics;
+use std::collections::BTreeSet;
+
+/// The settings of a handler. Everything has a default but the number of partitions.
+#[derive(Debug, Clone)]
+pub struct HandlerConfig {
+    /// The aggregate type's topics.
+    pub topics: Topics,
+    /// How many partitions each of them has.
+    pub partitions: u32,
+    /// Who writes: service, instance and version; goes into every event.
+    pub source: String,
+    /// The most commands in one transaction.
+    pub max_batch_commands: usize,
+    /// The most bytes of commands in one transaction; one command may be larger.
+    pub max_batch_bytes: usize,
+    /// A snapshot of an aggregate after so many of its events.
+    pub snapshot_every_events: u64,
+    /// A checkpoint of a partition after so many of its events.
+    pub checkpoint_every_events: u64,
+    /// A checkpoint of a partition that changed, at the latest after so many milliseconds.
+    pub checkpoint_every_ms: i64,
+    /// The most snapshots that a checkpoint adds to one transaction.
+    pub checkpoint_chunk: usize,
+    /// How many commands of an aggregate are remembered, at most [`MAX_WINDOW_COMMANDS`](super::window::MAX_WINDOW_COMMANDS).
+    pub window_commands: usize,
+    /// How many aggregates without events a partition remembers the commands
+    /// of; beyond it the longest known is forgotten. Refusals to ids that do
+    /// not exist would fill the memory otherwise.
+    pub max_eventless_aggregates: usize,
+    /// A recovery that does not move for so many milliseconds tells why and starts again.
+    pub recovery_stall_ms: i64,
+    /// After a failed look at the log, wait so many milliseconds.
+    pub retry_ms: i64,
+    /// The permissions granted to commands; see [`Aggregate::permission`](crate::Aggregate::permission).
+    pub granted: Granted,
+    /// Go on although commands were lost before they were handled.
+    pub accept_lost_commands: AcceptLost,
+    /// Seeds the hash of aggregate ids, which come from outside.
+    pub hash_seed: u64,
+}
+
+/// What to do when commands were deleted before they were handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AcceptLost {
+    /// Stop the partition and tell how many.
+    #[default]
+    No,
+    /// An operator has seen it: tell how many and go on.
+    Yes,
+}
+
+/// The permissions that a handler grants to commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Granted {
+    /// These and no others.
+    Only(BTreeSet<String>),
+    /// Every one: a process that belongs to one user.
+    All,
+}
+
+impl Granted {
+    /// Whether a permission is granted.
+    pub fn includes(&self, permission: &str) -> bool {
+        match self {
+            Granted::Only(granted) => granted.contains(permission),
+            Granted::All => true,
+        }
+    }
+}
+
+impl HandlerConfig {
+    /// The defaults for the topics of an aggregate type with so many partitions.
+    pub fn new(topics: Topics, partitions: u32) -> Self {
+        HandlerConfig {
+            topics,
+            partitions,
+            source: String::new(),
+            max_batch_commands: 5_000,
+            max_batch_bytes: 16 << 20,
+            snapshot_every_events: 100,
+            checkpoint_every_events: 50_000,
+            checkpoint_every_ms: 60_000,
+            checkpoint_chunk: 1_000,
+            window_commands: 64,
+            max_eventless_aggregates: 10_000,
+            recovery_stall_ms: 30_000,
+            retry_ms: 500,
+            granted: Granted::Only(BTreeSet::new()),
+            accept_lost_commands: AcceptLost::No,
+            hash_seed: 0,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Factum's pure core.
+//!
+//! What it is: the domain API (aggregates, views, their given/when/then
+//! tests), the protocol state machines (handler, tenure and fence,
+//! transaction, recovery, view runtime, client retry) and the log's interface.
+//!
+//! What it is not: it starts no thread, reads no clock, draws no random number
+//! and knows neither Kafka nor SQL nor Avro. Inputs come in as arguments,
+//! effects go out as values, and a shell in another crate executes them.
+//!
+//! Invariant: the same inputs give the same effects, so a simulator can run
+//! what production runs.
+
+mod aggregate;
+pub mod client;
+mod codec;
+mod error;
+pub mod handler;
+mod id;
+pub mod log;
+mod message;
+mod partition;
+mod protections;
+mod record;
+pub mod testing;
+pub mod topics;
+pub mod transaction;
+pub mod view;
+pub mod wire;
+
+pub use aggregate::{Aggregate, Topics};
+pub use codec::{AggregateCodec, DecodeError, Fingerprint, MessageCodec};
+pub use error::{Error, ErrorKind, Result, Retry};
+pub use id::{AggregateId, CommandId, MAX_AGGREGATE_ID_BYTES, Offset, Partition, TimestampMs, TopicId, Version};
+pub use log::{CommitOffset, GroupEvent, Membership};
+pub use message::Message;
+pub use partition::{murmur2, partition_of};
+pub use protections::Protections;
+pub use record::{RecordBatch, RecordBuilder, RecordRef, Topic, TopicPartition};

@@ -1,0 +1,39 @@
+//! What a view wants done.
+
+use super::{Commit, LoadRequest, Stop};
+use crate::{CommitOffset, Offset, TopicPartition};
+
+/// Something for the shell to do. Effects are to be executed in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask for the topic's id and the partition's bounds (read uncommitted),
+    /// raise the epoch of its progress row, and answer with `claimed`.
+    Claim(TopicPartition),
+    /// Deliver the partition from this offset on.
+    Start(TopicPartition, Offset),
+    /// Deliver the partition no longer, and tell people: it is tried again.
+    Wait {
+        /// Which partition.
+        place: TopicPartition,
+        /// Why.
+        why: String,
+    },
+    /// Deliver the partition no longer, and tell people: somebody has to act.
+    Stop {
+        /// Which partition.
+        place: TopicPartition,
+        /// Why.
+        stop: Stop,
+    },
+    /// Fetch a schema, teach it to the codec, and tell with `schema_fetched`.
+    FetchSchema(u32),
+    /// Open a transaction of the sink, load, and answer with `loaded`.
+    Load(LoadRequest),
+    /// Write, end the sink's transaction (or do it in one of its own) and answer with `committed`.
+    Commit(Commit),
+    /// End the sink's transaction, if one is open, without a trace.
+    Rollback,
+    /// Commit the group's offsets; a failure is to be told and changes nothing,
+    /// since the progress rows decide.
+    CommitGroupOffsets(Vec<CommitOffset>),
+}

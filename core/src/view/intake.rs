@@ -1,0 +1,154 @@
+//! From records to whole batches: the checks on stored records, below decoding,
+//! and the decoding itself.
+
+use super::{Recorded, Stop, StopClass};
+use crate::{
+    AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version, wire::EventHeader,
+};
+
+/// The most events of one command that a view holds back while the rest is missing.
+pub const MAX_HELD_EVENTS: usize = 65_536;
+
+/// One event of a batch.
+#[derive(Debug)]
+pub(super) enum Item<E> {
+    /// An event of the view.
+    Known(Recorded<E>),
+    /// Of a record type that the view has not. Its version counts.
+    Unknown { aggregate: AggregateId, version: Version },
+}
+
+impl<E> Item<E> {
+    pub(super) fn aggregate(&self) -> &AggregateId {
+        match self {
+            Item::Known(event) => &event.aggregate,
+            Item::Unknown { aggregate, .. } => aggregate,
+        }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        match self {
+            Item::Known(event) => event.version,
+            Item::Unknown { version, .. } => *version,
+        }
+    }
+}
+
+/// The events of a batch, of which the last has perhaps not arrived.
+#[derive(Debug)]
+pub(super) struct Held<E> {
+    command: CommandId,
+    command_offset: Offset,
+    size: u32,
+    start: Offset,
+    /// The offset after the last event held.
+    pub(super) next: Offset,
+    pub(super) items: Vec<Item<E>>,
+}
+
+impl<E> Held<E> {
+    /// The offset of the batch's first event.
+    pub(super) fn start(&self) -> Offset {
+        self.start
+    }
+
+    fn is_followed_by(&self, header: &EventHeader<'_>) -> bool {
+        self.command == header.command
+            && self.command_offset == header.command_offset
+            && self.size == header.size
+            && usize::try_from(header.index).is_ok_and(|index| index == self.items.len())
+    }
+}
+
+/// Why a record was not taken in.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Its partition stops at the start of the record's batch.
+    Stop(Stop),
+    /// Its schema has to be fetched first.
+    UnknownSchema(u32),
+}
+
+/// Takes a record in behind what is held. The batch is whole when this answers true.
+pub(super) fn take<E: Message, C: MessageCodec<E>>(
+    held: &mut Option<Held<E>>,
+    record: RecordRef<'_>,
+    codec: &C,
+) -> Result<bool, Refused> {
+    let stop = |class, reason: String| Err(Refused::Stop(Stop::new(class, reason)));
+    let header = match EventHeader::read(record) {
+        Ok(header) => header,
+        Err(e) => return stop(StopClass::ForeignRecord, e.to_string()),
+    };
+    let aggregate = match AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new) {
+        Ok(aggregate) => aggregate,
+        Err(e) => return stop(StopClass::ForeignRecord, format!("{record:?}: {e}")),
+    };
+    match held {
+        Some(before) if !before.is_followed_by(&header) => {
+            return stop(
+                StopClass::TornBatch,
+                format!(
+                    "the batch of command {} that begins at {}/{}@{} has {} events, and after {} of them comes \
+                     {record:?}, event {} of {} of command {}",
+                    before.command,
+                    record.topic(),
+                    record.partition(),
+                    before.start,
+                    before.size,
+                    before.items.len(),
+                    u64::from(header.index) + 1,
+                    header.size,
+                    header.command
+                ),
+            );
+        }
+        Some(before) if before.items.len() >= MAX_HELD_EVENTS => {
+            return stop(
+                StopClass::TornBatch,
+                format!("{record:?}: a batch of {} events, the limit is {MAX_HELD_EVENTS}", header.size),
+            );
+        }
+        None if header.index != 0 => {
+            return stop(
+                StopClass::TornBatch,
+                format!(
+                    "{record:?} is event {} of {} of command {}, and those before it did not come",
+                    u64::from(header.index) + 1,
+                    header.size,
+                    header.command
+                ),
+            );
+        }
+        _ => {}
+    }
+    let Some(value) = record.value() else {
+        return stop(StopClass::Undecodable, format!("{record:?} has no value"));
+    };
+    let item = match codec.decode(value) {
+        Ok(event) => Item::Known(Recorded {
+            aggregate,
+            version: header.version,
+            occurred: header.occurred,
+            recorded: record.timestamp().unwrap_or(header.occurred),
+            command: header.command,
+            partition: record.partition(),
+            offset: record.offset(),
+            event,
+        }),
+        Err(DecodeError::UnknownRecord(_)) => Item::Unknown { aggregate, version: header.version },
+        Err(DecodeError::UnknownSchema(id)) => return Err(Refused::UnknownSchema(id)),
+        Err(DecodeError::Malformed(why)) => return stop(StopClass::Undecodable, format!("{record:?}: {why}")),
+    };
+    let batch = held.get_or_insert_with(|| Held {
+        command: header.command,
+        command_offset: header.command_offset,
+        size: header.size,
+        start: record.offset(),
+        next: record.offset(),
+        items: Vec::with_capacity(1),
+    });
+    batch.items.push(item);
+    batch.next = record.offset().next();
+    Ok(header.is_last())
+}

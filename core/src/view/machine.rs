@@ -1,0 +1,496 @@
+//! The view runtime as a pure state machine: what happened in, what to do out.
+
+use super::{
+    Claim, Commit, CommitOutcome, Compare, Effect, Loaded, Mark, Move, PlaceStatus, RowLocking, RowShape, Scope, Stop,
+    StopClass, View,
+    intake::{self, Refused},
+    place::{Phase, Place},
+    work::{Changes, Folded, Met, Work},
+};
+use crate::{
+    CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, RecordRef, Result, Retry,
+    TimestampMs, TopicId, TopicPartition, log::Bounds,
+};
+use std::{collections::BTreeMap, fmt};
+
+/// How often rows that changed under a batch are loaded again before its partitions back off.
+const MAX_RELOADS: u32 = 16;
+
+/// A poll of the group consumer, and what is known after it.
+#[derive(Debug)]
+pub struct Polled<'a> {
+    /// The time of the poll; it paces retries and nothing else.
+    pub now: TimestampMs,
+    /// The records, read before the event.
+    pub records: &'a RecordBatch,
+    /// The event, if there was one.
+    pub event: Option<&'a GroupEvent>,
+    /// The consumer's positions after the poll, of [`ViewMachine::running`].
+    pub positions: &'a [(TopicPartition, Offset)],
+}
+
+/// What the shell learned for a [`Effect::Claim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The topic's identity now.
+    pub topic_id: TopicId,
+    /// The partition's bounds, read uncommitted.
+    pub bounds: Bounds,
+    /// The progress row.
+    pub claim: Claim,
+}
+
+/// The runtime of one view in one member of its group.
+///
+/// Invariants: a row, its aggregates' watermarks and its partition's progress
+/// change in one transaction; no transaction ends inside a command's batch; a
+/// partition that stands still says why and holds no other up.
+///
+/// One transaction at a time is under way: the shell polls again only after
+/// the effects of the poll before, and of all that they led to, are done.
+pub struct ViewMachine<V: View, C> {
+    codec: C,
+    database: String,
+    protections: Protections,
+    shape: RowShape<V::Row>,
+    places: Vec<Place<V::Event>>,
+    flight: Option<Flight<V>>,
+    now: TimestampMs,
+}
+
+/// The transaction under way.
+#[derive(Debug)]
+struct Flight<V: View> {
+    work: Work<V>,
+    moves: BTreeMap<usize, Offset>,
+    changes: Changes,
+}
+
+impl<V: View, C> fmt::Debug for ViewMachine<V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewMachine").field("view", &V::NAME).field("places", &self.places).finish_non_exhaustive()
+    }
+}
+
+impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
+    /// A machine without partitions.
+    ///
+    /// # Errors
+    /// `Invalid`: the view's row is no table ([`RowShape::learn`]).
+    pub fn new(codec: C, database_id: &str, protections: Protections) -> Result<Self> {
+        Ok(ViewMachine {
+            codec,
+            database: database_id.into(),
+            protections,
+            shape: RowShape::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?,
+            places: Vec::new(),
+            flight: None,
+            now: TimestampMs(0),
+        })
+    }
+
+    /// The partitions that deliver: those whose positions a poll should bring.
+    pub fn running(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.places.iter().filter(|place| place.is_running()).map(|place| &place.at)
+    }
+
+    /// The health of every partition.
+    pub fn status(&self) -> BTreeMap<TopicPartition, PlaceStatus> {
+        self.places.iter().map(|place| (place.at.clone(), place.status())).collect()
+    }
+
+    /// Takes the outcome of a poll.
+    ///
+    /// # Panics
+    /// While a transaction is under way.
+    pub fn polled(&mut self, poll: &Polled<'_>) -> Vec<Effect> {
+        assert!(self.flight.is_none(), "a poll comes only after the last one's effects are done");
+        self.now = poll.now;
+        let mut effects = Vec::new();
+        let mut loss = false;
+        if let Some(GroupEvent::Revoked(gone) | GroupEvent::Lost(gone)) = poll.event {
+            loss = matches!(poll.event, Some(GroupEvent::Lost(_)));
+            self.places.retain(|place| !gone.contains(&place.at));
+        }
+        if !loss {
+            self.claim_due(&mut effects);
+        }
+        self.fetch_due(&mut effects);
+        if let Some(GroupEvent::Assigned(new)) = poll.event {
+            // An assignment is a new tenure, also of a partition that we seem to have.
+            self.places.retain(|place| !new.contains(&place.at));
+            self.places.extend(new.iter().cloned().map(Place::new));
+        }
+        let work = self.take_in(poll.records, &mut effects);
+        for (at, position) in poll.positions {
+            let place = self.places.iter_mut().find(|place| place.at == *at && place.is_running());
+            if let Some(place) = place.filter(|place| place.held.is_none()) {
+                place.next = place.next.max(*position);
+            }
+        }
+        if !work.is_empty() {
+            self.load(work, &mut effects);
+        } else if poll.records.is_empty() {
+            self.move_idle(&mut effects);
+        }
+        effects
+    }
+
+    /// Takes the answer to [`Effect::Claim`].
+    pub fn claimed(&mut self, at: &TopicPartition, outcome: Result<Claimed>) -> Vec<Effect> {
+        let Some(index) = self.places.iter().position(|place| place.at == *at && place.phase == Phase::Claiming) else {
+            return Vec::new(); // revoked since
+        };
+        let mut effects = Vec::new();
+        let claimed = match outcome {
+            Ok(claimed) => claimed,
+            Err(e) => {
+                self.fail(index, &e, &mut effects);
+                return effects;
+            }
+        };
+        let Claimed { topic_id, bounds, claim } = claimed;
+        let stop = if !self.protections.topic_identity {
+            None
+        } else if claim.topic_id != topic_id {
+            Some(Stop::new(
+                StopClass::TopicIdentity,
+                format!(
+                    "the progress of view {} at {at}@{} belongs to topic id {}, and the topic is {topic_id} now: it was \
+                     deleted and created again; build the view anew with `factum views rebuild {}`, or drop its tables",
+                    V::NAME,
+                    claim.position,
+                    claim.topic_id,
+                    V::NAME
+                ),
+            ))
+        } else if claim.position > bounds.end {
+            Some(Stop::new(
+                StopClass::TopicIdentity,
+                format!(
+                    "view {} has applied {at} up to {}, and the log ends at {}: it was truncated or restored; build \
+                     the view anew with `factum views rebuild {}`",
+                    V::NAME,
+                    claim.position,
+                    bounds.end,
+                    V::NAME
+                ),
+            ))
+        } else {
+            None
+        };
+        let stop = stop.or_else(|| {
+            (claim.position < bounds.start).then(|| {
+                Stop::new(
+                    StopClass::DeletedRecords,
+                    format!(
+                        "view {} has applied {at} up to {}, and the log begins at {}: up to {} records were deleted \
+                         before they were read; restore the log",
+                        V::NAME,
+                        claim.position,
+                        bounds.start,
+                        bounds.start.0 - claim.position.0
+                    ),
+                )
+            })
+        });
+        let place = &mut self.places[index];
+        place.stored = Some(claim.position);
+        match stop {
+            Some(stop) => self.stop(index, stop, &mut effects),
+            None => {
+                place.topic_id = topic_id;
+                place.epoch = claim.epoch;
+                place.next = claim.position;
+                place.held = None;
+                place.phase = Phase::Running;
+                effects.push(Effect::Start(at.clone(), claim.position));
+            }
+        }
+        effects
+    }
+
+    /// Takes the answer to [`Effect::FetchSchema`].
+    pub fn schema_fetched(&mut self, fetched: u32, outcome: Result<()>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for place in &mut self.places {
+            let Phase::AwaitingSchema { id, retry_at, why } = &place.phase else { continue };
+            if *id != fetched || retry_at.is_some() {
+                continue;
+            }
+            match &outcome {
+                Ok(()) => {
+                    place.fetched = Some(fetched);
+                    place.phase = Phase::Running;
+                    effects.push(Effect::Start(place.at.clone(), place.next));
+                }
+                Err(e) => {
+                    let why = format!("{why}: {e}");
+                    let retry_at = Some(place.retry_at(self.now));
+                    place.phase = Phase::AwaitingSchema { id: fetched, retry_at, why: why.clone() };
+                    effects.push(Effect::Wait { place: place.at.clone(), why });
+                }
+            }
+        }
+        effects
+    }
+
+    /// Takes the answer to [`Effect::Load`].
+    ///
+    /// # Panics
+    /// When no load is under way.
+    pub fn loaded(&mut self, outcome: Result<Loaded>) -> Vec<Effect> {
+        let mut flight = self.flight.take().expect("a load is under way");
+        let mut effects = Vec::new();
+        let mut met: Vec<Met> = Vec::new();
+        let places = &self.places;
+        let at = |place: usize| places[place].at.clone();
+        let folded = outcome
+            .and_then(|loaded| flight.work.fold(&self.shape, loaded, self.protections.version_check, at, &mut met));
+        for Met { place, stop } in met {
+            self.stop(place, stop, &mut effects);
+        }
+        match folded {
+            Err(e) => self.give_up(&flight.work, &e, &mut effects),
+            Ok(_) if flight.work.is_empty() => effects.push(Effect::Rollback),
+            Ok(Folded::Again) => {
+                effects.push(Effect::Rollback);
+                self.load(flight.work, &mut effects);
+            }
+            Ok(Folded::Done(mut changes)) => {
+                flight.moves = flight.work.ends();
+                let commit = Commit {
+                    upserts: std::mem::take(&mut changes.upserts),
+                    deletes: std::mem::take(&mut changes.deletes),
+                    watermarks: std::mem::take(&mut changes.watermarks),
+                    moves: self.moves(&flight.moves),
+                    compare: self.compare(),
+                };
+                flight.changes = changes;
+                self.flight = Some(flight);
+                effects.push(Effect::Commit(commit));
+            }
+        }
+        effects
+    }
+
+    /// Takes the answer to [`Effect::Commit`].
+    ///
+    /// # Panics
+    /// When no commit is under way.
+    pub fn committed(&mut self, outcome: Result<CommitOutcome>) -> Vec<Effect> {
+        let mut flight = self.flight.take().expect("a commit is under way");
+        let mut effects = Vec::new();
+        match outcome {
+            Ok(CommitOutcome::Committed) => {
+                let mut offsets = Vec::with_capacity(flight.moves.len());
+                for (&index, &to) in &flight.moves {
+                    let place = &mut self.places[index];
+                    place.stored = Some(to);
+                    place.attempts = 0;
+                    place.counts += flight.changes.counts.get(&index).copied().unwrap_or_default();
+                    let mark = Mark { topic_id: place.topic_id, offset: to, database: &self.database };
+                    offsets.push(CommitOffset { place: place.at.clone(), offset: to, metadata: mark.to_string() });
+                }
+                effects.push(Effect::CommitGroupOffsets(offsets));
+            }
+            Ok(CommitOutcome::ClaimLost(lost)) => {
+                for at in &lost {
+                    let Some(index) = flight.moves.keys().copied().find(|&index| self.places[index].at == *at) else {
+                        continue;
+                    };
+                    flight.work.drop_place(index);
+                    let why =
+                        format!("another instance claimed {at} of view {}: it is claimed again if still ours", V::NAME);
+                    self.back_off(index, why, &mut effects);
+                }
+                // The others lost nothing but time.
+                if !flight.work.is_empty() {
+                    self.load(flight.work, &mut effects);
+                }
+            }
+            Ok(CommitOutcome::RowsChanged) if flight.work.attempts < MAX_RELOADS => {
+                flight.work.attempts += 1;
+                self.load(flight.work, &mut effects);
+            }
+            Ok(CommitOutcome::RowsChanged) => {
+                let e =
+                    Error::unavailable(format!("rows of view {} were changed by others {MAX_RELOADS} times", V::NAME));
+                self.give_up(&flight.work, &e, &mut effects);
+            }
+            Err(e) => {
+                // Whether it is durable is not known: the claim reads it from the row.
+                effects.push(Effect::Rollback);
+                for index in flight.moves.into_keys() {
+                    self.fail(index, &e, &mut effects);
+                }
+            }
+        }
+        effects
+    }
+
+    /// Claims what is new or due. The poll that brings us here followed the
+    /// assignment, or the failure, and reported no loss.
+    fn claim_due(&mut self, effects: &mut Vec<Effect>) {
+        for place in &mut self.places {
+            let due = match &place.phase {
+                Phase::Assigned => true,
+                Phase::Backoff { until, .. } => *until <= self.now,
+                _ => false,
+            };
+            if due {
+                place.phase = Phase::Claiming;
+                effects.push(Effect::Claim(place.at.clone()));
+            }
+        }
+    }
+
+    fn fetch_due(&mut self, effects: &mut Vec<Effect>) {
+        for place in &mut self.places {
+            let Phase::AwaitingSchema { id, retry_at, .. } = &mut place.phase else { continue };
+            if retry_at.is_some_and(|at| at <= self.now) {
+                *retry_at = None;
+                let fetch = Effect::FetchSchema(*id);
+                if !effects.contains(&fetch) {
+                    effects.push(fetch);
+                }
+            }
+        }
+    }
+
+    /// Checks and decodes records; whole batches become work.
+    fn take_in(&mut self, records: &RecordBatch, effects: &mut Vec<Effect>) -> Work<V> {
+        let mut work = Work::new();
+        let mut last = 0;
+        for record in records.iter() {
+            // Records of a partition come in runs.
+            let is_of =
+                |place: &Place<V::Event>| place.at.partition == record.partition() && place.at.topic == *record.topic();
+            if !self.places.get(last).is_some_and(is_of) {
+                match self.places.iter().position(is_of) {
+                    Some(index) => last = index,
+                    None => continue,
+                }
+            }
+            if self.places[last].is_running() && record.offset() >= self.places[last].next {
+                self.take(last, record, &mut work, effects);
+            }
+        }
+        work
+    }
+
+    fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
+        let place = &mut self.places[index];
+        let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
+        match intake::take(&mut place.held, record, &self.codec) {
+            Ok(false) => place.next = record.offset().next(),
+            Ok(true) => {
+                place.next = record.offset().next();
+                place.fetched = None;
+                let batch = place.held.take().expect("a whole batch is held");
+                if let Err(stop) = work.add(index, &place.at, batch) {
+                    self.stop(index, stop, effects);
+                }
+            }
+            Err(Refused::Stop(stop)) => self.stop(index, stop, effects),
+            Err(Refused::UnknownSchema(id)) => {
+                // The batch is read again from its start once the schema is known.
+                place.held = None;
+                place.next = start;
+                let why = format!("{record:?} has schema {id}, which is not known yet");
+                // A schema that was fetched just now and is still unknown is not asked for at once.
+                let retry_at = (place.fetched == Some(id)).then(|| place.retry_at(self.now));
+                let fetch = Effect::FetchSchema(id);
+                effects.push(Effect::Wait { place: place.at.clone(), why: why.clone() });
+                if retry_at.is_none() && !effects.contains(&fetch) {
+                    effects.push(fetch);
+                }
+                place.phase = Phase::AwaitingSchema { id, retry_at, why };
+            }
+        }
+    }
+
+    /// Moves progress past control records, which no batch will do.
+    fn move_idle(&mut self, effects: &mut Vec<Effect>) {
+        let moves: BTreeMap<usize, Offset> = self
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(_, place)| place.is_running() && place.held.is_none() && place.stored < Some(place.next))
+            .map(|(index, place)| (index, place.next))
+            .collect();
+        if moves.is_empty() {
+            return;
+        }
+        effects.push(Effect::Commit(Commit {
+            upserts: Vec::new(),
+            deletes: Vec::new(),
+            watermarks: Vec::new(),
+            moves: self.moves(&moves),
+            compare: self.compare(),
+        }));
+        self.flight = Some(Flight { work: Work::new(), moves, changes: Changes::default() });
+    }
+
+    fn load(&mut self, work: Work<V>, effects: &mut Vec<Effect>) {
+        let shared = V::SCOPE == Scope::Shared && self.protections.shared_row_locking;
+        let locking = if shared { RowLocking::Locked } else { RowLocking::Unlocked };
+        effects.push(Effect::Load(work.request(|place| self.places[place].at.clone(), locking)));
+        self.flight = Some(Flight { work, moves: BTreeMap::new(), changes: Changes::default() });
+    }
+
+    fn moves(&self, ends: &BTreeMap<usize, Offset>) -> Vec<Move> {
+        ends.iter()
+            .map(|(&index, &to)| {
+                let place = &self.places[index];
+                Move {
+                    place: place.at.clone(),
+                    topic_id: place.topic_id,
+                    epoch: place.epoch,
+                    from: place.stored.expect("a partition with events was claimed"),
+                    to,
+                }
+            })
+            .collect()
+    }
+
+    fn compare(&self) -> Compare {
+        if self.protections.progress_compare_and_set { Compare::EpochAndPosition } else { Compare::Nothing }
+    }
+
+    /// Ends a transaction that failed before its commit.
+    fn give_up(&mut self, work: &Work<V>, error: &Error, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Rollback);
+        for index in work.ends().into_keys() {
+            self.fail(index, error, effects);
+        }
+    }
+
+    fn fail(&mut self, index: usize, error: &Error, effects: &mut Vec<Effect>) {
+        let what = format!("{} of view {}: {error}", self.places[index].at, V::NAME);
+        match error.kind().retry() {
+            Retry::No => self.stop(index, Stop::new(StopClass::Sink, what), effects),
+            Retry::Same | Retry::AfterReload => self.back_off(index, what, effects),
+        }
+    }
+
+    fn back_off(&mut self, index: usize, why: String, effects: &mut Vec<Effect>) {
+        let place = &mut self.places[index];
+        if matches!(place.phase, Phase::Stopped(_)) {
+            return;
+        }
+        place.held = None;
+        place.phase = Phase::Backoff { until: place.retry_at(self.now), why: why.clone() };
+        effects.push(Effect::Wait { place: place.at.clone(), why });
+    }
+
+    fn stop(&mut self, index: usize, stop: Stop, effects: &mut Vec<Effect>) {
+        let place = &mut self.places[index];
+        if matches!(place.phase, Phase::Stopped(_)) {
+            return;
+        }
+        place.held = None;
+        place.phase = Phase::Stopped(stop.clone());
+        effects.push(Effect::Stop { place: place.at.clone(), stop });
+    }
+}

@@ -1,0 +1,94 @@
+//! Views (projections): folds by key into rows.
+//!
+//! [`View`] is what an author writes. [`ViewMachine`] is the runtime without
+//! thread, clock or database: a shell polls the log, executes [`Effect`]s on a
+//! sink, and tells what came of them.
+
+mod effect;
+mod intake;
+mod machine;
+mod place;
+mod progress;
+mod row;
+mod table;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use effect::Effect;
+pub use intake::MAX_HELD_EVENTS;
+pub use machine::{Claimed, Polled, ViewMachine};
+pub use place::{Counts, PlaceState, PlaceStatus, Stop, StopClass};
+pub use progress::{Claim, Commit, CommitOutcome, Compare, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark};
+pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
+pub use table::{ViewTable, view_group, view_topics};
+
+use crate::{AggregateId, CommandId, Message, Offset, Partition, TimestampMs, Version};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
+
+/// An event as a view sees it: with where and when.
+#[derive(Debug, Clone)]
+pub struct Recorded<E> {
+    /// The aggregate it belongs to.
+    pub aggregate: AggregateId,
+    /// The aggregate's version with this event.
+    pub version: Version,
+    /// When it occurred: given with the command, else the handler's clock.
+    pub occurred: TimestampMs,
+    /// When it was recorded: the handler's clock.
+    pub recorded: TimestampMs,
+    /// The command that caused it.
+    pub command: CommandId,
+    /// Its partition.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: Offset,
+    /// What happened.
+    pub event: E,
+}
+
+/// Whose rows a view's partitions feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A row is fed by one partition only: its key is the aggregate id, or
+    /// contains the partition.
+    PartitionLocal,
+    /// Several partitions or topics feed one row: touched rows are locked in key order.
+    Shared,
+}
+
+/// A fold of events into rows, by key. Pure, like an aggregate.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a view",
+    label = "needs `View`",
+    note = "write `impl View for {Self}` with `keys` (which rows an event touches) and `fold` (old row to new row)"
+)]
+pub trait View: Send + 'static {
+    /// The view's name: lower case, digits and `_`; the first part of its table's name.
+    const NAME: &'static str;
+
+    /// Raise it when row type or fold change: the table is named `<name>_v<version>`.
+    const VERSION: u32;
+
+    /// The aggregate types whose events it reads, for example `["bank.account"]`.
+    const INPUTS: &'static [&'static str];
+
+    /// Whose rows its partitions feed.
+    const SCOPE: Scope = Scope::PartitionLocal;
+
+    /// The events that it reads; record types that are not in it are skipped and counted.
+    type Event: Message;
+
+    /// A row without its key: a flat struct of numbers, text, booleans and
+    /// options of these. Its fields are the table's columns.
+    type Row: Serialize + DeserializeOwned + Clone + Debug + PartialEq + Send;
+
+    /// The keys of the rows that an event touches (none to ignore it).
+    fn keys(event: &Recorded<Self::Event>) -> Vec<String>;
+
+    /// The new row from the old one (none: there is none) and the event; none deletes the row.
+    ///
+    /// A panic here stops the partition and is told by its health.
+    fn fold(key: &str, row: Option<Self::Row>, event: &Recorded<Self::Event>) -> Option<Self::Row>;
+}

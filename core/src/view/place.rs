@@ -1,0 +1,196 @@
+//! One partition that a view has, and what its health says about it.
+
+use super::intake::Held;
+use crate::{Offset, TimestampMs, TopicId, TopicPartition};
+use std::fmt;
+
+/// Why a partition stands still until somebody acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopClass {
+    /// The progress belongs to another topic of this name, or lies beyond the log's end.
+    TopicIdentity,
+    /// Records were deleted before the view had read them.
+    DeletedRecords,
+    /// A record was not written by a handler.
+    ForeignRecord,
+    /// A record's bytes cannot be decoded.
+    Undecodable,
+    /// A command's events are not whole.
+    TornBatch,
+    /// A version of an aggregate is missing.
+    VersionGap,
+    /// The view's own code panicked, or its row cannot be stored.
+    PoisonEvent,
+    /// The sink refuses, and will again.
+    Sink,
+}
+
+impl fmt::Display for StopClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopClass::TopicIdentity => "topic identity",
+            StopClass::DeletedRecords => "deleted records",
+            StopClass::ForeignRecord => "foreign record",
+            StopClass::Undecodable => "undecodable record",
+            StopClass::TornBatch => "torn batch",
+            StopClass::VersionGap => "version gap",
+            StopClass::PoisonEvent => "poison event",
+            StopClass::Sink => "sink",
+        })
+    }
+}
+
+/// A partition's stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The class, for machines.
+    pub class: StopClass,
+    /// What happened where, for people: names topic, partition and offset.
+    pub reason: String,
+}
+
+impl Stop {
+    pub(super) fn new(class: StopClass, reason: impl Into<String>) -> Self {
+        Stop { class, reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.reason)
+    }
+}
+
+/// What a partition does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceState {
+    /// Its progress row is being claimed.
+    Claiming,
+    /// It applies what arrives.
+    Running,
+    /// It waits for the rest of a command's events, of which some have arrived.
+    HoldingBatch {
+        /// The offset of the batch's first event.
+        from: Offset,
+    },
+    /// Something is away or another owner was faster; it is tried again.
+    Waiting {
+        /// Why.
+        why: String,
+    },
+    /// It stands still until somebody acts; other partitions go on.
+    Stopped(Stop),
+}
+
+/// What became of a partition's events since it was assigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Applied (perhaps to no row at all).
+    pub applied: u64,
+    /// Skipped: of a record type that the view does not know.
+    pub unknown: u64,
+    /// Skipped: their version was applied before.
+    pub repeated: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        self.applied += more.applied;
+        self.unknown += more.unknown;
+        self.repeated += more.repeated;
+    }
+}
+
+/// The health of one partition of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceStatus {
+    /// The next record to apply, as the database has it; none before the first claim.
+    pub position: Option<Offset>,
+    /// The end of the log, where it was asked.
+    pub end: Option<Offset>,
+    /// What it does.
+    pub state: PlaceState,
+    /// What became of its events.
+    pub counts: Counts,
+}
+
+/// A partition in the machine.
+#[derive(Debug)]
+pub(super) struct Place<E> {
+    pub(super) at: TopicPartition,
+    pub(super) phase: Phase,
+    pub(super) topic_id: TopicId,
+    pub(super) epoch: u64,
+    /// The position in the database; none before the first claim.
+    pub(super) stored: Option<Offset>,
+    /// The next record to take in.
+    pub(super) next: Offset,
+    /// The events of a batch whose last has not arrived.
+    pub(super) held: Option<Held<E>>,
+    pub(super) counts: Counts,
+    /// Failed attempts in a row, for the backoff.
+    pub(super) attempts: u32,
+    /// The schema that was fetched last: fetching it again at once cannot help.
+    pub(super) fetched: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// New; may be claimed by a later poll that reports no loss.
+    Assigned,
+    /// A claim is under way.
+    Claiming,
+    /// Delivering.
+    Running,
+    /// Paused until this schema is known; a fetch is under way unless `retry_at` says when to try.
+    AwaitingSchema { id: u32, retry_at: Option<TimestampMs>, why: String },
+    /// Paused; claimed again by a poll at or after `until` that reports no loss.
+    Backoff { until: TimestampMs, why: String },
+    /// Paused for good.
+    Stopped(Stop),
+}
+
+const FIRST_BACKOFF_MS: i64 = 50;
+const LAST_BACKOFF_MS: i64 = 5_000;
+
+impl<E> Place<E> {
+    pub(super) fn new(at: TopicPartition) -> Self {
+        Place {
+            at,
+            phase: Phase::Assigned,
+            topic_id: TopicId::default(),
+            epoch: 0,
+            stored: None,
+            next: Offset(0),
+            held: None,
+            counts: Counts::default(),
+            attempts: 0,
+            fetched: None,
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// When to try again: 50 ms after `now`, doubled by each failure in a row, at most 5 s.
+    pub(super) fn retry_at(&mut self, now: TimestampMs) -> TimestampMs {
+        let wait = FIRST_BACKOFF_MS.checked_shl(self.attempts).unwrap_or(LAST_BACKOFF_MS).clamp(1, LAST_BACKOFF_MS);
+        self.attempts = (self.attempts + 1).min(16);
+        TimestampMs(now.0 + wait)
+    }
+
+    pub(super) fn status(&self) -> PlaceStatus {
+        let state = match (&self.phase, &self.held) {
+            (Phase::Assigned | Phase::Claiming, _) => PlaceState::Claiming,
+            (Phase::Running, None) => PlaceState::Running,
+            (Phase::Running, Some(held)) => PlaceState::HoldingBatch { from: held.start() },
+            (Phase::AwaitingSchema { why, .. } | Phase::Backoff { why, .. }, _) => {
+                PlaceState::Waiting { why: why.clone() }
+            }
+            (Phase::Stopped(stop), _) => PlaceState::Stopped(stop.clone()),
+        };
+        PlaceStatus { position: self.stored, end: None, state, counts: self.counts }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the machine and a sink tell each other: claims, loads, commits.
+
+use super::Value;
+use crate::{AggregateId, Offset, Topic, TopicId, TopicPartition, Version};
+use std::fmt;
+
+/// A partition's progress row after its epoch was raised by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The topic that the position belongs to, as the row says.
+    pub topic_id: TopicId,
+    /// The epoch that this claim made; every commit has to name it.
+    pub epoch: u64,
+    /// The next record to apply; 0 in a new row.
+    pub position: Offset,
+}
+
+/// Whether the rows that are loaded must not be changed by others until the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowLocking {
+    /// Lock them in the order of their keys, absent ones too; or notice at the
+    /// commit that one has changed and answer [`CommitOutcome::RowsChanged`].
+    Locked,
+    /// Nobody else writes them, so a plain read will do.
+    Unlocked,
+}
+
+/// What a batch touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadRequest {
+    /// The keys of the rows, in order and without repeats.
+    pub keys: Vec<String>,
+    /// The aggregates whose watermarks are asked for, without repeats.
+    pub aggregates: Vec<(Topic, AggregateId)>,
+    /// How.
+    pub locking: RowLocking,
+}
+
+/// The answer to a [`LoadRequest`], each list in the request's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The values of each row's columns; none where there is no row.
+    pub rows: Vec<Option<Vec<Value>>>,
+    /// The version up to which each aggregate's events were applied; 0 for none.
+    pub versions: Vec<Version>,
+}
+
+/// Whether a progress row must be as it was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// Epoch and position must be those of the [`Move`].
+    EpochAndPosition,
+    /// The row is overwritten. Only a test does this, to show the damage.
+    Nothing,
+}
+
+/// A partition's progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Which partition.
+    pub place: TopicPartition,
+    /// The topic's identity, to be kept with the position.
+    pub topic_id: TopicId,
+    /// The epoch of the claim.
+    pub epoch: u64,
+    /// The position that the row must have.
+    pub from: Offset,
+    /// The next record to apply from now on.
+    pub to: Offset,
+}
+
+/// The version up to which an aggregate's events were applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    /// The events topic.
+    pub topic: Topic,
+    /// The aggregate.
+    pub aggregate: AggregateId,
+    /// The version of its last event.
+    pub version: Version,
+}
+
+/// One transaction: rows, watermarks and progress change together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// Rows to insert or replace, in the order of their keys.
+    pub upserts: Vec<(String, Vec<Value>)>,
+    /// Keys of rows to delete, in order.
+    pub deletes: Vec<String>,
+    /// Watermarks to insert or replace.
+    pub watermarks: Vec<Watermark>,
+    /// Progress rows to move, at least one.
+    pub moves: Vec<Move>,
+    /// Under which condition.
+    pub compare: Compare,
+}
+
+/// What became of a [`Commit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// All of it is durable.
+    Committed,
+    /// Nothing was changed: the progress rows of these partitions are not as
+    /// they were claimed, so somebody else claimed them.
+    ClaimLost(Vec<TopicPartition>),
+    /// Nothing was changed: a loaded row was changed meanwhile. Load and fold again.
+    RowsChanged,
+}
+
+/// What a view writes into the metadata of its group's offsets: whose they
+/// are. A committed offset without a matching mark was set by an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark<'a> {
+    /// The topic's identity.
+    pub topic_id: TopicId,
+    /// The committed offset.
+    pub offset: Offset,
+    /// The id of the database whose progress it is.
+    pub database: &'a str,
+}
+
+impl fmt::Display for Mark<'_> {
+    /// `factum-view/1 <topic id> <offset> <database id>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "factum-view/1 {} {} {}", self.topic_id, self.offset, self.database)
+    }
+}

@@ -1,0 +1,62 @@
+//! The table of a view.
+
+use super::{Column, RowShape, View, row::is_identifier};
+use crate::{Error, Result, Topic, Topics};
+
+/// A view's table: what a sink creates, and what a query may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewTable {
+    name: String,
+    version: u32,
+    columns: Vec<Column>,
+}
+
+impl ViewTable {
+    /// The table of a view.
+    ///
+    /// # Errors
+    /// `Invalid`: the view's name is not lower case letters, digits and `_`
+    /// (at most 48), or its row is not flat ([`RowShape::learn`]).
+    pub fn of<V: View>() -> Result<Self> {
+        let shape = RowShape::<V::Row>::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?;
+        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())
+    }
+
+    /// A table by name, version and columns.
+    ///
+    /// # Errors
+    /// `Invalid`: the name is not lower case letters, digits and `_` (at most 48).
+    pub fn new(name: &str, version: u32, columns: Vec<Column>) -> Result<Self> {
+        if !is_identifier(name) {
+            return Err(Error::invalid(format!(
+                "{name:?} is not a view's name: use up to 48 lower case letters, digits and _, not first a digit"
+            )));
+        }
+        Ok(ViewTable { name: name.into(), version, columns })
+    }
+
+    /// The view's name without its version.
+    pub fn view(&self) -> &str {
+        &self.name
+    }
+
+    /// The table's name: `<view>_v<version>`. It is safe within quoted SQL.
+    pub fn name(&self) -> String {
+        format!("{}_v{}", self.name, self.version)
+    }
+
+    /// The columns beside the row's key.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+}
+
+/// The consumer group of a view: `<name>_v<version>.view`.
+pub fn view_group<V: View>() -> String {
+    format!("{}_v{}.view", V::NAME, V::VERSION)
+}
+
+/// The topics that a view reads.
+pub fn view_topics<V: View>() -> Vec<Topic> {
+    V::INPUTS.iter().map(|input| Topics::of(input).events).collect()
+}

@@ -1,0 +1,5 @@
+//! The view machine, driven by hand.
+
+mod failures;
+mod flow;
+mod rig;

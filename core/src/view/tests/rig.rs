@@ -1,0 +1,374 @@
+//! A bank's view, a codec of plain text, and a sink of three maps that writes down what it is told.
+
+use crate::{
+    AggregateId, CommandId, DecodeError, Error, GroupEvent, Message, MessageCodec, Offset, Partition, Protections,
+    RecordBatch, TimestampMs, Topic, TopicId, TopicPartition, Version, log::Bounds, view::*, wire::EventHeader,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    Deposited(u64),
+    Moved { to: String, cents: u64 },
+    Closed,
+    Poison,
+}
+
+impl Message for Event {
+    const RECORDS: &'static [&'static str] = &["Deposited", "Moved", "Closed", "Poison"];
+    fn record(&self) -> usize {
+        match self {
+            Event::Deposited(_) => 0,
+            Event::Moved { .. } => 1,
+            Event::Closed => 2,
+            Event::Poison => 3,
+        }
+    }
+}
+
+/// `<schema>:<record>:<arguments>`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TextCodec {
+    known: Arc<Mutex<BTreeSet<u32>>>,
+}
+
+impl MessageCodec<Event> for TextCodec {
+    fn encode(&self, _: &Event, _: &mut Vec<u8>) -> Result<(), Error> {
+        Err(Error::invalid("only read here"))
+    }
+
+    fn decode(&self, value: &[u8]) -> Result<Event, DecodeError> {
+        let text = String::from_utf8_lossy(value);
+        let parts: Vec<&str> = text.split(':').collect();
+        let malformed = || DecodeError::Malformed(format!("{text:?} is no event"));
+        let schema: u32 = parts[0].parse().map_err(|_| malformed())?;
+        if schema > 1 && !self.known.lock().unwrap().contains(&schema) {
+            return Err(DecodeError::UnknownSchema(schema));
+        }
+        match parts[1..] {
+            ["deposited", cents] => Ok(Event::Deposited(cents.parse().unwrap())),
+            ["moved", to, cents] => Ok(Event::Moved { to: to.into(), cents: cents.parse().unwrap() }),
+            ["closed"] => Ok(Event::Closed),
+            ["poison"] => Ok(Event::Poison),
+            ["renamed"] => Err(DecodeError::UnknownRecord("Renamed".into())),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Balance {
+    pub(super) cents: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Balances;
+
+impl View for Balances {
+    const NAME: &'static str = "balances";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [&'static str] = &["bank.account", "bank.card"];
+    const SCOPE: Scope = Scope::Shared;
+    type Event = Event;
+    type Row = Balance;
+
+    fn keys(event: &Recorded<Event>) -> Vec<String> {
+        match &event.event {
+            Event::Moved { to, .. } => vec![event.aggregate.to_string(), to.clone()],
+            _ => vec![event.aggregate.to_string()],
+        }
+    }
+
+    fn fold(key: &str, row: Option<Balance>, event: &Recorded<Event>) -> Option<Balance> {
+        let cents = row.map_or(0, |row| row.cents);
+        match &event.event {
+            Event::Deposited(more) => Some(Balance { cents: cents + more }),
+            Event::Moved { to, cents: moved } if key == to => Some(Balance { cents: cents + moved }),
+            Event::Moved { cents: moved, .. } => Some(Balance { cents: cents - moved }),
+            Event::Closed => None,
+            Event::Poison => panic!("cannot digest this"),
+        }
+    }
+}
+
+pub(super) fn place(topic: &str, partition: u32) -> TopicPartition {
+    Topic::from(topic).partition(Partition(partition))
+}
+
+pub(super) fn accounts(partition: u32) -> TopicPartition {
+    place("bank.account.events", partition)
+}
+
+/// Events as a handler writes them.
+pub(super) struct Records {
+    pub(super) batch: RecordBatch,
+    command: u8,
+}
+
+impl Records {
+    pub(super) fn new() -> Self {
+        Records { batch: RecordBatch::new(), command: 0 }
+    }
+
+    /// An event that its command caused alone.
+    pub(super) fn event(self, at: &TopicPartition, offset: i64, aggregate: &str, version: u64, value: &str) -> Self {
+        self.part(at, offset, aggregate, version, (0, 1), value)
+    }
+
+    /// An event of a batch: (index, size). Index 0 begins another command's.
+    pub(super) fn part(
+        mut self,
+        at: &TopicPartition,
+        offset: i64,
+        aggregate: &str,
+        version: u64,
+        (index, size): (u32, u32),
+        value: &str,
+    ) -> Self {
+        // A command's id is the version with which it began.
+        if index == 0 || self.command == 0 {
+            self.command = u8::try_from(version - u64::from(index)).unwrap();
+        }
+        let mut record = self.batch.start(&at.topic, at.partition);
+        record.offset(Offset(offset));
+        record.timestamp(TimestampMs(1_000 + offset));
+        record.key(aggregate.as_bytes());
+        record.value(value.as_bytes());
+        let header = EventHeader {
+            version: Version(version),
+            command: CommandId([self.command; 16]),
+            command_offset: Offset(self.command.into()),
+            index,
+            size,
+            occurred: TimestampMs(0),
+            correlation: CommandId([0; 16]),
+            trace: None,
+            source: "test",
+        };
+        header.write(&mut record);
+        record.finish();
+        self
+    }
+
+    pub(super) fn foreign(mut self, at: &TopicPartition, offset: i64) -> Self {
+        let mut record = self.batch.start(&at.topic, at.partition);
+        record.offset(Offset(offset));
+        record.key(b"ada");
+        record.value(b"1:deposited:5");
+        record.finish();
+        self
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    pub(super) topic_id: TopicId,
+    pub(super) epoch: u64,
+    pub(super) position: Offset,
+}
+
+pub(super) const TOPIC_ID: TopicId = TopicId([7; 16]);
+
+pub(super) struct Rig {
+    pub(super) machine: ViewMachine<Balances, TextCodec>,
+    pub(super) codec: TextCodec,
+    pub(super) now: i64,
+    pub(super) rows: BTreeMap<String, Vec<Value>>,
+    pub(super) versions: BTreeMap<(Topic, AggregateId), Version>,
+    pub(super) progress: BTreeMap<TopicPartition, Stored>,
+    pub(super) bounds: Bounds,
+    pub(super) schemas_in_registry: BTreeSet<u32>,
+    /// Outcomes that the next commits get instead of a real one.
+    pub(super) fail_commits: VecDeque<Result<CommitOutcome, Error>>,
+    pub(super) trace: Vec<String>,
+}
+
+impl Rig {
+    pub(super) fn new(protections: Protections) -> Self {
+        let codec = TextCodec::default();
+        Rig {
+            machine: ViewMachine::new(codec.clone(), "db", protections).unwrap(),
+            codec,
+            now: 0,
+            rows: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            bounds: Bounds { start: Offset(0), end: Offset(1_000) },
+            schemas_in_registry: BTreeSet::new(),
+            fail_commits: VecDeque::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    /// With these partitions assigned and claimed.
+    pub(super) fn with(places: &[TopicPartition]) -> Self {
+        Self::protected(Protections::ALL, places)
+    }
+
+    pub(super) fn protected(protections: Protections, places: &[TopicPartition]) -> Self {
+        let mut rig = Rig::new(protections);
+        rig.event(GroupEvent::Assigned(places.to_vec()));
+        rig.idle();
+        rig.trace.clear();
+        rig
+    }
+
+    pub(super) fn event(&mut self, event: GroupEvent) {
+        self.poll(&RecordBatch::new(), Some(&event), &[]);
+    }
+
+    pub(super) fn idle(&mut self) {
+        self.poll(&RecordBatch::new(), None, &[]);
+    }
+
+    pub(super) fn records(&mut self, records: Records) {
+        self.poll(&records.batch, None, &[]);
+    }
+
+    /// Polls and does everything that the poll leads to.
+    pub(super) fn poll(
+        &mut self,
+        records: &RecordBatch,
+        event: Option<&GroupEvent>,
+        positions: &[(TopicPartition, Offset)],
+    ) {
+        self.now += 1;
+        let poll = Polled { now: TimestampMs(self.now), records, event, positions };
+        let mut todo: VecDeque<Effect> = self.machine.polled(&poll).into();
+        while let Some(effect) = todo.pop_front() {
+            let led_to = self.execute(effect);
+            // What an effect leads to comes before the effects after it.
+            led_to.into_iter().rev().for_each(|effect| todo.push_front(effect));
+        }
+    }
+
+    fn execute(&mut self, effect: Effect) -> Vec<Effect> {
+        match effect {
+            Effect::Claim(place) => {
+                let fresh = Stored { topic_id: TOPIC_ID, epoch: 0, position: Offset(0) };
+                let row = self.progress.entry(place.clone()).or_insert(fresh);
+                row.epoch += 1;
+                let claim = Claim { topic_id: row.topic_id, epoch: row.epoch, position: row.position };
+                self.trace.push(format!("claim {place}: epoch {}, position {}", claim.epoch, claim.position));
+                self.machine.claimed(&place, Ok(Claimed { topic_id: TOPIC_ID, bounds: self.bounds, claim }))
+            }
+            Effect::Load(request) => {
+                let keys = request.keys.iter();
+                self.trace.push(format!("load {:?} {:?}", request.keys, request.locking));
+                let loaded = Loaded {
+                    rows: keys.map(|key| self.rows.get(key).cloned()).collect(),
+                    versions: request
+                        .aggregates
+                        .iter()
+                        .map(|aggregate| self.versions.get(aggregate).copied().unwrap_or_default())
+                        .collect(),
+                };
+                self.machine.loaded(Ok(loaded))
+            }
+            Effect::Commit(commit) => {
+                let moves: Vec<String> = commit
+                    .moves
+                    .iter()
+                    .map(|m| format!("{} {}..{} epoch {}", m.place, m.from, m.to, m.epoch))
+                    .collect();
+                self.trace.push(format!("commit {} -{:?} {}", rows(&commit.upserts), commit.deletes, moves.join(", ")));
+                let outcome = self.fail_commits.pop_front().unwrap_or_else(|| Ok(self.commit(commit)));
+                self.trace
+                    .push(format!("  {}", outcome.as_ref().map_or_else(ToString::to_string, |o| format!("{o:?}"))));
+                self.machine.committed(outcome)
+            }
+            Effect::FetchSchema(id) => {
+                self.trace.push(format!("fetch schema {id}"));
+                let found = self.schemas_in_registry.contains(&id);
+                if found {
+                    self.codec.known.lock().unwrap().insert(id);
+                }
+                let away = || Error::unavailable("the registry is away");
+                self.machine.schema_fetched(id, found.then_some(()).ok_or_else(away))
+            }
+            Effect::CommitGroupOffsets(offsets) => {
+                for offset in offsets {
+                    self.trace.push(format!("group {} {} {:?}", offset.place, offset.offset, offset.metadata));
+                }
+                Vec::new()
+            }
+            Effect::Start(place, offset) => self.note(format!("start {place}@{offset}")),
+            Effect::Wait { place, why } => self.note(format!("wait {place}: {why}")),
+            Effect::Stop { place, stop } => self.note(format!("stop {place}: {stop}")),
+            Effect::Rollback => self.note("rollback".into()),
+        }
+    }
+
+    fn note(&mut self, line: String) -> Vec<Effect> {
+        self.trace.push(line);
+        Vec::new()
+    }
+
+    fn commit(&mut self, commit: Commit) -> CommitOutcome {
+        let lost: Vec<TopicPartition> = commit
+            .moves
+            .iter()
+            .filter(|m| {
+                let row = &self.progress[&m.place];
+                commit.compare == Compare::EpochAndPosition && (row.epoch != m.epoch || row.position != m.from)
+            })
+            .map(|m| m.place.clone())
+            .collect();
+        if !lost.is_empty() {
+            return CommitOutcome::ClaimLost(lost);
+        }
+        for m in commit.moves {
+            let row = self.progress.get_mut(&m.place).unwrap();
+            (row.position, row.topic_id) = (m.to, m.topic_id);
+        }
+        self.rows.extend(commit.upserts);
+        commit.deletes.iter().for_each(|key| drop(self.rows.remove(key)));
+        self.versions.extend(commit.watermarks.into_iter().map(|w| ((w.topic, w.aggregate), w.version)));
+        CommitOutcome::Committed
+    }
+
+    pub(super) fn balances(&self) -> String {
+        rows(self.rows.iter())
+    }
+
+    pub(super) fn state(&self, place: &TopicPartition) -> PlaceState {
+        self.machine.status()[place].state.clone()
+    }
+
+    pub(super) fn stop_class(&self, place: &TopicPartition) -> Option<StopClass> {
+        match self.state(place) {
+            PlaceState::Stopped(stop) => Some(stop.class),
+            _ => None,
+        }
+    }
+
+    pub(super) fn trace(&mut self) -> String {
+        std::mem::take(&mut self.trace).join("\n")
+    }
+}
+
+fn rows<R: Pair>(rows: impl IntoIterator<Item = R>) -> String {
+    let rows: Vec<String> = rows.into_iter().map(|row| row.show()).collect();
+    format!("[{}]", rows.join(" "))
+}
+
+/// A key and its values, from a list or from a map.
+trait Pair {
+    fn show(&self) -> String;
+}
+
+impl Pair for &(String, Vec<Value>) {
+    fn show(&self) -> String {
+        format!("{}={}", self.0, self.1[0])
+    }
+}
+
+impl Pair for (&String, &Vec<Value>) {
+    fn show(&self) -> String {
+        format!("{}={}", self.0, self.1[0])
+    }
+}

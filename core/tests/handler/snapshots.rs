@@ -1,0 +1,114 @@
+//! What a handler writes into the snapshots topic, and when.
+
+use crate::rig::{Rig, cmd};
+use factum_core::TimestampMs;
+
+fn lines(rig: &Rig) -> Vec<String> {
+    rig.snapshot_lines().into_iter().filter(|line| !line.starts_with("position")).collect()
+}
+
+#[test]
+fn a_snapshot_is_written_after_so_many_events_of_an_aggregate() {
+    let mut rig = Rig::configured(|config| config.snapshot_every_events = 3);
+    rig.handle([cmd(1, "a", "split 2"), cmd(2, "b", "split 2")]);
+    assert!(lines(&rig).is_empty());
+    rig.handle([cmd(3, "a", "add 1"), cmd(4, "a", "add 1")]);
+    assert_eq!(lines(&rig), ["snapshot a v4 window 3"]);
+    rig.handle([cmd(5, "a", "split 2")]);
+    assert_eq!(lines(&rig).len(), 1);
+    rig.handle([cmd(6, "a", "add 1")]);
+    assert_eq!(lines(&rig)[1..], ["snapshot a v7 window 5"]);
+    assert_eq!(rig.handler.stats().snapshots, 2);
+}
+
+#[test]
+fn a_snapshot_is_written_after_a_significant_event() {
+    let mut rig = Rig::new();
+    rig.handle([cmd(1, "a", "add 1")]);
+    rig.handle([cmd(2, "a", "milestone"), cmd(3, "a", "add 1")]);
+    assert_eq!(lines(&rig), ["snapshot a v3 window 3"]);
+}
+
+#[test]
+fn a_refusal_writes_the_window_and_the_last_one_a_position() {
+    let mut rig = Rig::new();
+    rig.handle([cmd(1, "a", "add 1")]);
+    let before = rig.snapshot_lines().len();
+    rig.handle([cmd(2, "a", "take 9"), cmd(3, "a", "nothing"), cmd(4, "b", "add 1")]);
+    assert_eq!(rig.snapshot_lines()[before..], ["window a v1 window 3"]);
+    rig.handle([cmd(5, "b", "take 9")]);
+    assert_eq!(rig.snapshot_lines()[before + 1..], ["window b v1 window 2", "position events 3 next 5"]);
+}
+
+#[test]
+fn answers_that_are_not_kept_write_a_position_and_no_window() {
+    for (text, header) in
+        [("add 1", ("expected-version", "9")), ("add 1", ("deadline", "1970-01-01T00:00:00Z")), ("reset", ("x", ""))]
+    {
+        let mut rig = Rig::new();
+        rig.handle([cmd(1, "a", "add 1")]);
+        rig.handle([cmd(2, "a", text).header(header.0, header.1)]);
+        assert_eq!(rig.snapshot_lines(), ["position events 0 next 1", "position events 1 next 2"]);
+    }
+}
+
+#[test]
+fn a_checkpoint_writes_what_changed_in_chunks_and_then_its_marker() {
+    let mut rig = Rig::configured(|config| {
+        config.checkpoint_every_events = 5;
+        config.checkpoint_chunk = 2;
+    });
+    rig.handle((1..=5).map(|n| cmd(n, &format!("k{n}"), "add 1")));
+    assert!(lines(&rig).is_empty());
+    let mut transactions = 0;
+    let mut next = 6;
+    while rig.handler.has_duties(TimestampMs(rig.now)) {
+        // Commands go on between the chunks.
+        rig.handle([cmd(next, "k1", "add 1")]);
+        next += 1;
+        transactions += 1;
+    }
+    assert_eq!(transactions, 3);
+    let expected = [
+        "snapshot k1 v2 window 2",
+        "snapshot k2 v1 window 1",
+        "snapshot k3 v1 window 1",
+        "snapshot k4 v1 window 1",
+        "snapshot k5 v1 window 1",
+        "marker events 5 next 8",
+    ];
+    assert_eq!(lines(&rig), expected);
+    assert_eq!((rig.handler.stats().checkpoints, rig.handler.stats().snapshots), (1, 5));
+    rig.restart();
+    // Events 1 to 5 are passed over; those of k1 since are read.
+    assert_eq!((rig.handler.stats().recovered_snapshots, rig.handler.stats().recovered_events), (7, 3));
+    assert_eq!(rig.state("k1"), Some((4, 4)));
+}
+
+#[test]
+fn a_checkpoint_comes_after_a_while_where_something_changed_and_only_there() {
+    let mut rig = Rig::configured(|config| config.checkpoint_every_ms = 1_000);
+    rig.wait(5_000);
+    assert!(rig.plan(), "the first position");
+    rig.commit();
+    assert!(!rig.handler.has_duties(TimestampMs(rig.now)));
+    rig.handle([cmd(1, "a", "add 1")]);
+    assert!(rig.handler.has_duties(TimestampMs(rig.now)));
+    assert!(rig.plan());
+    rig.commit();
+    assert_eq!(lines(&rig), ["snapshot a v1 window 1", "marker events 1 next 1"]);
+    rig.wait(999_999);
+    assert!(!rig.handler.has_duties(TimestampMs(rig.now)));
+}
+
+#[test]
+fn a_checkpoint_passes_over_what_the_policy_has_written_already() {
+    let mut rig = Rig::configured(|config| {
+        config.checkpoint_every_events = 2;
+        config.snapshot_every_events = 1;
+    });
+    rig.handle([cmd(1, "a", "add 1"), cmd(2, "b", "add 1")]);
+    assert!(rig.plan());
+    rig.commit();
+    assert_eq!(lines(&rig), ["snapshot a v1 window 1", "snapshot b v1 window 1", "marker events 2 next 2"]);
+}

@@ -1,0 +1,27 @@
+//! The command handler's shell: it polls, executes what the pure machine in
+//! `factum_core::handler` asks for, and tells it what came of it.
+//!
+//! A worker is one thread with its own consumer and its own transactional
+//! producer. Workers share nothing; more of them are more members of the group.
+//!
+//! Invariant: nothing is decided here. No retry, no offset and no order of
+//! steps comes from this crate.
+
+mod answers;
+mod schemas;
+mod transact;
+mod worker;
+
+pub use answers::AnswerEncoder;
+pub use schemas::SchemaFetch;
+pub use transact::PausePoint;
+pub use worker::{Worker, WorkerOptions, WorkerStatus};
+
+use factum_core::TimestampMs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The wall clock.
+pub fn system_clock() -> TimestampMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimestampMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,74 @@
+//! Fetching schemas beside the hot loop.
+
+use factum_core::{Error, Result};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
+};
+
+/// Makes the schema of an id known to the codec. Called on a thread of its own; it may take seconds.
+///
+/// Errors: `Data` when the registry does not have it, `Unavailable` when it cannot be asked.
+pub type SchemaFetch = Arc<dyn Fn(u32) -> Result<()> + Send + Sync>;
+
+/// The fetches under way.
+pub(crate) struct Fetches {
+    fetch: SchemaFetch,
+    under_way: BTreeSet<u32>,
+    sender: SyncSender<(u32, Result<()>)>,
+    receiver: Receiver<(u32, Result<()>)>,
+}
+
+/// More than partitions of one worker, each of which waits for one schema at most.
+const MAX_UNDER_WAY: usize = 1_024;
+
+impl Fetches {
+    pub(crate) fn new(fetch: SchemaFetch) -> Self {
+        let (sender, receiver) = sync_channel(MAX_UNDER_WAY);
+        Fetches { fetch, under_way: BTreeSet::new(), sender, receiver }
+    }
+
+    /// Starts to fetch, unless it is under way.
+    pub(crate) fn start(&mut self, id: u32) {
+        if !self.under_way.insert(id) {
+            return;
+        }
+        let (fetch, sender) = (self.fetch.clone(), self.sender.clone());
+        let spawned = std::thread::Builder::new().name(format!("schema-{id}")).spawn({
+            let sender = sender.clone();
+            move || {
+                // The worker that asked may be gone; then nobody waits for this.
+                sender.send((id, fetch(id))).unwrap_or_default();
+            }
+        });
+        if let Err(error) = spawned {
+            let error = Error::unavailable(format!("no thread to fetch schema {id}: {error}"));
+            sender.try_send((id, Err(error))).unwrap_or_default();
+        }
+    }
+
+    /// What arrived.
+    pub(crate) fn next(&mut self) -> Option<(u32, Result<()>)> {
+        match self.receiver.try_recv() {
+            Ok((id, result)) => {
+                self.under_way.remove(&id);
+                Some((id, result))
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+}
+
+impl fmt::Debug for Fetches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetches").field("under_way", &self.under_way).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,529 @@
+//! Admin requests: each is sent and waited for.
+
+use super::{Event, Queue, c_string, failure, failure_of, take_error, text_of};
+use crate::errors::Failure;
+use factum_core::log::Isolation;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    client::{Client, ClientContext},
+    error::RDKafkaErrorCode,
+};
+use rdkafka_sys as rd;
+use rdkafka_sys::rd_kafka_admin_op_t as Op;
+use std::{
+    collections::BTreeMap,
+    ffi::{CString, c_char},
+    marker::PhantomData,
+    slice,
+    time::{Duration, Instant},
+};
+
+/// How long the broker may take, and with it a broker that is not there.
+const REQUEST_TIMEOUT_MS: i32 = 8_000;
+/// The library answers every request by its time-out; this guards against its not doing so.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(9_500);
+
+/// Admin requests by any client.
+pub(crate) struct Requests<'a> {
+    client: *mut rd::rd_kafka_t,
+    serve: &'a mut dyn FnMut() -> bool,
+    alive: PhantomData<&'a ()>,
+}
+
+/// What `DescribeTopics` tells of one topic.
+#[derive(Debug)]
+pub(crate) struct TopicFacts {
+    pub(crate) id: [u8; 16],
+    pub(crate) partitions: u32,
+    pub(crate) replication: u16,
+    pub(crate) leaders: u32,
+}
+
+/// A committed offset of a group.
+#[derive(Debug)]
+pub(crate) struct GroupOffset {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) metadata: String,
+}
+
+/// Which offset of a partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OffsetQuery {
+    Start,
+    End,
+    AtTime(i64),
+}
+
+impl<'a> Requests<'a> {
+    /// `serve` is called every few milliseconds while a request waits, to
+    /// serve the client's own events; when it returns false the wait ends.
+    pub(crate) fn new<C: ClientContext>(client: &'a Client<C>, serve: &'a mut dyn FnMut() -> bool) -> Self {
+        Requests { client: client.native_ptr(), serve, alive: PhantomData }
+    }
+
+    pub(crate) fn create_topic(
+        &mut self,
+        topic: &str,
+        partitions: i32,
+        replication: i32,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let name = c_string(topic)?;
+        let settings = c_pairs(settings)?;
+        let mut text = [0 as c_char; 256];
+        // SAFETY: the name is copied; the buffer is as long as told.
+        let mut new =
+            unsafe { rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replication, text.as_mut_ptr(), text.len()) };
+        if new.is_null() {
+            // SAFETY: the library ended the text within the buffer.
+            return Err(failure(RDKafkaErrorCode::InvalidArgument, unsafe { text_of(text.as_ptr()) }));
+        }
+        for (name, value) in &settings {
+            // SAFETY: the object is alive and copies both strings. The only failure is an empty name,
+            // which the broker refuses as well.
+            let _code = unsafe { rd::rd_kafka_NewTopic_set_config(new, name.as_ptr(), value.as_ptr()) };
+        }
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, true, None, |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies what it needs; the object is
+            // destroyed once, after it.
+            unsafe {
+                rd::rd_kafka_CreateTopics(client, &mut new, 1, options, queue);
+                rd::rd_kafka_NewTopic_destroy(new);
+            }
+        })?;
+        // SAFETY: the event is a result of this request: nothing else is sent to its queue.
+        unsafe { topic_results(&event, rd::rd_kafka_CreateTopics_result_topics) }
+    }
+
+    pub(crate) fn delete_topic(&mut self, topic: &str) -> Result<(), Failure> {
+        let name = c_string(topic)?;
+        // SAFETY: allocates and copies the name.
+        let mut delete = unsafe { rd::rd_kafka_DeleteTopic_new(name.as_ptr()) };
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DELETETOPICS, true, None, |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies what it needs; the object is
+            // destroyed once, after it.
+            unsafe {
+                rd::rd_kafka_DeleteTopics(client, &mut delete, 1, options, queue);
+                rd::rd_kafka_DeleteTopic_destroy(delete);
+            }
+        })?;
+        // SAFETY: the event is a result of this request.
+        unsafe { topic_results(&event, rd::rd_kafka_DeleteTopics_result_topics) }
+    }
+
+    pub(crate) fn create_partitions(&mut self, topic: &str, total: usize) -> Result<(), Failure> {
+        let name = c_string(topic)?;
+        let mut text = [0 as c_char; 256];
+        // SAFETY: the name is copied; the buffer is as long as told.
+        let mut new = unsafe { rd::rd_kafka_NewPartitions_new(name.as_ptr(), total, text.as_mut_ptr(), text.len()) };
+        if new.is_null() {
+            // SAFETY: the library ended the text within the buffer.
+            return Err(failure(RDKafkaErrorCode::InvalidArgument, unsafe { text_of(text.as_ptr()) }));
+        }
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, true, None, |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies what it needs; the object is
+            // destroyed once, after it.
+            unsafe {
+                rd::rd_kafka_CreatePartitions(client, &mut new, 1, options, queue);
+                rd::rd_kafka_NewPartitions_destroy(new);
+            }
+        })?;
+        // SAFETY: the event is a result of this request.
+        unsafe { topic_results(&event, rd::rd_kafka_CreatePartitions_result_topics) }
+    }
+
+    /// A topic; none if it does not exist.
+    pub(crate) fn describe_topic(&mut self, topic: &str) -> Result<Option<TopicFacts>, Failure> {
+        let name = c_string(topic)?;
+        let mut names = [name.as_ptr()];
+        // SAFETY: the names are copied.
+        let topics = unsafe { rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1) };
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, false, None, |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies what it needs; the collection is
+            // destroyed once, after it.
+            unsafe {
+                rd::rd_kafka_DescribeTopics(client, topics, options, queue);
+                rd::rd_kafka_TopicCollection_destroy(topics);
+            }
+        })?;
+        let mut count = 0;
+        // SAFETY: the event is a result of this request and owns everything that is read here; the
+        // arrays have as many elements as told, none of them null.
+        unsafe {
+            let results = rd::rd_kafka_DescribeTopics_result_topics(event.0, &mut count);
+            let Some(&description) = elements(results, count).first() else { return Ok(None) };
+            let error = rd::rd_kafka_TopicDescription_error(description);
+            if !error.is_null() {
+                let failure = failure_of(error);
+                match failure.code {
+                    RDKafkaErrorCode::NoError => {}
+                    RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => return Ok(None),
+                    _ => return Err(failure),
+                }
+            }
+            let id = rd::rd_kafka_TopicDescription_topic_id(description);
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&rd::rd_kafka_Uuid_most_significant_bits(id).to_be_bytes());
+            bytes[8..].copy_from_slice(&rd::rd_kafka_Uuid_least_significant_bits(id).to_be_bytes());
+            let partitions = elements(rd::rd_kafka_TopicDescription_partitions(description, &mut count), count);
+            let mut replication = usize::MAX;
+            let mut leaders = 0;
+            for partition in partitions {
+                let mut replicas = 0;
+                rd::rd_kafka_TopicPartitionInfo_replicas(*partition, &mut replicas);
+                replication = replication.min(replicas);
+                leaders += u32::from(!rd::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
+            }
+            Ok(Some(TopicFacts {
+                id: bytes,
+                partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
+                replication: if partitions.is_empty() { 0 } else { u16::try_from(replication).unwrap_or(u16::MAX) },
+                leaders,
+            }))
+        }
+    }
+
+    /// The effective settings of a topic.
+    pub(crate) fn describe_settings(&mut self, topic: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let mut resource = topic_resource(topic)?;
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, false, None, |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies what it needs; the object is
+            // destroyed once, after it.
+            unsafe {
+                rd::rd_kafka_DescribeConfigs(client, &mut resource, 1, options, queue);
+                rd::rd_kafka_ConfigResource_destroy(resource);
+            }
+        })?;
+        let mut settings = BTreeMap::new();
+        let mut count = 0;
+        // SAFETY: the event is a result of this request and owns everything that is read here; the
+        // arrays have as many elements as told, none of them null.
+        unsafe {
+            let resources = rd::rd_kafka_DescribeConfigs_result_resources(event.0, &mut count);
+            for resource in elements(resources, count) {
+                resource_result(*resource)?;
+                let entries = rd::rd_kafka_ConfigResource_configs(*resource, &mut count);
+                for entry in elements(entries, count) {
+                    let value = rd::rd_kafka_ConfigEntry_value(*entry);
+                    if !value.is_null() {
+                        settings.insert(text_of(rd::rd_kafka_ConfigEntry_name(*entry)), text_of(value));
+                    }
+                }
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Sets some settings of a topic (KIP-339).
+    pub(crate) fn alter_settings(&mut self, topic: &str, settings: &BTreeMap<String, String>) -> Result<(), Failure> {
+        let settings = c_pairs(settings)?;
+        let mut resource = topic_resource(topic)?;
+        for (name, value) in &settings {
+            // SAFETY: the object is alive and copies both strings; the error is taken over. The
+            // object is destroyed once: here, or after the request.
+            unsafe {
+                let error = rd::rd_kafka_ConfigResource_add_incremental_config(
+                    resource,
+                    name.as_ptr(),
+                    rd::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET,
+                    value.as_ptr(),
+                );
+                if let Err(failure) = take_error(error) {
+                    rd::rd_kafka_ConfigResource_destroy(resource);
+                    return Err(failure);
+                }
+            }
+        }
+        let event =
+            self.ask(Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, false, None, |client, options, queue| {
+                // SAFETY: all are alive during the call, which copies what it needs; the object is
+                // destroyed once, after it.
+                unsafe {
+                    rd::rd_kafka_IncrementalAlterConfigs(client, &mut resource, 1, options, queue);
+                    rd::rd_kafka_ConfigResource_destroy(resource);
+                }
+            })?;
+        let mut count = 0;
+        // SAFETY: the event is a result of this request and owns the array, whose elements are not null.
+        unsafe {
+            let resources = rd::rd_kafka_IncrementalAlterConfigs_result_resources(event.0, &mut count);
+            elements(resources, count).iter().try_for_each(|r| resource_result(*r))
+        }
+    }
+
+    /// An offset of a partition, asked from its leader; -1 if no record is that late.
+    pub(crate) fn offset(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        query: OffsetQuery,
+        isolation: Isolation,
+    ) -> Result<i64, Failure> {
+        let asked = match query {
+            OffsetQuery::Start => rd::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64,
+            OffsetQuery::End => rd::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64,
+            // A negative time would be read as one of the two above.
+            OffsetQuery::AtTime(time) => time.max(0),
+        };
+        let list = one(topic, partition, asked)?;
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, false, Some(isolation), |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies the list.
+            unsafe { rd::rd_kafka_ListOffsets(client, list.ptr(), options, queue) }
+        })?;
+        let mut count = 0;
+        // SAFETY: the event is a result of this request and owns everything that is read here.
+        unsafe {
+            let infos = rd::rd_kafka_ListOffsets_result_infos(event.0, &mut count);
+            let Some(&info) = elements(infos, count).first() else {
+                return Err(failure(RDKafkaErrorCode::UnknownPartition, "the answer is empty"));
+            };
+            let answer = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
+            match answer.err.into() {
+                RDKafkaErrorCode::NoError => Ok(answer.offset),
+                code => Err(failure(code, "")),
+            }
+        }
+    }
+
+    pub(crate) fn delete_records(&mut self, topic: &str, partition: i32, before: i64) -> Result<(), Failure> {
+        let list = one(topic, partition, before)?;
+        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DELETERECORDS, true, None, |client, options, queue| {
+            // SAFETY: all are alive during the call, which copies what it needs; the object copies
+            // the list and is destroyed once.
+            unsafe {
+                let mut delete = rd::rd_kafka_DeleteRecords_new(list.ptr());
+                rd::rd_kafka_DeleteRecords(client, &mut delete, 1, options, queue);
+                rd::rd_kafka_DeleteRecords_destroy(delete);
+            }
+        })?;
+        // SAFETY: the event is a result of this request and owns the list.
+        unsafe { read_list(rd::rd_kafka_DeleteRecords_result_offsets(event.0)).map(drop) }
+    }
+
+    /// A group's committed offsets; negative where there is none.
+    pub(crate) fn group_offsets(
+        &mut self,
+        group: &str,
+        places: &TopicPartitionList,
+    ) -> Result<Vec<GroupOffset>, Failure> {
+        let group = c_string(group)?;
+        let event =
+            self.ask(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, false, None, |client, options, queue| {
+                // SAFETY: all are alive during the call, which copies what it needs; the object copies
+                // group and list and is destroyed once.
+                unsafe {
+                    let mut list_offsets = rd::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), places.ptr());
+                    rd::rd_kafka_ListConsumerGroupOffsets(client, &mut list_offsets, 1, options, queue);
+                    rd::rd_kafka_ListConsumerGroupOffsets_destroy(list_offsets);
+                }
+            })?;
+        // SAFETY: the event is a result of this request.
+        unsafe { group_result(&event, rd::rd_kafka_ListConsumerGroupOffsets_result_groups) }
+    }
+
+    pub(crate) fn alter_group_offsets(&mut self, group: &str, offsets: &TopicPartitionList) -> Result<(), Failure> {
+        let group = c_string(group)?;
+        let event =
+            self.ask(Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, false, None, |client, options, queue| {
+                // SAFETY: all are alive during the call, which copies what it needs; the object copies
+                // group and list and is destroyed once.
+                unsafe {
+                    let mut alter = rd::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), offsets.ptr());
+                    rd::rd_kafka_AlterConsumerGroupOffsets(client, &mut alter, 1, options, queue);
+                    rd::rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
+                }
+            })?;
+        // SAFETY: the event is a result of this request.
+        unsafe { group_result(&event, rd::rd_kafka_AlterConsumerGroupOffsets_result_groups).map(drop) }
+    }
+
+    /// Sends a request and waits for its answer.
+    fn ask(
+        &mut self,
+        op: Op,
+        operates: bool,
+        isolation: Option<Isolation>,
+        send: impl FnOnce(*mut rd::rd_kafka_t, *mut rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
+    ) -> Result<Event, Failure> {
+        let mut text = [0 as c_char; 256];
+        // SAFETY: the client is alive (`'a`); the options are destroyed once, after the request that
+        // copies them; buffer and length agree; errors of the setters are taken over.
+        let mut queue = unsafe {
+            let options = rd::rd_kafka_AdminOptions_new(self.client, op);
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_TIMEOUT_MS, text.as_mut_ptr(), text.len());
+            if operates {
+                rd::rd_kafka_AdminOptions_set_operation_timeout(
+                    options,
+                    REQUEST_TIMEOUT_MS - 1_000,
+                    text.as_mut_ptr(),
+                    text.len(),
+                );
+            }
+            let mut set = Ok(());
+            if let Some(isolation) = isolation {
+                let level = match isolation {
+                    Isolation::ReadCommitted => rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+                    Isolation::ReadUncommitted => {
+                        rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
+                    }
+                };
+                set = take_error(rd::rd_kafka_AdminOptions_set_isolation_level(options, level));
+            }
+            if op == Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS {
+                set = take_error(rd::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));
+            }
+            let queue = Queue(rd::rd_kafka_queue_new(self.client));
+            // Sent in any case: it frees what the caller made for it.
+            send(self.client, options, queue.0);
+            rd::rd_kafka_AdminOptions_destroy(options);
+            set?;
+            queue
+        };
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        loop {
+            if let Some(event) = queue.poll(20) {
+                return match event.code() {
+                    RDKafkaErrorCode::NoError => Ok(event),
+                    code => Err(failure(code, event.error_text())),
+                };
+            }
+            if !(self.serve)() || Instant::now() > deadline {
+                return Err(failure(RDKafkaErrorCode::OperationTimedOut, ""));
+            }
+        }
+    }
+}
+
+/// A list of one partition.
+fn one(topic: &str, partition: i32, offset: i64) -> Result<TopicPartitionList, Failure> {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition_offset(topic, partition, Offset::from_raw(offset))
+        .map_err(|e| failure(RDKafkaErrorCode::InvalidArgument, e.to_string()))?;
+    Ok(list)
+}
+
+fn c_pairs(settings: &BTreeMap<String, String>) -> Result<Vec<(CString, CString)>, Failure> {
+    settings.iter().map(|(name, value)| Ok((c_string(name)?, c_string(value)?))).collect()
+}
+
+fn topic_resource(topic: &str) -> Result<*mut rd::rd_kafka_ConfigResource_t, Failure> {
+    let name = c_string(topic)?;
+    // SAFETY: allocates and copies the name; null for an empty one, which is caught.
+    let resource =
+        unsafe { rd::rd_kafka_ConfigResource_new(rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, name.as_ptr()) };
+    if resource.is_null() {
+        return Err(failure(RDKafkaErrorCode::InvalidTopic, "the topic's name is empty"));
+    }
+    Ok(resource)
+}
+
+/// An array of the library as a slice.
+///
+/// # Safety
+/// `start` is null or has `count` elements that live for `'a`.
+unsafe fn elements<'a, T>(start: *mut *const T, count: usize) -> &'a [*const T] {
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    unsafe { slice::from_raw_parts(start, count) }
+}
+
+/// The first failure of a request about topics.
+///
+/// # Safety
+/// `get` fits the kind of `event`.
+unsafe fn topic_results(
+    event: &Event,
+    get: unsafe extern "C" fn(*const rd::rd_kafka_event_t, *mut usize) -> *mut *const rd::rd_kafka_topic_result_t,
+) -> Result<(), Failure> {
+    let mut count = 0;
+    // SAFETY: the event is alive and owns the results; the caller vouches for `get`.
+    unsafe {
+        for result in elements(get(event.0, &mut count), count) {
+            let code: RDKafkaErrorCode = rd::rd_kafka_topic_result_error(*result).into();
+            if code != RDKafkaErrorCode::NoError {
+                return Err(failure(code, text_of(rd::rd_kafka_topic_result_error_string(*result))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The failure of a request about settings.
+///
+/// # Safety
+/// `resource` is alive.
+unsafe fn resource_result(resource: *const rd::rd_kafka_ConfigResource_t) -> Result<(), Failure> {
+    // SAFETY: the caller vouches for the resource, which owns the text.
+    unsafe {
+        match rd::rd_kafka_ConfigResource_error(resource).into() {
+            RDKafkaErrorCode::NoError => Ok(()),
+            code => Err(failure(code, text_of(rd::rd_kafka_ConfigResource_error_string(resource)))),
+        }
+    }
+}
+
+/// The partitions of a request about one group.
+///
+/// # Safety
+/// `get` fits the kind of `event`.
+unsafe fn group_result(
+    event: &Event,
+    get: unsafe extern "C" fn(*const rd::rd_kafka_event_t, *mut usize) -> *mut *const rd::rd_kafka_group_result_t,
+) -> Result<Vec<GroupOffset>, Failure> {
+    let mut count = 0;
+    // SAFETY: the event is alive and owns the results; the caller vouches for `get`.
+    unsafe {
+        let Some(&group) = elements(get(event.0, &mut count), count).first() else { return Ok(Vec::new()) };
+        let error = rd::rd_kafka_group_result_error(group);
+        if !error.is_null() {
+            return Err(failure_of(error));
+        }
+        read_list(rd::rd_kafka_group_result_partitions(group))
+    }
+}
+
+/// The entries of a list, or the first failure among them.
+pub(crate) fn entries(list: &TopicPartitionList) -> Result<Vec<GroupOffset>, Failure> {
+    // SAFETY: the list is alive during the call.
+    unsafe { read_list(list.ptr()) }
+}
+
+/// The entries of a list, or the first failure among them.
+///
+/// # Safety
+/// `list` is null or alive.
+unsafe fn read_list(list: *const rd::rd_kafka_topic_partition_list_t) -> Result<Vec<GroupOffset>, Failure> {
+    // SAFETY: the caller vouches for the list; it has `cnt` elements, each with a name, and
+    // `metadata_size` bytes of metadata unless that is null.
+    unsafe {
+        if list.is_null() || (*list).elems.is_null() {
+            return Ok(Vec::new());
+        }
+        let count = usize::try_from((*list).cnt).unwrap_or(0);
+        slice::from_raw_parts((*list).elems, count)
+            .iter()
+            .map(|element| {
+                let code: RDKafkaErrorCode = element.err.into();
+                let topic = text_of(element.topic);
+                if code != RDKafkaErrorCode::NoError {
+                    return Err(failure(code, format!("{topic}/{}", element.partition)));
+                }
+                let metadata = if element.metadata.is_null() {
+                    &[][..]
+                } else {
+                    slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size)
+                };
+                Ok(GroupOffset {
+                    topic,
+                    partition: element.partition,
+                    offset: element.offset,
+                    metadata: String::from_utf8_lossy(metadata).into_owned(),
+                })
+            })
+            .collect()
+    }
+}

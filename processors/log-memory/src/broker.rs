@@ -1,0 +1,250 @@
+//! Topics, transactions and groups together: the state machine behind the
+//! clients. It has no thread and no clock; time comes in with every call.
+
+use crate::faults::CommitFault;
+use crate::group::{CommitKind, Group, Join, Refusal, Step};
+use crate::partition::{Ending, TxnNumber};
+use crate::topic::Topics;
+use crate::transactions::{Epoch, Open, Superseded, Transactions};
+use factum_core::log::{CommitOffset, Committed, Membership};
+use factum_core::{Error, Offset, RecordRef, Result, TimestampMs, Topic, TopicPartition};
+use std::collections::{BTreeMap, VecDeque};
+
+/// The state of a log.
+#[derive(Debug, Default)]
+pub(crate) struct Broker {
+    pub(crate) topics: Topics,
+    transactions: Transactions,
+    groups: BTreeMap<String, Group>,
+    pub(crate) faults: VecDeque<CommitFault>,
+    changed: bool,
+}
+
+/// Why offsets were not taken into a transaction.
+#[derive(Debug)]
+pub(crate) enum OffsetsRefused {
+    Superseded,
+    Member(Refusal),
+    Invalid(Error),
+}
+
+impl Broker {
+    /// Does what is due: overdue transactions are aborted, silent members removed.
+    pub(crate) fn tick(&mut self, now: TimestampMs) {
+        for open in self.transactions.expire(now) {
+            self.end(&open, Ending::Abort);
+        }
+        for group in self.groups.values_mut() {
+            self.changed |= group.expire(now);
+        }
+    }
+
+    /// When [`Broker::tick`] has something to do next.
+    pub(crate) fn next_deadline(&self) -> Option<TimestampMs> {
+        let sessions = self.groups.values().filter_map(Group::next_deadline);
+        sessions.chain(self.transactions.next_deadline()).min()
+    }
+
+    /// Whether something changed, since the last call, that a waiting client may be waiting for.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub(crate) fn touch(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether the log would take the record.
+    pub(crate) fn check(&mut self, record: RecordRef<'_>) -> Result<()> {
+        self.topics.target(record.topic(), record.partition())?.0.check(record)
+    }
+
+    /// Appends a record outside a transaction.
+    pub(crate) fn append(&mut self, record: RecordRef<'_>, now: TimestampMs) -> Result<Offset> {
+        self.append_owned(record, None, now)
+    }
+
+    fn append_owned(&mut self, record: RecordRef<'_>, owner: Option<TxnNumber>, now: TimestampMs) -> Result<Offset> {
+        let (topic, partition) = (record.topic(), record.partition());
+        let (rules, log) = self.topics.target(topic, partition)?;
+        let offset = log.append((topic, partition), record, rules.timestamp(record, now), owner, rules.segment);
+        self.changed = true;
+        Ok(offset)
+    }
+
+    /// Deletes a topic and the offsets that groups have in it.
+    pub(crate) fn delete_topic(&mut self, topic: &Topic) {
+        if self.topics.delete(topic) {
+            self.groups.values_mut().for_each(|group| group.offsets.forget(topic));
+            self.changed = true;
+        }
+    }
+
+    /// Registers a transactional producer; its predecessor is fenced and what it left open is aborted.
+    pub(crate) fn init_transactions(&mut self, id: &str, timeout_ms: i64) -> Epoch {
+        let (epoch, open) = self.transactions.init(id, timeout_ms);
+        if let Some(open) = open {
+            self.end(&open, Ending::Abort);
+        }
+        epoch
+    }
+
+    pub(crate) fn check_epoch(&self, id: &str, epoch: Epoch) -> Result<(), Superseded> {
+        self.transactions.check(id, epoch)
+    }
+
+    /// Appends a record in a producer's transaction, which it opens if need be.
+    pub(crate) fn append_in_transaction(
+        &mut self,
+        (id, epoch): (&str, Epoch),
+        record: RecordRef<'_>,
+        now: TimestampMs,
+    ) -> Result<Result<Offset>, Superseded> {
+        let open = self.transactions.open(id, epoch, now)?;
+        let place = record.topic().partition(record.partition());
+        let number = open.number;
+        open.places.insert(place);
+        Ok(self.append_owned(record, Some(number), now))
+    }
+
+    /// Adds a group's offsets to a producer's transaction.
+    pub(crate) fn send_offsets(
+        &mut self,
+        (id, epoch): (&str, Epoch),
+        member: &Membership,
+        offsets: &[CommitOffset],
+        now: TimestampMs,
+    ) -> Result<(), OffsetsRefused> {
+        self.check_epoch(id, epoch).map_err(|_| OffsetsRefused::Superseded)?;
+        self.check_places(offsets).map_err(OffsetsRefused::Invalid)?;
+        let group = self.group_for(member).map_err(OffsetsRefused::Member)?;
+        group.validate_commit(member, CommitKind::Transactional).map_err(OffsetsRefused::Member)?;
+        let open = self.transactions.open(id, epoch, now).map_err(|_| OffsetsRefused::Superseded)?;
+        open.groups.insert(member.group.clone());
+        let number = open.number;
+        if let Some(group) = self.groups.get_mut(&member.group) {
+            group.offsets.hold(number, offsets);
+        }
+        Ok(())
+    }
+
+    /// Ends a producer's transaction; one without records and offsets needs no marker.
+    pub(crate) fn end_transaction(&mut self, id: &str, epoch: Epoch, ending: Ending) -> Result<(), Superseded> {
+        if let Some(open) = self.transactions.take(id, epoch)? {
+            self.end(&open, ending);
+        }
+        Ok(())
+    }
+
+    /// The fault that the commit of this producer is to meet.
+    pub(crate) fn take_fault(&mut self, id: &str) -> Option<CommitFault> {
+        if self.transactions.has_open(id) { self.faults.pop_front() } else { None }
+    }
+
+    /// Fences a producer as another one with its transactional id would.
+    pub(crate) fn fence(&mut self, id: &str) {
+        if let Some(open) = self.transactions.fence(id) {
+            self.end(&open, Ending::Abort);
+        }
+    }
+
+    fn end(&mut self, open: &Open, ending: Ending) {
+        for place in &open.places {
+            // A topic may have been deleted since.
+            if let Ok(log) = self.topics.partition_mut(place) {
+                log.end_transaction(open.number, ending);
+            }
+        }
+        for group in &open.groups {
+            if let Some(group) = self.groups.get_mut(group) {
+                group.offsets.end_transaction(open.number, ending);
+            }
+        }
+        self.changed = true;
+    }
+
+    /// Commits offsets outside a transaction.
+    pub(crate) fn commit_offsets(
+        &mut self,
+        member: &Membership,
+        offsets: &[CommitOffset],
+    ) -> Result<Result<(), Refusal>> {
+        self.check_places(offsets)?;
+        Ok(self.group_for(member).and_then(|group| {
+            group.validate_commit(member, CommitKind::Plain)?;
+            group.offsets.commit(offsets);
+            Ok(())
+        }))
+    }
+
+    /// The committed offsets of a group; none while an open transaction holds one of them.
+    pub(crate) fn committed(&self, group: &str, places: &[TopicPartition]) -> Option<Vec<Option<Committed>>> {
+        let Some(group) = self.groups.get(group) else { return Some(vec![None; places.len()]) };
+        places.iter().map(|place| group.offsets.stable(place).ok().map(Option::<&Committed>::cloned)).collect()
+    }
+
+    /// Sets a group's offsets as an operator does.
+    pub(crate) fn reset_offsets(&mut self, name: &str, offsets: &[CommitOffset]) -> Result<()> {
+        self.check_places(offsets)?;
+        let group = self.groups.entry(name.to_owned()).or_default();
+        if group.has_members() {
+            return Err(Error::new(
+                factum_core::ErrorKind::Conflict,
+                format!("group {name} has members, its offsets cannot be reset"),
+            ));
+        }
+        group.offsets.commit(offsets);
+        Ok(())
+    }
+
+    pub(crate) fn join(&mut self, name: &str, join: Join, now: TimestampMs) -> String {
+        self.changed = true;
+        self.groups.entry(name.to_owned()).or_default().join(name, join, now)
+    }
+
+    pub(crate) fn poll_member(
+        &mut self,
+        group: &str,
+        (id, instance_id): (&str, Option<&str>),
+        now: TimestampMs,
+    ) -> Result<Step, Refusal> {
+        let topics = &self.topics;
+        let count = |topic: &Topic| {
+            let partitions = topics.get(topic).map_or(0, |state| state.partitions.len());
+            u32::try_from(partitions).expect("a topic is created with a u32 of partitions")
+        };
+        let group = self.groups.get_mut(group).ok_or(Refusal::UnknownMember)?;
+        let (step, moved) = group.poll(id, instance_id, &count, now)?;
+        self.changed |= moved;
+        Ok(step)
+    }
+
+    pub(crate) fn set_polling(&mut self, group: &str, id: &str, polling: bool, now: TimestampMs) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.set_polling(id, polling, now);
+        }
+    }
+
+    pub(crate) fn leave(&mut self, group: &str, id: &str) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.leave(id);
+            self.changed = true;
+        }
+    }
+
+    /// The group of a committing member. Kafka makes one for a client that
+    /// is no member, and knows no generation of a group that never was.
+    fn group_for(&mut self, member: &Membership) -> Result<&mut Group, Refusal> {
+        if member.generation >= 0 && !self.groups.contains_key(&member.group) {
+            return Err(Refusal::IllegalGeneration);
+        }
+        Ok(self.groups.entry(member.group.clone()).or_default())
+    }
+
+    fn check_places(&self, offsets: &[CommitOffset]) -> Result<()> {
+        for offset in offsets {
+            self.topics.partition(&offset.place)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Writing in transactions.
+
+use crate::broker::OffsetsRefused;
+use crate::faults::CommitFault;
+use crate::log::{Shared, millis};
+use crate::partition::Ending;
+use crate::transactions::Epoch;
+use factum_core::log::{CommitOffset, TransactionOptions, TransactionalProducer, TxnError};
+use factum_core::{Error, Membership, Offset, RecordBatch, Result};
+
+/// A transactional producer of the log in memory.
+#[derive(Debug)]
+pub(crate) struct MemoryTransactionalProducer {
+    shared: Shared,
+    id: String,
+    timeout_ms: i64,
+    epoch: Option<Epoch>,
+    state: State,
+    delivered: Vec<Offset>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Open,
+    /// A step failed: only an abort is left.
+    Failed,
+    /// Fenced: nothing is left.
+    Dead,
+}
+
+impl MemoryTransactionalProducer {
+    pub(crate) fn new(shared: Shared, options: TransactionOptions) -> Result<Self> {
+        if options.transactional_id.is_empty() || options.timeout.is_zero() {
+            return Err(Error::invalid("a transactional producer needs an id and a timeout above 0"));
+        }
+        Ok(MemoryTransactionalProducer {
+            shared,
+            id: options.transactional_id,
+            timeout_ms: millis(options.timeout),
+            epoch: None,
+            state: State::Ready,
+            delivered: Vec::new(),
+        })
+    }
+
+    /// The epoch, when the producer is in one of these states.
+    fn require(&self, states: &[State], step: &str) -> Result<Epoch, TxnError> {
+        match self.epoch {
+            _ if self.state == State::Dead => Err(TxnError::Fatal(self.fenced_error())),
+            Some(epoch) if states.contains(&self.state) => Ok(epoch),
+            _ => Err(TxnError::Abort(Error::invalid(format!(
+                "{}: {step} does not fit a producer that is {:?}",
+                self.id, self.state
+            )))),
+        }
+    }
+
+    fn fenced_error(&self) -> Error {
+        Error::fenced(format!("transactional id {} belongs to a newer producer, or its transaction timed out", self.id))
+    }
+
+    fn die(&mut self) -> TxnError {
+        self.state = State::Dead;
+        TxnError::Fatal(self.fenced_error())
+    }
+
+    fn fail(&mut self, error: Error) -> TxnError {
+        self.state = State::Failed;
+        TxnError::Abort(error)
+    }
+
+    fn unclear(&mut self) -> TxnError {
+        self.state = State::Dead;
+        TxnError::Fatal(Error::unavailable(format!("the commit of {} got no answer", self.id)))
+    }
+
+    fn end(&mut self, epoch: Epoch, ending: Ending) -> Result<(), TxnError> {
+        let ended = self.shared.call(|broker, _| broker.end_transaction(&self.id, epoch, ending));
+        if ended.is_err() {
+            return Err(self.die());
+        }
+        self.state = State::Ready;
+        self.delivered.clear();
+        Ok(())
+    }
+}
+
+impl TransactionalProducer for MemoryTransactionalProducer {
+    fn init(&mut self) -> Result<(), TxnError> {
+        if self.epoch.is_some() {
+            return Err(TxnError::Abort(Error::invalid(format!("{} is initialised already", self.id))));
+        }
+        self.epoch = Some(self.shared.call(|broker, _| broker.init_transactions(&self.id, self.timeout_ms)));
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), TxnError> {
+        // As in Kafka, the broker hears of it with the first record or offset.
+        self.require(&[State::Ready], "begin")?;
+        self.state = State::Open;
+        Ok(())
+    }
+
+    fn produce(&mut self, records: &RecordBatch) -> Result<(), TxnError> {
+        let epoch = self.require(&[State::Open], "produce")?;
+        let (id, delivered) = (self.id.as_str(), &mut self.delivered);
+        let produced = self.shared.call(|broker, now| {
+            if broker.check_epoch(id, epoch).is_err() {
+                return Ok(Err(()));
+            }
+            for record in records.iter() {
+                broker.check(record)?;
+            }
+            for record in records.iter() {
+                match broker.append_in_transaction((id, epoch), record, now) {
+                    Ok(offset) => delivered.push(offset?),
+                    Err(_) => return Ok(Err(())),
+                }
+            }
+            Ok(Ok(()))
+        });
+        match produced {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(())) => Err(self.die()),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    fn deliver(&mut self, offsets: &mut Vec<Offset>) -> Result<(), TxnError> {
+        self.require(&[State::Open], "deliver")?;
+        offsets.append(&mut self.delivered);
+        Ok(())
+    }
+
+    fn send_offsets(&mut self, member: &Membership, offsets: &[CommitOffset]) -> Result<(), TxnError> {
+        let epoch = self.require(&[State::Open], "send_offsets")?;
+        if offsets.is_empty() {
+            return Err(TxnError::Abort(Error::invalid(format!(
+                "{}: a transaction needs at least one offset, or nothing fences it",
+                self.id
+            ))));
+        }
+        let sent = self.shared.call(|broker, now| broker.send_offsets((&self.id, epoch), member, offsets, now));
+        match sent {
+            Ok(()) => Ok(()),
+            Err(OffsetsRefused::Superseded) => Err(self.die()),
+            Err(OffsetsRefused::Invalid(error)) => Err(self.fail(error)),
+            Err(OffsetsRefused::Member(refusal)) => {
+                self.state = State::Failed;
+                Err(TxnError::StaleMember(Error::fenced(format!(
+                    "group {}, member {:?}, generation {}: {}",
+                    member.group,
+                    member.member_id,
+                    member.generation,
+                    refusal.text()
+                ))))
+            }
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), TxnError> {
+        let epoch = self.require(&[State::Open], "commit")?;
+        match self.shared.call(|broker, _| broker.take_fault(&self.id)) {
+            None => self.end(epoch, Ending::Commit),
+            Some(CommitFault::Retry) => {
+                Err(TxnError::Retry(Error::unavailable(format!("the commit of {} is to be repeated", self.id))))
+            }
+            Some(CommitFault::Abort) => {
+                let error = Error::unavailable(format!("the commit of {} failed", self.id));
+                Err(self.fail(error))
+            }
+            Some(CommitFault::Fenced) => {
+                self.shared.call(|broker, _| broker.fence(&self.id));
+                Err(self.die())
+            }
+            Some(CommitFault::UnknownCommitted) => {
+                self.end(epoch, Ending::Commit)?;
+                Err(self.unclear())
+            }
+            Some(CommitFault::UnknownAborted) => {
+                self.end(epoch, Ending::Abort)?;
+                Err(self.unclear())
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), TxnError> {
+        let epoch = self.require(&[State::Open, State::Failed], "abort")?;
+        self.end(epoch, Ending::Abort)
+    }
+}

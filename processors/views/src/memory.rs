@@ -1,0 +1,176 @@
+//! A sink in memory: for tests, and for views that are folded anew at each start.
+
+use crate::{Filter, QueriedRow, Sink};
+use factum_core::{
+    AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition, Version,
+    view::{Claim, Commit, CommitOutcome, Compare, LoadRequest, Loaded, RowLocking, Value, ViewTable},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// A database in memory. Its clones are the same database.
+#[derive(Debug, Clone)]
+pub struct MemoryDatabase {
+    id: Arc<str>,
+    tables: Arc<Mutex<BTreeMap<String, Table>>>,
+}
+
+impl MemoryDatabase {
+    /// An empty database. Its id tells it from every other one, also of earlier processes.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        MemoryDatabase { id: id.into(), tables: Arc::default() }
+    }
+}
+
+#[derive(Debug)]
+struct Table {
+    table: ViewTable,
+    /// The rows, each with the number of the commit that wrote it.
+    rows: BTreeMap<String, (u64, Vec<Value>)>,
+    versions: BTreeMap<(Topic, AggregateId), Version>,
+    progress: BTreeMap<TopicPartition, Claim>,
+    commits: u64,
+}
+
+/// A view in a [`MemoryDatabase`]. Shared rows are not locked but compared: a
+/// commit over a row that has changed since it was loaded answers
+/// [`CommitOutcome::RowsChanged`].
+#[derive(Debug)]
+pub struct MemorySink {
+    database: MemoryDatabase,
+    table: ViewTable,
+    /// What was loaded to be locked: keys, and the commits that wrote the rows.
+    loaded: Vec<(String, Option<u64>)>,
+}
+
+impl MemorySink {
+    /// Opens a view's tables, making those that are missing.
+    ///
+    /// # Errors
+    /// `Invalid`: the table exists with other columns.
+    pub fn open(database: &MemoryDatabase, table: ViewTable) -> Result<Self> {
+        let sink = MemorySink { database: database.clone(), table: table.clone(), loaded: Vec::new() };
+        let mut tables = sink.tables();
+        let found = tables.entry(table.name()).or_insert_with(|| Table {
+            table: table.clone(),
+            rows: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            commits: 0,
+        });
+        if found.table.columns() != table.columns() {
+            return Err(Error::invalid(format!(
+                "table {} has other columns than view {}: raise its View::VERSION",
+                table.name(),
+                table.view()
+            )));
+        }
+        drop(tables);
+        Ok(sink)
+    }
+
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
+        // Nothing here panics half way through a change.
+        self.database.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut Table) -> T) -> T {
+        run(self.tables().get_mut(&self.table.name()).expect("opening made the table"))
+    }
+}
+
+impl Sink for MemorySink {
+    fn database_id(&self) -> &str {
+        &self.database.id
+    }
+
+    fn table(&self) -> &ViewTable {
+        &self.table
+    }
+
+    fn claim(&mut self, place: &TopicPartition, topic_id: TopicId) -> Result<Claim> {
+        Ok(self.with(|table| {
+            let new = Claim { topic_id, epoch: 0, position: Offset(0) };
+            let row = table.progress.entry(place.clone()).or_insert(new);
+            row.epoch += 1;
+            *row
+        }))
+    }
+
+    fn load(&mut self, request: &LoadRequest) -> Result<Loaded> {
+        let (loaded, locked) = self.with(|table| {
+            let found: Vec<_> = request.keys.iter().map(|key| table.rows.get(key)).collect();
+            let locked: Vec<(String, Option<u64>)> = match request.locking {
+                RowLocking::Unlocked => Vec::new(),
+                RowLocking::Locked => {
+                    let commits = found.iter().map(|row| row.map(|(commit, _)| *commit));
+                    request.keys.iter().cloned().zip(commits).collect()
+                }
+            };
+            let versions = request.aggregates.iter().map(|key| table.versions.get(key).copied().unwrap_or_default());
+            let loaded = Loaded {
+                rows: found.into_iter().map(|row| row.map(|(_, values)| values.clone())).collect(),
+                versions: versions.collect(),
+            };
+            (loaded, locked)
+        });
+        self.loaded = locked;
+        Ok(loaded)
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome> {
+        let loaded = std::mem::take(&mut self.loaded);
+        Ok(self.with(|table| {
+            let mut lost = Vec::new();
+            for moved in &commit.moves {
+                let held = table.progress.get(&moved.place).is_some_and(|row| match commit.compare {
+                    Compare::Nothing => true,
+                    Compare::EpochAndPosition => row.epoch == moved.epoch && row.position == moved.from,
+                });
+                if !held {
+                    lost.push(moved.place.clone());
+                }
+            }
+            if !lost.is_empty() {
+                return CommitOutcome::ClaimLost(lost);
+            }
+            if loaded.iter().any(|(key, wrote)| table.rows.get(key).map(|(commit, _)| *commit) != *wrote) {
+                return CommitOutcome::RowsChanged;
+            }
+            for moved in &commit.moves {
+                if let Some(row) = table.progress.get_mut(&moved.place) {
+                    (row.position, row.topic_id) = (moved.to, moved.topic_id);
+                }
+            }
+            table.commits += 1;
+            for (key, values) in &commit.upserts {
+                table.rows.insert(key.clone(), (table.commits, values.clone()));
+            }
+            for key in &commit.deletes {
+                table.rows.remove(key);
+            }
+            for mark in &commit.watermarks {
+                table.versions.insert((mark.topic.clone(), mark.aggregate.clone()), mark.version);
+            }
+            CommitOutcome::Committed
+        }))
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.loaded.clear();
+        Ok(())
+    }
+
+    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
+        let columns = self.table.columns();
+        Ok(self.with(|table| {
+            let rows = table.rows.iter().map(|(key, (_, values))| QueriedRow {
+                key: key.clone(),
+                columns: columns.iter().map(|column| column.name.clone()).zip(values.iter().cloned()).collect(),
+            });
+            rows.filter(|row| filter.lets_through(row)).take(limit).collect()
+        }))
+    }
+}

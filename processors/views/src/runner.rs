@@ -1,0 +1,319 @@
+//! The loop around the machine.
+
+use crate::{
+    Sink, ViewStatus,
+    schemas::{Fetches, SchemaFetch},
+};
+use factum_core::{
+    Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
+    TopicPartition,
+    log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
+    view::{Claimed, Effect, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tracing::{debug, debug_span, error, info, warn};
+
+/// Waiting for a record on an idle system; a record ends the wait at once.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// What a runner needs beside log, codec and sink.
+pub struct ViewOptions {
+    /// The id of a static member; none makes a dynamic one.
+    pub instance_id: Option<String>,
+    /// Stands in front of the group's and the topics' names.
+    pub prefix: String,
+    /// How long a silent member keeps its partitions.
+    pub session_timeout: Duration,
+    /// How the group's members agree.
+    pub protocol: GroupProtocol,
+    /// The most records of one transaction, of all partitions together.
+    pub max_records: usize,
+    /// How often the ends of the partitions are asked for the health, when idle.
+    pub ends_interval: Duration,
+    /// Fetches schemas.
+    pub fetch_schema: SchemaFetch,
+    /// The clock; it paces retries.
+    pub clock: fn() -> TimestampMs,
+    /// Everything on, but in a test.
+    pub protections: Protections,
+}
+
+impl ViewOptions {
+    /// A dynamic member with 5 000 records a transaction.
+    pub fn new(fetch_schema: SchemaFetch, clock: fn() -> TimestampMs) -> Self {
+        ViewOptions {
+            instance_id: None,
+            prefix: String::new(),
+            session_timeout: Duration::from_secs(10),
+            protocol: GroupProtocol::default(),
+            max_records: 5_000,
+            ends_interval: Duration::from_secs(1),
+            fetch_schema,
+            clock,
+            protections: Protections::ALL,
+        }
+    }
+}
+
+impl fmt::Debug for ViewOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewOptions").field("max_records", &self.max_records).finish_non_exhaustive()
+    }
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progressed {
+    /// There were records, or an event, or something to do.
+    Worked,
+    /// There was nothing.
+    Idle,
+}
+
+/// One instance of a view: a member of the view's group, and its sink.
+pub struct ViewRunner<V: View, C> {
+    machine: ViewMachine<V, C>,
+    sink: Box<dyn Sink>,
+    consumer: Box<dyn GroupConsumer>,
+    admin: Box<dyn Admin>,
+    options: ViewOptions,
+    fetches: Fetches,
+    records: RecordBatch,
+    ends: BTreeMap<TopicPartition, Offset>,
+    ends_asked: Option<Instant>,
+    status: Arc<Mutex<ViewStatus>>,
+    trouble: Option<String>,
+}
+
+impl<V: View, C> fmt::Debug for ViewRunner<V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewRunner").field("view", &V::NAME).field("sink", &self.sink).finish_non_exhaustive()
+    }
+}
+
+impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
+    /// Makes the clients and joins the group `<name>_v<version>.view`. The
+    /// topics have been checked; the sink is open on [`ViewTable::of`] this view.
+    ///
+    /// # Errors
+    /// `Invalid`: the sink is another view's. Else what the log says when a client cannot be made.
+    pub fn start(log: &dyn Log, codec: C, sink: Box<dyn Sink>, options: ViewOptions) -> Result<Self> {
+        if *sink.table() != ViewTable::of::<V>()? {
+            return Err(Error::invalid(format!("view {} was given the sink of {}", V::NAME, sink.table().name())));
+        }
+        let consumer = log.group_consumer(&GroupOptions {
+            group: format!("{}{}", options.prefix, view_group::<V>()),
+            topics: view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", options.prefix))).collect(),
+            instance_id: options.instance_id.clone(),
+            session_timeout: options.session_timeout,
+            protocol: options.protocol,
+        })?;
+        Ok(ViewRunner {
+            machine: ViewMachine::new(codec, sink.database_id(), options.protections)?,
+            admin: log.admin()?,
+            consumer,
+            sink,
+            fetches: Fetches::new(options.fetch_schema.clone()),
+            options,
+            records: RecordBatch::new(),
+            ends: BTreeMap::new(),
+            ends_asked: None,
+            status: Arc::default(),
+            trouble: None,
+        })
+    }
+
+    /// How it is doing, to be read from other threads; renewed after every step.
+    pub fn status(&self) -> Arc<Mutex<ViewStatus>> {
+        self.status.clone()
+    }
+
+    /// Works until `stop` is set, then leaves the group.
+    ///
+    /// # Errors
+    /// Only what no retry can help with.
+    pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            self.step(IDLE_WAIT)?;
+        }
+        self.close()
+    }
+
+    /// Polls once, waiting up to `timeout`, and does everything that follows from it.
+    ///
+    /// # Errors
+    /// Only what no retry can help with, or that a partition cannot be started
+    /// or paused; what is tried again is told by the status.
+    pub fn step(&mut self, timeout: Duration) -> Result<Progressed> {
+        let mut worked = false;
+        while let Some((id, outcome)) = self.fetches.next() {
+            let effects = self.machine.schema_fetched(id, outcome);
+            self.execute(effects)?;
+            worked = true;
+        }
+        self.records.clear();
+        let event = match self.consumer.poll(self.options.max_records, timeout, &mut self.records) {
+            Ok(event) => event,
+            Err(e) => {
+                // What was read before the error goes through the machine all the same.
+                self.trouble(e, "poll")?;
+                None
+            }
+        };
+        self.tell(event.as_ref());
+        let positions = match self.positions() {
+            Ok(positions) => positions,
+            Err(e) => {
+                self.trouble(e, "positions")?;
+                Vec::new()
+            }
+        };
+        let now = (self.options.clock)();
+        let poll = Polled { now, records: &self.records, event: event.as_ref(), positions: &positions };
+        let effects = self.machine.polled(&poll);
+        worked |= event.is_some() || !self.records.is_empty() || !effects.is_empty();
+        let span = debug_span!("view.batch", view = V::NAME, records = self.records.len());
+        span.in_scope(|| self.execute(effects))?;
+        let progressed = if worked { Progressed::Worked } else { Progressed::Idle };
+        if progressed == Progressed::Idle {
+            self.ask_ends();
+        }
+        self.publish();
+        Ok(progressed)
+    }
+
+    /// Leaves the group.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub fn close(self) -> Result<()> {
+        info!(view = V::NAME, "leaves its group");
+        self.consumer.close()
+    }
+
+    /// Does what the machine wants, and what it wants then.
+    fn execute(&mut self, effects: Vec<Effect>) -> Result<()> {
+        let mut todo: VecDeque<Effect> = effects.into();
+        while let Some(effect) = todo.pop_front() {
+            // What an effect leads to comes before the effects after it.
+            for next in self.execute_one(effect)?.into_iter().rev() {
+                todo.push_front(next);
+            }
+        }
+        Ok(())
+    }
+
+    fn execute_one(&mut self, effect: Effect) -> Result<Vec<Effect>> {
+        match effect {
+            Effect::Claim(place) => {
+                let outcome = self.claim(&place);
+                return Ok(self.machine.claimed(&place, outcome));
+            }
+            Effect::Load(request) => {
+                let loaded = self.sink.load(&request);
+                return Ok(self.machine.loaded(loaded));
+            }
+            Effect::Commit(commit) => {
+                debug!(upserts = commit.upserts.len(), deletes = commit.deletes.len(), "commits");
+                let outcome = self.sink.commit(&commit);
+                return Ok(self.machine.committed(outcome));
+            }
+            Effect::Rollback => {
+                if let Err(e) = self.sink.rollback() {
+                    self.trouble(e, "roll back")?;
+                }
+            }
+            Effect::FetchSchema(id) => self.fetches.start(id),
+            Effect::CommitGroupOffsets(offsets) => {
+                // They are for operators and other tools; the progress rows decide.
+                if let Err(error) = self.consumer.commit(&offsets) {
+                    debug!(view = V::NAME, %error, "the group's offsets were not committed");
+                }
+            }
+            Effect::Start(place, offset) => {
+                info!(view = V::NAME, %place, %offset, "starts");
+                self.consumer.start(&place, offset)?;
+            }
+            Effect::Wait { place, why } => {
+                warn!(view = V::NAME, %place, why, "waits");
+                self.consumer.pause(&place)?;
+            }
+            Effect::Stop { place, stop } => {
+                error!(view = V::NAME, %place, class = %stop.class, reason = stop.reason, "stands still");
+                self.consumer.pause(&place)?;
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn claim(&mut self, place: &TopicPartition) -> Result<Claimed> {
+        let topic = self.admin.describe_topic(&place.topic)?;
+        let topic = topic.ok_or_else(|| Error::unavailable(format!("topic {} does not exist", place.topic)))?;
+        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted)?;
+        let claim = self.sink.claim(place, topic.id)?;
+        Ok(Claimed { topic_id: topic.id, bounds, claim })
+    }
+
+    fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>> {
+        let mut positions = Vec::new();
+        for place in self.machine.running() {
+            if let Some(position) = self.consumer.position(place)? {
+                positions.push((place.clone(), position));
+            }
+        }
+        Ok(positions)
+    }
+
+    fn tell(&mut self, event: Option<&GroupEvent>) {
+        match event {
+            Some(GroupEvent::Assigned(places)) => info!(view = V::NAME, ?places, "assigned"),
+            Some(GroupEvent::Revoked(places)) => info!(view = V::NAME, ?places, "revoked"),
+            Some(GroupEvent::Lost(places)) => warn!(view = V::NAME, ?places, "lost"),
+            None => {}
+        }
+    }
+
+    /// Keeps an error for the status, or passes it on if no retry can help.
+    fn trouble(&mut self, error: Error, doing: &str) -> Result<()> {
+        let error = error.context(format!("view {}: {doing}", V::NAME));
+        if error.kind().retry() == Retry::No {
+            return Err(error);
+        }
+        warn!(view = V::NAME, %error, "tries again");
+        self.trouble = Some(error.to_string());
+        Ok(())
+    }
+
+    /// Asks for the ends now and then. Nothing depends on them but the health.
+    fn ask_ends(&mut self) {
+        if self.ends_asked.is_some_and(|asked| asked.elapsed() < self.options.ends_interval) {
+            return;
+        }
+        self.ends_asked = Some(Instant::now());
+        self.ends.clear();
+        for place in self.machine.status().into_keys() {
+            match self.admin.bounds(&place, Isolation::ReadCommitted) {
+                Ok(bounds) => drop(self.ends.insert(place, bounds.end)),
+                Err(error) => debug!(view = V::NAME, %place, %error, "the end is not known"),
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let mut places = self.machine.status();
+        for (place, status) in &mut places {
+            status.end = self.ends.get(place).copied();
+        }
+        // The trouble of this step; the next one begins without.
+        let status = ViewStatus { places, trouble: self.trouble.take() };
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}

@@ -1,0 +1,63 @@
+//! Fetching schemas beside the loop, which goes on with other partitions.
+
+use factum_core::{Error, Result};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+/// Makes the schema of an id known to the codec. Called on a thread of its own; it may take seconds.
+///
+/// Errors: `Unavailable` when the registry cannot be asked; the view asks again with a backoff after any.
+pub type SchemaFetch = Arc<dyn Fn(u32) -> Result<()> + Send + Sync>;
+
+/// The fetches under way.
+pub(crate) struct Fetches {
+    fetch: SchemaFetch,
+    under_way: BTreeSet<u32>,
+    sender: SyncSender<(u32, Result<()>)>,
+    receiver: Receiver<(u32, Result<()>)>,
+}
+
+/// More than partitions of one instance, each of which waits for one schema at most.
+const MAX_UNDER_WAY: usize = 1_024;
+
+impl Fetches {
+    pub(crate) fn new(fetch: SchemaFetch) -> Self {
+        let (sender, receiver) = sync_channel(MAX_UNDER_WAY);
+        Fetches { fetch, under_way: BTreeSet::new(), sender, receiver }
+    }
+
+    /// Starts to fetch, unless it is under way.
+    pub(crate) fn start(&mut self, id: u32) {
+        if !self.under_way.insert(id) {
+            return;
+        }
+        let spawned = std::thread::Builder::new().name(format!("view-schema-{id}")).spawn({
+            let (fetch, sender) = (self.fetch.clone(), self.sender.clone());
+            // The view that asked may be gone; then nobody waits for this.
+            move || sender.send((id, fetch(id))).unwrap_or_default()
+        });
+        if let Err(error) = spawned {
+            let error = Error::unavailable(format!("no thread to fetch schema {id}: {error}"));
+            self.sender.try_send((id, Err(error))).unwrap_or_default();
+        }
+    }
+
+    /// What arrived.
+    pub(crate) fn next(&mut self) -> Option<(u32, Result<()>)> {
+        let (id, result) = self.receiver.try_recv().ok()?;
+        self.under_way.remove(&id);
+        Some((id, result))
+    }
+}
+
+impl fmt::Debug for Fetches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetches").field("under_way", &self.under_way).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! Making and checking a view's tables.
+
+use super::failed;
+use factum_core::{
+    Error, Result,
+    view::{Column, ColumnType, KEY_COLUMN, ViewTable},
+};
+use rusqlite::Connection;
+use std::time::Duration;
+
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 32;
+
+/// Sets the connection up, makes what is missing and answers with the database's id.
+pub(super) fn prepare(
+    connection: &Connection,
+    name: &str,
+    table: &ViewTable,
+    busy_timeout: Duration,
+) -> Result<String> {
+    let failed = |e| failed(name, &format!("open view {}", table.view()), e);
+    connection.busy_timeout(busy_timeout).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Readers go on beside the one writer. After a power cut the last commits
+    // may be gone, all of a commit or nothing; progress is in the commit, so
+    // what is gone is read and applied again.
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    let outcome = make(connection, table).map_err(failed).and_then(|(id, found)| match found {
+        None => Ok(id),
+        Some(found) => Err(other_columns(table, &found)),
+    });
+    connection.execute_batch(if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" }).map_err(failed)?;
+    outcome
+}
+
+/// The database's id, and the columns that the table has if they are others.
+fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String, Option<Vec<String>>)> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS factum_meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT;
+         INSERT INTO factum_meta (name, value) VALUES ('database_id', lower(hex(randomblob(16))))
+             ON CONFLICT (name) DO NOTHING;
+         CREATE TABLE IF NOT EXISTS factum_progress (
+             view TEXT NOT NULL,
+             topic TEXT NOT NULL,
+             topic_id TEXT NOT NULL,
+             partition INTEGER NOT NULL,
+             epoch INTEGER NOT NULL,
+             position INTEGER NOT NULL,
+             PRIMARY KEY (view, topic, partition)
+         ) STRICT, WITHOUT ROWID;",
+    )?;
+    let id = connection.query_row("SELECT value FROM factum_meta WHERE name = 'database_id'", [], |row| row.get(0))?;
+    let wanted: Vec<String> = std::iter::once(key_column()).chain(table.columns().iter().map(definition)).collect();
+    let found = columns(connection, &table.name())?;
+    if found.is_empty() {
+        create(connection, table, &wanted)?;
+        return Ok((id, None));
+    }
+    Ok((id, (found != wanted).then_some(found)))
+}
+
+fn create(connection: &Connection, table: &ViewTable, columns: &[String]) -> rusqlite::Result<()> {
+    let name = table.name();
+    // Progress and watermarks without rows are left from tables that somebody
+    // dropped to have the view built anew.
+    connection.execute("DELETE FROM factum_progress WHERE view = ?1", [&name])?;
+    connection.execute_batch(&format!(
+        "DROP TABLE IF EXISTS \"{name}_versions\";
+         CREATE TABLE \"{name}\" ({}, PRIMARY KEY (\"{KEY_COLUMN}\")) STRICT, WITHOUT ROWID;
+         CREATE TABLE \"{name}_versions\" (
+             topic TEXT NOT NULL,
+             aggregate TEXT NOT NULL,
+             version INTEGER NOT NULL,
+             PRIMARY KEY (topic, aggregate)
+         ) STRICT, WITHOUT ROWID;",
+        columns.join(", ")
+    ))
+}
+
+/// The columns of a table as they are defined; none when there is no table.
+fn columns(connection: &Connection, name: &str) -> rusqlite::Result<Vec<String>> {
+    let mut columns = connection.prepare("SELECT name, type, \"notnull\" FROM pragma_table_info(?1) ORDER BY cid")?;
+    let columns = columns.query_map([name], |row| {
+        Ok(written(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?, !row.get::<_, bool>(2)?))
+    })?;
+    columns.collect()
+}
+
+fn key_column() -> String {
+    written(KEY_COLUMN, "TEXT", false)
+}
+
+fn definition(column: &Column) -> String {
+    let kind = match column.kind {
+        ColumnType::Integer => "INTEGER",
+        ColumnType::Real => "REAL",
+        // The same to SQLite, but it tells the two apart when the table is opened again.
+        ColumnType::Boolean => "INT",
+        ColumnType::Text => "TEXT",
+        ColumnType::Bytes => "BLOB",
+    };
+    written(&column.name, kind, column.nullable)
+}
+
+fn written(name: &str, kind: &str, nullable: bool) -> String {
+    format!("\"{name}\" {kind}{}", if nullable { "" } else { " NOT NULL" })
+}
+
+fn other_columns(table: &ViewTable, found: &[String]) -> Error {
+    Error::invalid(format!(
+        "table {} has other columns than view {}: raise its View::VERSION (the table has {})",
+        table.name(),
+        table.view(),
+        found.join(", ")
+    ))
+}

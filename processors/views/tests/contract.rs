@@ -1,0 +1,367 @@
+//! What every sink does, written once and run over each.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, beside the test functions themselves
+
+use expect_test::{Expect, expect};
+use factum_core::{
+    AggregateId, ErrorKind, Offset, Partition, Topic, TopicId, TopicPartition, Version,
+    view::{
+        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LoadRequest, Move, RowLocking, Value, ViewTable,
+        Watermark,
+    },
+};
+use factum_views::{Filter, MemoryDatabase, MemorySink, Sink, SqliteSink};
+use std::time::Duration;
+
+/// A database in which sinks are opened.
+trait Database {
+    fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>>;
+
+    fn open(&self) -> Box<dyn Sink> {
+        self.try_open(table()).unwrap()
+    }
+}
+
+impl Database for MemoryDatabase {
+    fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>> {
+        Ok(Box::new(MemorySink::open(self, table)?))
+    }
+}
+
+struct SqliteFile(tempfile::TempDir);
+
+impl Database for SqliteFile {
+    fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>> {
+        // A test that meets a lock must not wait for it.
+        Ok(Box::new(SqliteSink::open_with(&self.0.path().join("views.db"), table, Duration::ZERO)?))
+    }
+}
+
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $(#[test] fn $test() { super::$test(&super::MemoryDatabase::new("test")); })*
+        }
+        mod sqlite {
+            $(#[test] fn $test() { super::$test(&super::SqliteFile(tempfile::tempdir().unwrap())); })*
+        }
+    };
+}
+
+contract!(
+    claiming_raises_the_epoch_and_keeps_the_position,
+    rows_watermarks_and_progress_are_loaded_as_committed,
+    every_type_of_value_survives,
+    a_commit_of_an_older_claim_changes_nothing,
+    a_commit_from_another_position_changes_nothing,
+    without_the_comparison_an_older_claim_overwrites,
+    one_lost_partition_rolls_the_others_back,
+    locked_rows_do_not_lose_an_update,
+    rows_that_are_not_locked_lose_an_update,
+    a_locked_row_that_is_absent_is_locked_too,
+    a_rollback_leaves_no_trace,
+    a_table_with_other_columns_is_refused,
+    views_and_versions_of_a_view_have_their_own_tables,
+    the_database_has_one_id,
+    queries_filter_order_and_limit,
+);
+
+fn column(name: &str, kind: ColumnType, nullable: bool) -> Column {
+    Column { name: name.into(), kind, nullable }
+}
+
+fn table() -> ViewTable {
+    ViewTable::new("accounts", 1, vec![column("cents", ColumnType::Integer, false)]).unwrap()
+}
+
+fn place(partition: u32) -> TopicPartition {
+    Topic::from("bank.account.events").partition(Partition(partition))
+}
+
+const TOPIC_ID: TopicId = TopicId([7; 16]);
+
+fn moved(claim: Claim, partition: u32, to: i64) -> Move {
+    Move { place: place(partition), topic_id: TOPIC_ID, epoch: claim.epoch, from: claim.position, to: Offset(to) }
+}
+
+fn commit(moves: Vec<Move>, rows: &[(&str, i64)]) -> Commit {
+    Commit {
+        upserts: rows.iter().map(|(key, cents)| ((*key).to_owned(), vec![Value::Integer(*cents)])).collect(),
+        deletes: Vec::new(),
+        watermarks: Vec::new(),
+        moves,
+        compare: Compare::EpochAndPosition,
+    }
+}
+
+fn request(keys: &[&str], locking: RowLocking) -> LoadRequest {
+    LoadRequest { keys: keys.iter().map(|key| (*key).to_owned()).collect(), aggregates: Vec::new(), locking }
+}
+
+fn cents(sink: &mut dyn Sink, key: &str) -> Option<i64> {
+    let loaded = sink.load(&request(&[key], RowLocking::Unlocked)).unwrap();
+    match loaded.rows.into_iter().next().unwrap()?[..] {
+        [Value::Integer(cents)] => Some(cents),
+        ref other => panic!("not an integer: {other:?}"),
+    }
+}
+
+fn claiming_raises_the_epoch_and_keeps_the_position(database: &dyn Database) {
+    let mut sink = database.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    assert_eq!(claim, Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0) });
+    let outcome = sink.commit(&commit(vec![moved(claim, 0, 5)], &[])).unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed);
+    // Another instance, and a topic that was created again: the row says what it was.
+    let claim = database.open().claim(&place(0), TopicId([8; 16])).unwrap();
+    assert_eq!(claim, Claim { topic_id: TOPIC_ID, epoch: 2, position: Offset(5) });
+    assert_eq!(sink.claim(&place(1), TOPIC_ID).unwrap().epoch, 1);
+}
+
+fn rows_watermarks_and_progress_are_loaded_as_committed(database: &dyn Database) {
+    let mut sink = database.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    let aggregate = |id: &str| (place(0).topic, AggregateId::new(id).unwrap());
+    let mut first = commit(vec![moved(claim, 0, 3)], &[("ada", 5), ("bob", 6), ("eve", 7)]);
+    let (topic, id) = aggregate("ada");
+    first.watermarks.push(Watermark { topic, aggregate: id, version: Version(3) });
+    assert_eq!(sink.commit(&first).unwrap(), CommitOutcome::Committed);
+    let mut second = commit(vec![Move { from: Offset(3), ..moved(claim, 0, 4) }], &[("bob", 60)]);
+    second.deletes.push("eve".into());
+    assert_eq!(sink.commit(&second).unwrap(), CommitOutcome::Committed);
+
+    let mut request = request(&["ada", "bob", "eve"], RowLocking::Unlocked);
+    request.aggregates = vec![aggregate("bob"), aggregate("ada")];
+    let loaded = database.open().load(&request).unwrap();
+    assert_eq!(loaded.rows, [Some(vec![Value::Integer(5)]), Some(vec![Value::Integer(60)]), None]);
+    assert_eq!(loaded.versions, [Version(0), Version(3)]);
+}
+
+fn every_type_of_value_survives(database: &dyn Database) {
+    let kinds = [
+        ("number", ColumnType::Integer, Value::Integer(i64::MIN)),
+        ("rate", ColumnType::Real, Value::Real(0.1)),
+        ("open", ColumnType::Boolean, Value::Boolean(true)),
+        ("owner", ColumnType::Text, Value::Text("o'hara \u{1f600}\0".into())),
+        ("digest", ColumnType::Bytes, Value::Bytes(vec![0, 255])),
+    ];
+    let mut columns = Vec::new();
+    let mut values = Vec::new();
+    for (name, kind, value) in kinds {
+        columns.push(column(name, kind, false));
+        columns.push(column(&format!("no_{name}"), kind, true));
+        values.extend([value, Value::Null]);
+    }
+    let open = || database.try_open(ViewTable::new("all_types", 1, columns.clone()).unwrap()).unwrap();
+    let mut sink = open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    let mut all = commit(vec![moved(claim, 0, 1)], &[]);
+    all.upserts.push(("it's".into(), values.clone()));
+    assert_eq!(sink.commit(&all).unwrap(), CommitOutcome::Committed);
+    // Opened again, so the table is also found to have the columns that it was made with.
+    let loaded = open().load(&request(&["it's"], RowLocking::Unlocked)).unwrap();
+    assert_eq!(loaded.rows, [Some(values)]);
+}
+
+fn a_commit_of_an_older_claim_changes_nothing(database: &dyn Database) {
+    let (mut zombie, mut owner) = (database.open(), database.open());
+    let old = zombie.claim(&place(0), TOPIC_ID).unwrap();
+    let new = owner.claim(&place(0), TOPIC_ID).unwrap();
+    let outcome = zombie.commit(&commit(vec![moved(old, 0, 1)], &[("ada", 1)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::ClaimLost(vec![place(0)]));
+    assert_eq!(cents(&mut *zombie, "ada"), None);
+    let outcome = owner.commit(&commit(vec![moved(new, 0, 1)], &[("ada", 2)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed);
+}
+
+fn a_commit_from_another_position_changes_nothing(database: &dyn Database) {
+    let mut sink = database.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    let wrong = Move { from: Offset(1), ..moved(claim, 0, 2) };
+    let outcome = sink.commit(&commit(vec![wrong], &[("ada", 1)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::ClaimLost(vec![place(0)]));
+    assert_eq!(cents(&mut *sink, "ada"), None);
+}
+
+fn without_the_comparison_an_older_claim_overwrites(database: &dyn Database) {
+    let (mut zombie, mut owner) = (database.open(), database.open());
+    let old = zombie.claim(&place(0), TOPIC_ID).unwrap();
+    let new = owner.claim(&place(0), TOPIC_ID).unwrap();
+    owner.commit(&commit(vec![moved(new, 0, 9)], &[("ada", 9)])).unwrap();
+    let unchecked = Commit { compare: Compare::Nothing, ..commit(vec![moved(old, 0, 1)], &[("ada", 1)]) };
+    assert_eq!(zombie.commit(&unchecked).unwrap(), CommitOutcome::Committed);
+    assert_eq!(cents(&mut *owner, "ada"), Some(1));
+    assert_eq!(owner.claim(&place(0), TOPIC_ID).unwrap().position, Offset(1));
+}
+
+fn one_lost_partition_rolls_the_others_back(database: &dyn Database) {
+    let (mut sink, mut other) = (database.open(), database.open());
+    let claims = [sink.claim(&place(0), TOPIC_ID).unwrap(), sink.claim(&place(1), TOPIC_ID).unwrap()];
+    other.claim(&place(1), TOPIC_ID).unwrap();
+    let both = commit(vec![moved(claims[0], 0, 1), moved(claims[1], 1, 1)], &[("ada", 1)]);
+    assert_eq!(sink.commit(&both).unwrap(), CommitOutcome::ClaimLost(vec![place(1)]));
+    assert_eq!(cents(&mut *sink, "ada"), None);
+    assert_eq!(sink.claim(&place(0), TOPIC_ID).unwrap().position, Offset(0));
+}
+
+/// Two instances add 1 to a shared row, each having loaded it before the other commits.
+/// The loser tries again as long as it is told to.
+fn add_in_turns(database: &dyn Database, locking: RowLocking) -> Option<i64> {
+    let mut sinks = [database.open(), database.open()];
+    let claims: Vec<Claim> = sinks.iter_mut().zip(0..).map(|(s, p)| s.claim(&place(p), TOPIC_ID).unwrap()).collect();
+    let mut loaded = [None, None];
+    let mut done = [false, false];
+    // Each turn, both load, and then both commit what they can.
+    for _ in 0..4 {
+        for ((sink, loaded), _) in sinks.iter_mut().zip(&mut loaded).zip(done).filter(|(_, done)| !done) {
+            *loaded = match sink.load(&request(&["fees"], locking)) {
+                Ok(loaded) => Some(loaded),
+                Err(e) => {
+                    assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}");
+                    sink.rollback().unwrap();
+                    None
+                }
+            };
+        }
+        for index in 0..2 {
+            let Some(loaded) = loaded[index].take() else { continue };
+            let old = loaded.rows[0].as_ref().map_or(0, |row| match row[0] {
+                Value::Integer(cents) => cents,
+                _ => 0,
+            });
+            let partition = u32::try_from(index).unwrap();
+            let commit = commit(vec![moved(claims[index], partition, 1)], &[("fees", old + 1)]);
+            match sinks[index].commit(&commit).unwrap() {
+                CommitOutcome::Committed => done[index] = true,
+                CommitOutcome::RowsChanged => {}
+                CommitOutcome::ClaimLost(lost) => panic!("nobody claimed {lost:?}"),
+            }
+        }
+    }
+    assert_eq!(done, [true, true]);
+    cents(&mut *sinks[0], "fees")
+}
+
+fn locked_rows_do_not_lose_an_update(database: &dyn Database) {
+    let mut sink = database.open();
+    let claim = sink.claim(&place(7), TOPIC_ID).unwrap();
+    sink.commit(&commit(vec![moved(claim, 7, 1)], &[("fees", 10)])).unwrap();
+    assert_eq!(add_in_turns(database, RowLocking::Locked), Some(12));
+}
+
+fn a_locked_row_that_is_absent_is_locked_too(database: &dyn Database) {
+    assert_eq!(add_in_turns(database, RowLocking::Locked), Some(2));
+}
+
+fn rows_that_are_not_locked_lose_an_update(database: &dyn Database) {
+    assert_eq!(add_in_turns(database, RowLocking::Unlocked), Some(1));
+}
+
+fn a_rollback_leaves_no_trace(database: &dyn Database) {
+    let (mut sink, mut other) = (database.open(), database.open());
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    sink.load(&request(&["ada"], RowLocking::Locked)).unwrap();
+    sink.rollback().unwrap();
+    sink.rollback().unwrap();
+    let outcome = other.commit(&commit(vec![moved(claim, 0, 1)], &[("ada", 1)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed);
+}
+
+fn a_table_with_other_columns_is_refused(database: &dyn Database) {
+    database.open();
+    let refused = |columns| {
+        let error = database.try_open(ViewTable::new("accounts", 1, columns).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("accounts_v1 has other columns"), "{error}");
+        assert!(error.to_string().contains("raise its View::VERSION"), "{error}");
+    };
+    refused(vec![column("cents", ColumnType::Integer, true)]);
+    refused(vec![column("cents", ColumnType::Boolean, false)]);
+    refused(vec![column("pence", ColumnType::Integer, false)]);
+    refused(vec![column("cents", ColumnType::Integer, false), column("open", ColumnType::Boolean, false)]);
+    database.open();
+}
+
+fn views_and_versions_of_a_view_have_their_own_tables(database: &dyn Database) {
+    let mut sink = database.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    sink.commit(&commit(vec![moved(claim, 0, 1)], &[("ada", 1)])).unwrap();
+    let columns = table().columns().to_vec();
+    for other in [ViewTable::new("accounts", 2, columns.clone()), ViewTable::new("owners", 1, columns)] {
+        let mut other = database.try_open(other.unwrap()).unwrap();
+        assert_eq!(cents(&mut *other, "ada"), None);
+        assert_eq!(
+            other.claim(&place(0), TOPIC_ID).unwrap(),
+            Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0) }
+        );
+    }
+}
+
+fn the_database_has_one_id(database: &dyn Database) {
+    let id = database.open().database_id().to_owned();
+    assert!(!id.is_empty());
+    assert_eq!(database.open().database_id(), id);
+}
+
+fn queries_filter_order_and_limit(database: &dyn Database) {
+    let columns = vec![
+        column("balance", ColumnType::Integer, false),
+        column("rate", ColumnType::Real, true),
+        column("open", ColumnType::Boolean, false),
+        column("owner", ColumnType::Text, true),
+    ];
+    let mut sink = database.try_open(ViewTable::new("query", 1, columns).unwrap()).unwrap();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    let mut rows = commit(vec![moved(claim, 0, 1)], &[]);
+    for (key, balance, rate, open, owner) in
+        [("c", 10, Some(0.5), true, Some("ada")), ("a", 60, None, false, None), ("b", 70, Some(1.5), true, Some("bob"))]
+    {
+        rows.upserts.push((
+            key.into(),
+            vec![
+                Value::Integer(balance),
+                rate.map_or(Value::Null, Value::Real),
+                Value::Boolean(open),
+                owner.map_or(Value::Null, |owner: &str| Value::Text(owner.into())),
+            ],
+        ));
+    }
+    sink.commit(&rows).unwrap();
+    let mut check = |filter: &str, limit: usize, expected: Expect| {
+        let filter = Filter::parse(filter, sink.table()).unwrap();
+        let rows = sink.query(&filter, limit).unwrap();
+        expected.assert_eq(&rows.into_iter().map(|row| row.key).collect::<Vec<_>>().join(" "));
+    };
+    check("", 9, expect!["a b c"]);
+    check("", 2, expect!["a b"]);
+    check("balance > 50", 9, expect!["a b"]);
+    check("balance >= 60 and balance <= 60", 9, expect!["a"]);
+    check("balance != 60 and balance < 70", 9, expect!["c"]);
+    check("open = true", 9, expect!["b c"]);
+    check("open = false", 9, expect!["a"]);
+    check("rate > 0", 9, expect!["b c"]);
+    check("rate != 0.5", 9, expect!["b"]);
+    check("rate = null", 9, expect!["a"]);
+    check("owner != null", 9, expect!["b c"]);
+    check("owner < 'bob'", 9, expect!["c"]);
+    check("key > a", 9, expect!["b c"]);
+    check("owner = 'x'' OR 1 = 1'", 9, expect![""]);
+
+    let rows = sink.query(&Filter::parse("key = c", sink.table()).unwrap(), 1).unwrap();
+    expect![[r#"[QueriedRow { key: "c", columns: [("balance", Integer(10)), ("rate", Real(0.5)), ("open", Boolean(true)), ("owner", Text("ada"))] }]"#]]
+    .assert_eq(&format!("{rows:?}"));
+}
+
+#[test]
+fn dropped_tables_of_a_view_in_sqlite_begin_anew() {
+    let file = SqliteFile(tempfile::tempdir().unwrap());
+    let mut sink = file.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    sink.commit(&commit(vec![moved(claim, 0, 5)], &[("ada", 1)])).unwrap();
+    drop(sink);
+    let connection = rusqlite::Connection::open(file.0.path().join("views.db")).unwrap();
+    connection.execute_batch("DROP TABLE accounts_v1").unwrap();
+    drop(connection);
+    let claim = file.open().claim(&place(0), TopicId([8; 16])).unwrap();
+    assert_eq!(claim, Claim { topic_id: TopicId([8; 16]), epoch: 1, position: Offset(0) });
+}

@@ -1,0 +1,164 @@
+//! An enum: the set of records that its variants hold.
+
+use crate::{derives, expand::Kind};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{Error, Fields, ItemEnum, LitStr, Result, Type, Variant};
+
+/// Adds the derives, `From` for each record, `impl Message` and `impl AvroMessage`.
+pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemEnum) -> Result<TokenStream> {
+    let attribute = kind.name();
+    let ident = &item.ident;
+    if let Some(namespace) = namespace {
+        return Err(Error::new_spanned(
+            namespace,
+            format!("the records name their namespace, the enum has none: write `#[{attribute}]`"),
+        ));
+    }
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &item.generics,
+            format!("a set of records is not generic: write one enum for each `{ident}<…>`"),
+        ));
+    }
+    if item.variants.is_empty() {
+        return Err(Error::new_spanned(
+            ident,
+            format!("a set of records has at least one: write `enum {ident} {{ Deposited(Deposited) }}`"),
+        ));
+    }
+    let mut variants = Vec::new();
+    let mut records: Vec<&Type> = Vec::new();
+    for variant in &item.variants {
+        let record = record_of(kind, variant)?;
+        if let Some(first) =
+            records.iter().position(|r| r.to_token_stream().to_string() == record.to_token_stream().to_string())
+        {
+            let (first, record): (&syn::Ident, _) = (variants[first], record.to_token_stream());
+            return Err(Error::new_spanned(
+                variant,
+                format!(
+                    "`{first}` holds the record `{record}` already, so bytes could not tell the two apart: write a struct of its own for `{}`",
+                    variant.ident
+                ),
+            ));
+        }
+        variants.push(&variant.ident);
+        records.push(record);
+    }
+
+    let derives = derives::missing(&item.attrs, &derives::plain());
+    let index: Vec<usize> = (0..variants.len()).collect();
+    Ok(quote! {
+        #derives
+        #item
+
+        impl ::factum::Message for #ident {
+            const RECORDS: &'static [&'static str] = &[#(<#records as ::factum::schemas::Record>::NAME),*];
+
+            fn record(&self) -> usize {
+                match self { #(#ident::#variants(_) => #index),* }
+            }
+        }
+
+        impl ::factum::schemas::AvroMessage for #ident {
+            fn schemas() -> ::std::vec::Vec<::factum::schemas::Schema> {
+                ::std::vec![#(::factum::schemas::schema_of::<#records>()),*]
+            }
+
+            fn write(&self, to: ::factum::schemas::RecordWriter<'_>) -> ::core::result::Result<(), ::factum::Error> {
+                match self { #(#ident::#variants(record) => to.write(record)),* }
+            }
+
+            fn read(record: usize, from: ::factum::schemas::RecordReader<'_>) -> ::core::result::Result<Self, ::factum::DecodeError> {
+                match record {
+                    #(#index => from.read().map(#ident::#variants),)*
+                    _ => ::core::unreachable!("records are numbered as in RECORDS"),
+                }
+            }
+        }
+
+        #(
+            impl ::core::convert::From<#records> for #ident {
+                fn from(record: #records) -> Self {
+                    #ident::#variants(record)
+                }
+            }
+        )*
+    })
+}
+
+fn record_of(kind: Kind, variant: &Variant) -> Result<&Type> {
+    let attribute = kind.name();
+    let ident = &variant.ident;
+    let (what, fields) = match &variant.fields {
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => return Ok(&fields.unnamed[0].ty),
+        Fields::Unnamed(_) => ("holds one record", "/* the fields, with names */"),
+        Fields::Named(_) => ("holds a record that is a struct of its own", "/* its fields */"),
+        Fields::Unit => ("holds a record, also when it has no fields", ""),
+    };
+    let body = if fields.is_empty() { "{}".to_owned() } else { format!("{{ {fields} }}") };
+    Err(Error::new_spanned(
+        variant,
+        format!("a variant {what}: write `{ident}({ident})` with `#[{attribute}(\"…\")] pub struct {ident} {body}`"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::expand::tests::{expanded, refused};
+
+    #[test]
+    fn an_enum_becomes_a_message_of_its_records() {
+        let text = expanded("", "pub enum Event { Deposited(Deposited), Gone(other::Withdrawn) }");
+        for part in [
+            "#[derive(::core::fmt::Debug,::core::clone::Clone,::core::cmp::PartialEq)]",
+            "impl::factum::MessageforEvent",
+            "&[<Depositedas::factum::schemas::Record>::NAME,<other::Withdrawnas::factum::schemas::Record>::NAME]",
+            "Event::Gone(_)=>1usize",
+            "impl::factum::schemas::AvroMessageforEvent",
+            "impl::core::convert::From<other::Withdrawn>forEvent",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn a_unit_variant_is_refused_with_what_to_write() {
+        refused("", "enum Event { Closed }", "write `Closed(Closed)` with `#[event(\"…\")] pub struct Closed {}`");
+    }
+
+    #[test]
+    fn a_variant_with_named_fields_is_refused_with_what_to_write() {
+        refused(
+            "",
+            "enum Event { Deposited { cents: i64 } }",
+            "write `Deposited(Deposited)` with `#[event(\"…\")] pub struct Deposited { /* its fields */ }`",
+        );
+    }
+
+    #[test]
+    fn a_variant_with_several_fields_is_refused() {
+        refused("", "enum Event { Deposited(i64, i64) }", "a variant holds one record: write `Deposited(Deposited)`");
+    }
+
+    #[test]
+    fn a_record_in_two_variants_is_refused() {
+        refused("", "enum Event { A(Deposited), B(Deposited) }", "`A` holds the record `Deposited` already");
+    }
+
+    #[test]
+    fn a_generic_enum_is_refused() {
+        refused("", "enum Event<T> { A(T) }", "a set of records is not generic");
+    }
+
+    #[test]
+    fn an_enum_without_records_is_refused() {
+        refused("", "enum Event {}", "has at least one");
+    }
+
+    #[test]
+    fn a_namespace_on_an_enum_is_refused() {
+        refused("\"bank.account\"", "enum Event { A(A) }", "the enum has none: write `#[event]`");
+    }
+}

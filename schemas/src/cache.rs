@@ -1,0 +1,290 @@
+//! What is known of a registry's schemas, in memory and on disk.
+
+use crate::{
+    Registry, bounds,
+    disk::{Disk, MAX_SCHEMA_BYTES},
+    newest, shape,
+};
+use apache_avro::Schema;
+use factum_core::{Error, ErrorKind, Result};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// How many schemas are kept, in memory and on disk each.
+const LIMIT_SCHEMAS: usize = 10_000;
+
+/// Schemas by id, in front of a registry. Threads share one; a codec asks it
+/// once per id and remembers.
+///
+/// On disk it lets a process start while the registry is away: ids never change
+/// their schema, and what this process registered before has its id still.
+pub struct SchemaCache {
+    registry: Arc<dyn Registry>,
+    disk: Option<Disk>,
+    limit: usize,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    schemas: BTreeMap<u32, Arc<WriterSchema>>,
+    /// By subject and schema.
+    ids: BTreeMap<(String, String), u32>,
+}
+
+/// A schema that some value was written with.
+pub(crate) struct WriterSchema {
+    /// The record's full name; none when it is not a record.
+    pub(crate) name: Option<String>,
+    /// The schema.
+    pub(crate) schema: Schema,
+}
+
+impl SchemaCache {
+    /// A cache that is gone with the process.
+    pub fn in_memory(registry: Arc<dyn Registry>) -> Self {
+        SchemaCache { registry, disk: None, limit: LIMIT_SCHEMAS, known: RwLock::default() }
+    }
+
+    /// A cache in a folder, one file for each schema. Several processes may share the folder.
+    ///
+    /// # Errors
+    /// `Invalid` when the folder cannot be made or read.
+    pub fn on_disk(registry: Arc<dyn Registry>, folder: &Path) -> Result<Self> {
+        let disk = Disk::open(folder, &registry.name(), LIMIT_SCHEMAS)?;
+        Ok(SchemaCache { disk: Some(disk), ..Self::in_memory(registry) })
+    }
+
+    /// Makes the schema of an id known, from disk or from the registry: what
+    /// to do after [`UnknownSchema`](factum_core::DecodeError::UnknownSchema).
+    /// Blocks while it asks.
+    ///
+    /// # Errors
+    /// `Unavailable`: try again later. `Data`: there is no such schema, or not
+    /// one that can be used; a value with this id never decodes.
+    pub fn fetch(&self, id: u32) -> Result<()> {
+        if self.get(id).is_some() {
+            return Ok(());
+        }
+        if let Some(json) = self.disk.as_ref().and_then(|disk| disk.schema(id))
+            && let Ok(schema) = parse(id, &json)
+        {
+            self.remember(id, schema);
+            return Ok(());
+        }
+        let json = self.registry.schema_by_id(id)?;
+        self.learn(id, &json)
+    }
+
+    /// Makes the schema of an id known without asking the registry.
+    ///
+    /// # Errors
+    /// `Data` when it is not a schema that can be used.
+    pub fn learn(&self, id: u32, schema: &str) -> Result<()> {
+        let parsed = parse(id, schema)?;
+        if let Some(disk) = &self.disk {
+            disk.keep_schema(id, schema);
+        }
+        self.remember(id, parsed);
+        Ok(())
+    }
+
+    /// Registers a schema and makes its id known. While the registry is away,
+    /// the id that it had before.
+    ///
+    /// # Errors
+    /// `Unavailable` when the registry is away and the schema is new here;
+    /// `Invalid` when the registry refuses it.
+    pub fn register(&self, subject: &str, schema: &str) -> Result<u32> {
+        let key = (subject.to_owned(), schema.to_owned());
+        if let Some(id) = self.known.read().unwrap_or_else(PoisonError::into_inner).ids.get(&key) {
+            return Ok(*id);
+        }
+        let id = match self.registry.register(subject, schema) {
+            Ok(id) => id,
+            Err(e) if e.kind() == ErrorKind::Unavailable => {
+                let kept = self.disk.as_ref().and_then(|disk| disk.id(subject, schema)).ok_or(e)?;
+                tracing::warn!(subject, id = kept, "the schema registry is away: going on with the id it gave before");
+                kept
+            }
+            Err(e) => return Err(e),
+        };
+        self.forget_another_registry(id, schema)?;
+        if let Some(disk) = &self.disk {
+            disk.keep_id(subject, schema, id);
+        }
+        self.learn(id, schema)?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut known.ids, self.limit);
+        known.ids.insert(key, id);
+        Ok(id)
+    }
+
+    /// The schema of an id, if it is known in memory.
+    pub(crate) fn get(&self, id: u32) -> Option<Arc<WriterSchema>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).schemas.get(&id).cloned()
+    }
+
+    /// A registry that was made anew under the same address gives old ids to
+    /// other schemas; then nothing that was kept is true.
+    fn forget_another_registry(&self, id: u32, schema: &str) -> Result<()> {
+        let kept = match self.get(id) {
+            Some(kept) => Some(kept),
+            None => {
+                self.disk.as_ref().and_then(|disk| disk.schema(id)).and_then(|json| parse(id, &json).ok()).map(Arc::new)
+            }
+        };
+        if let Some(kept) = kept
+            && !shape::same_bytes(&kept.schema, &parse(id, schema)?.schema)
+        {
+            let registry = self.registry.name();
+            tracing::warn!(id, registry, "the schema registry is not the one of the cached schemas: forgetting them");
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::default();
+            if let Some(disk) = &self.disk {
+                disk.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&self, id: u32, schema: WriterSchema) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut known.schemas, self.limit);
+        known.schemas.insert(id, Arc::new(schema));
+    }
+}
+
+impl fmt::Debug for SchemaCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchemaCache")
+            .field("registry", &self.registry)
+            .field("disk", &self.disk)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which one goes does not matter: it can be fetched again, and codecs keep what they use.
+fn make_room<K: Ord, V>(map: &mut BTreeMap<K, V>, limit: usize) {
+    while map.len() >= limit {
+        map.pop_first();
+    }
+}
+
+fn parse(id: u32, json: &str) -> Result<WriterSchema> {
+    if json.len() > MAX_SCHEMA_BYTES {
+        return Err(Error::data(format!("schema id {id} has {} bytes, the limit is {MAX_SCHEMA_BYTES}", json.len())));
+    }
+    let schema = Schema::parse_str(json)
+        .map_err(|e| Error::with_source(ErrorKind::Data, format!("schema id {id} is not an Avro schema"), e))?;
+    bounds::check(&schema).map_err(|why| Error::data(format!("schema id {id} is not usable: {why}")))?;
+    Ok(WriterSchema { name: newest::record_name(&schema), schema })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryRegistry;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    const ONE: &str = r#"{"type":"record","name":"a.B","fields":[{"name":"c","type":"long"}]}"#;
+    const OTHER: &str = r#"{"type":"record","name":"a.C","fields":[{"name":"c","type":"string"}]}"#;
+
+    /// A registry that can be away, and counts what it is asked.
+    #[derive(Debug, Default)]
+    struct Fragile {
+        inner: MemoryRegistry,
+        away: AtomicBool,
+        calls: AtomicUsize,
+    }
+
+    impl Fragile {
+        fn call(&self) -> Result<()> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            if self.away.load(Ordering::Relaxed) { Err(Error::unavailable("away")) } else { Ok(()) }
+        }
+    }
+
+    impl Registry for Fragile {
+        fn name(&self) -> String {
+            self.inner.name()
+        }
+        fn schema_by_id(&self, id: u32) -> Result<String> {
+            self.call().and_then(|()| self.inner.schema_by_id(id))
+        }
+        fn register(&self, subject: &str, schema: &str) -> Result<u32> {
+            self.call().and_then(|()| self.inner.register(subject, schema))
+        }
+        fn latest(&self, subject: &str) -> Result<Option<(u32, String)>> {
+            self.call().and_then(|()| self.inner.latest(subject))
+        }
+    }
+
+    #[test]
+    fn an_id_is_asked_for_once() {
+        let registry = Arc::new(Fragile::default());
+        let id = registry.inner.register("s", ONE).unwrap();
+        let cache = SchemaCache::in_memory(registry.clone());
+        assert!(cache.get(id).is_none());
+        (0..3).for_each(|_| cache.fetch(id).unwrap());
+        assert_eq!(cache.get(id).unwrap().name.as_deref(), Some("a.B"));
+        assert_eq!(registry.calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_process_starts_again_while_the_registry_is_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Arc::new(Fragile::default());
+        let foreign = registry.inner.register("s", OTHER).unwrap();
+        let before = SchemaCache::on_disk(registry.clone(), folder.path()).unwrap();
+        let own = before.register("t-a.B", ONE).unwrap();
+        before.fetch(foreign).unwrap();
+
+        registry.away.store(true, Ordering::Relaxed);
+        let after = SchemaCache::on_disk(registry.clone(), folder.path()).unwrap();
+        assert_eq!(after.register("t-a.B", ONE).unwrap(), own);
+        after.fetch(foreign).unwrap();
+        assert_eq!(after.get(foreign).unwrap().name.as_deref(), Some("a.C"));
+        // What was never seen stays unknown.
+        assert_eq!(after.register("t-a.C", OTHER).unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(after.fetch(99).unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_registry_made_anew_makes_the_kept_ids_void() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = SchemaCache::on_disk(Arc::new(MemoryRegistry::new()), folder.path()).unwrap();
+        assert_eq!((old.register("t", ONE).unwrap(), old.register("u", OTHER).unwrap()), (1, 2));
+        let new = SchemaCache::on_disk(Arc::new(MemoryRegistry::new()), folder.path()).unwrap();
+        assert_eq!(new.register("u", OTHER).unwrap(), 1);
+        // Id 2 was of the old registry: it must come from the new one, which has none.
+        assert_eq!(new.fetch(2).unwrap_err().kind(), ErrorKind::Data);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_bad_data() {
+        let cache = SchemaCache::in_memory(Arc::new(MemoryRegistry::new()));
+        let long = format!(r#"{{"type":"string","doc":"{}"}}"#, "x".repeat(MAX_SCHEMA_BYTES));
+        for (json, message) in [
+            ("{", "schema id 7 is not an Avro schema"),
+            (r#"{"type":"array","items":"null"}"#, "schema id 7 is not usable"),
+            (long.as_str(), "the limit is 1048576"),
+        ] {
+            let error = cache.learn(7, json).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Data);
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn memory_has_a_limit() {
+        let mut cache = SchemaCache::in_memory(Arc::new(MemoryRegistry::new()));
+        cache.limit = 3;
+        (1..10).for_each(|id| cache.learn(id, ONE).unwrap());
+        assert_eq!((1..10).filter(|id| cache.get(*id).is_some()).count(), 3);
+        assert!(cache.get(9).is_some());
+    }
+}

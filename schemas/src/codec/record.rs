@@ -1,0 +1,160 @@
+//! The records of one enum, in the wire format.
+
+use crate::{
+    AvroMessage, SchemaCache,
+    cache::WriterSchema,
+    frame,
+    message::{How, RecordReader, RecordWriter},
+    newest::{self, Newest},
+    shape, subject,
+};
+use factum_core::{DecodeError, Error, MessageCodec, Result};
+use std::{cell::RefCell, fmt, marker::PhantomData, sync::Arc};
+
+/// More ids than one topic ever has; beyond it the codec begins anew.
+const LIMIT_ROUTES: usize = 10_000;
+
+/// Encodes and decodes the records of one enum. Each thread has its own (a
+/// clone is cheap); they share what is known of schemas in a [`SchemaCache`].
+///
+/// Bytes whose schema id is not known yet give
+/// [`UnknownSchema`](DecodeError::UnknownSchema): call [`SchemaCache::fetch`]
+/// and decode again.
+pub struct RecordCodec<M> {
+    records: &'static [Newest],
+    /// The ids of the newest schemas; none in a codec that only reads.
+    ids: Option<Arc<[u32]>>,
+    /// What this thread knows about ids, sorted by id.
+    routes: RefCell<Vec<(u32, Route)>>,
+    cache: Arc<SchemaCache>,
+    message: PhantomData<fn() -> M>,
+}
+
+/// What to do with bytes of one schema id.
+#[derive(Clone)]
+enum Route {
+    /// The newest schema of the record of that index.
+    Direct(usize),
+    /// Another version of it.
+    Resolve(usize, Arc<WriterSchema>),
+    /// A record that the enum has not, or no record.
+    Foreign(Arc<WriterSchema>),
+}
+
+impl<M: AvroMessage> RecordCodec<M> {
+    /// A codec that reads only; it asks the registry nothing.
+    ///
+    /// # Errors
+    /// `Invalid` when the derived schemas are not usable.
+    pub fn for_reading(cache: &Arc<SchemaCache>) -> Result<Self> {
+        Ok(RecordCodec {
+            records: newest::of_message::<M>()?,
+            ids: None,
+            routes: RefCell::default(),
+            cache: cache.clone(),
+            message: PhantomData,
+        })
+    }
+
+    /// A codec for values of a topic: registers the newest schemas there. Blocks while it asks.
+    ///
+    /// # Errors
+    /// `Unavailable` when the registry is away, `Invalid` when it refuses a schema.
+    pub fn for_writing(topic: &str, cache: &Arc<SchemaCache>) -> Result<Self> {
+        let mut codec = Self::for_reading(cache)?;
+        let register = |record: &Newest| cache.register(&subject(topic, &record.name), &record.json);
+        codec.ids = Some(codec.records.iter().map(register).collect::<Result<_>>()?);
+        Ok(codec)
+    }
+
+    /// Where schemas are fetched that this codec does not know.
+    pub fn cache(&self) -> &Arc<SchemaCache> {
+        &self.cache
+    }
+
+    /// The beginning of the wire bytes of the record of that index.
+    pub(crate) fn head(&self, record: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        frame::write(self.id(record)?, &mut bytes);
+        Ok(bytes)
+    }
+
+    fn id(&self, record: usize) -> Result<u32> {
+        let ids = self.ids.as_ref().ok_or_else(|| {
+            let name = M::RECORDS[record];
+            Error::invalid(format!("record {name} cannot be written by a codec that was made for reading"))
+        })?;
+        Ok(ids[record])
+    }
+
+    fn route(&self, id: u32) -> Result<Route, DecodeError> {
+        let place = match self.routes.borrow().binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(index) => return Ok(self.routes.borrow()[index].1.clone()),
+            Err(place) => place,
+        };
+        let written = self.cache.get(id).ok_or(DecodeError::UnknownSchema(id))?;
+        let index = written.name.as_ref().and_then(|name| self.records.iter().position(|record| record.name == *name));
+        let route = match index {
+            None => Route::Foreign(written),
+            Some(index) if shape::same_bytes(&written.schema, &self.records[index].schema) => Route::Direct(index),
+            Some(index) => Route::Resolve(index, written),
+        };
+        let mut routes = self.routes.borrow_mut();
+        if routes.len() >= LIMIT_ROUTES {
+            routes.clear();
+            routes.push((id, route.clone()));
+        } else {
+            routes.insert(place, (id, route.clone()));
+        }
+        Ok(route)
+    }
+}
+
+impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
+    fn encode(&self, message: &M, into: &mut Vec<u8>) -> Result<(), Error> {
+        let record = message.record();
+        let id = self.id(record)?;
+        let before = into.len();
+        frame::write(id, into);
+        let written = message.write(RecordWriter { newest: &self.records[record], into });
+        if written.is_err() {
+            into.truncate(before);
+        }
+        written
+    }
+
+    fn decode(&self, value: &[u8]) -> Result<M, DecodeError> {
+        let (id, bytes) = frame::read(value)?;
+        let route = self.route(id)?;
+        let (index, how) = match &route {
+            Route::Direct(index) => (*index, How::Direct),
+            Route::Resolve(index, written) => (*index, How::Resolve(&written.schema)),
+            Route::Foreign(written) => {
+                return Err(match &written.name {
+                    Some(name) => DecodeError::UnknownRecord(name.clone()),
+                    None => DecodeError::Malformed(format!("schema id {id} is not a record")),
+                });
+            }
+        };
+        M::read(index, RecordReader { newest: &self.records[index], how, id: Some(id), bytes })
+    }
+}
+
+impl<M> Clone for RecordCodec<M> {
+    fn clone(&self) -> Self {
+        RecordCodec {
+            records: self.records,
+            ids: self.ids.clone(),
+            routes: self.routes.clone(),
+            cache: self.cache.clone(),
+            message: PhantomData,
+        }
+    }
+}
+
+impl<M> fmt::Debug for RecordCodec<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.records.iter().map(|record| record.name.as_str()).collect();
+        f.debug_struct("RecordCodec").field("records", &names).field("ids", &self.ids).finish_non_exhaustive()
+    }
+}

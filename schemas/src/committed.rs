@@ -1,0 +1,174 @@
+//! The contract in files: `<folder>/<full name>/<n>.avsc`, n from 1.
+//!
+//! A domain crate checks its types in its own `cargo test`, so a change of a
+//! wire format is a diff that a reviewer sees, and a change that would break
+//! history fails without a broker.
+
+use crate::{AvroMessage, newest, shape};
+use apache_avro::Schema;
+use factum_core::{Error, ErrorKind, Result};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The variable that makes the checks write what is missing.
+const WRITE: &str = "FACTUM_WRITE_SCHEMAS";
+
+/// What a check found in order, or wrote.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many records agree with their newest file.
+    pub agreeing: usize,
+    /// The files that were written, because `FACTUM_WRITE_SCHEMAS=1` was set.
+    pub written: Vec<PathBuf>,
+}
+
+/// Checks the records of an enum against their files; see [`check_committed`].
+///
+/// # Errors
+/// Those of [`check_committed`].
+pub fn check_messages<M: AvroMessage>(folder: &Path) -> Result<Report> {
+    let schemas: Vec<Schema> = newest::of_message::<M>()?.iter().map(|record| record.schema.clone()).collect();
+    check_committed(folder, &schemas)
+}
+
+/// Checks record schemas against the files in `folder`: the newest file says
+/// what the type says, and every earlier version can be read by it.
+///
+/// With `FACTUM_WRITE_SCHEMAS=1` in the environment a changed schema is written as the
+/// next version instead, unless it would break history.
+///
+/// # Errors
+/// `Invalid` names the record or file: no file, a difference, a version that
+/// cannot be read, a field alias (the decoder does not follow those), a missing
+/// number, a file that is not the record's schema.
+pub fn check_committed(folder: &Path, schemas: &[Schema]) -> Result<Report> {
+    let mode = if std::env::var(WRITE).is_ok_and(|value| value == "1") { Mode::Write } else { Mode::Check };
+    check(folder, schemas, mode)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Check,
+    Write,
+}
+
+fn check(folder: &Path, schemas: &[Schema], mode: Mode) -> Result<Report> {
+    let mut report = Report::default();
+    for schema in schemas {
+        let name =
+            newest::record_name(schema).ok_or_else(|| Error::invalid("a committed schema is that of a record"))?;
+        if let Some(field) = aliased(schema) {
+            return Err(Error::invalid(format!(
+                "record {name}: {field} has an alias, which the decoder does not follow; \
+                 keep the old name, or give the record a new one"
+            )));
+        }
+        let versions = read_versions(&folder.join(&name), &name)?;
+        for version in &versions {
+            shape::readable(&version.schema, schema).map_err(|why| {
+                Error::invalid(format!(
+                    "record {name} cannot read what {} wrote: {why}; give a new field a default, \
+                     or give the record a new name",
+                    version.file.display()
+                ))
+            })?;
+        }
+        if versions.last().is_some_and(|newest| shape::same(&newest.schema, schema)) {
+            report.agreeing += 1;
+            continue;
+        }
+        let file = folder.join(&name).join(format!("{}.avsc", versions.len() + 1));
+        match mode {
+            Mode::Write => {
+                write(&file, schema).map_err(|e| unusable(&file, e))?;
+                report.written.push(file);
+            }
+            Mode::Check => {
+                let what = match versions.last() {
+                    Some(newest) => format!("record {name} differs from {}", newest.file.display()),
+                    None => format!("record {name} has no file in {}", folder.display()),
+                };
+                return Err(Error::invalid(format!(
+                    "{what}: run `{WRITE}=1 cargo test` to write {} and commit it",
+                    file.display()
+                )));
+            }
+        }
+    }
+    Ok(report)
+}
+
+struct Version {
+    file: PathBuf,
+    schema: Schema,
+}
+
+/// The versions of a record in their order.
+fn read_versions(folder: &Path, name: &str) -> Result<Vec<Version>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(unusable(folder, e)),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(|e| unusable(folder, e))?.path();
+        let number = file
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_suffix(".avsc"))
+            .and_then(|stem| stem.parse::<usize>().ok().filter(|number| *number > 0 && number.to_string() == stem));
+        numbers.push(number.ok_or_else(|| {
+            Error::invalid(format!("{} is not a schema file: those are named 1.avsc, 2.avsc and so on", file.display()))
+        })?);
+    }
+    numbers.sort_unstable();
+    let mut versions = Vec::new();
+    for (index, number) in numbers.into_iter().enumerate() {
+        if number != index + 1 {
+            return Err(Error::invalid(format!("{} is missing", folder.join(format!("{}.avsc", index + 1)).display())));
+        }
+        let file = folder.join(format!("{number}.avsc"));
+        let schema = read(&file, name)?;
+        versions.push(Version { file, schema });
+    }
+    Ok(versions)
+}
+
+fn read(file: &Path, name: &str) -> Result<Schema> {
+    let json = fs::read_to_string(file).map_err(|e| unusable(file, e))?;
+    let schema = Schema::parse_str(&json).map_err(|e| unusable(file, e))?;
+    match newest::record_name(&schema) {
+        Some(found) if found == name => Ok(schema),
+        Some(found) => Err(Error::invalid(format!("{} holds record {found} instead of {name}", file.display()))),
+        None => Err(Error::invalid(format!("{} does not hold a record", file.display()))),
+    }
+}
+
+fn write(file: &Path, schema: &Schema) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, shape::pretty(schema))
+}
+
+fn unusable(file: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::with_source(ErrorKind::Invalid, format!("{} is not usable", file.display()), error)
+}
+
+/// The first field with an alias, in this record or in one within.
+fn aliased(schema: &Schema) -> Option<String> {
+    match schema {
+        Schema::Record(record) => record.fields.iter().find_map(|field| {
+            if field.aliases.is_empty() { aliased(&field.schema) } else { Some(format!("field {}", field.name)) }
+        }),
+        Schema::Array(array) => aliased(&array.items),
+        Schema::Map(map) => aliased(&map.types),
+        Schema::Union(union) => union.variants().iter().find_map(aliased),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Between an enum of records and their Avro bytes.
+
+use crate::newest::Newest;
+use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader};
+use factum_core::{DecodeError, Error, ErrorKind, Message};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, io};
+
+/// A type that is one Avro record.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an Avro record",
+    label = "needs `Record`",
+    note = "put `#[event(\"bank.account\")]` or `#[command(\"bank.account\")]` on the struct, with the aggregate's type"
+)]
+pub trait Record {
+    /// The full Avro name, `<namespace>.<name>`.
+    const NAME: &'static str;
+}
+
+/// The schema of a type, for [`AvroMessage::schemas`].
+pub fn schema_of<T: AvroSchema>() -> Schema {
+    T::get_schema()
+}
+
+/// A set of records with their schemas: dispatch between the enum and the
+/// record that it holds. `#[event]` and `#[command]` write this impl; the
+/// example of this crate shows it by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no Avro schemas",
+    label = "needs `AvroMessage`",
+    note = "put `#[event]` or `#[command]` on the enum, with one record in each variant: `Deposited(Deposited)`"
+)]
+pub trait AvroMessage: Message {
+    /// The newest schemas of the records, in the order of [`Message::RECORDS`].
+    fn schemas() -> Vec<Schema>;
+
+    /// Writes the record that this value holds.
+    ///
+    /// # Errors
+    /// Those of [`RecordWriter::write`].
+    fn write(&self, to: RecordWriter<'_>) -> Result<(), Error>;
+
+    /// Reads the record of that index in [`Message::RECORDS`].
+    ///
+    /// # Errors
+    /// Those of [`RecordReader::read`].
+    fn read(record: usize, from: RecordReader<'_>) -> Result<Self, DecodeError>;
+}
+
+/// Takes one record as Avro binary of its newest schema.
+pub struct RecordWriter<'a> {
+    pub(crate) newest: &'static Newest,
+    pub(crate) into: &'a mut Vec<u8>,
+}
+
+impl RecordWriter<'_> {
+    /// Appends the record.
+    ///
+    /// # Errors
+    /// `Data` when the value does not fit the schema.
+    pub fn write<T: Serialize>(self, record: &T) -> Result<(), Error> {
+        match self.newest.writer.write_ser(self.into, record) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::with_source(
+                ErrorKind::Data,
+                format!("a value of record {} does not fit its schema", self.newest.name),
+                e,
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for RecordWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordWriter").field("record", &self.newest.name).finish_non_exhaustive()
+    }
+}
+
+/// The Avro binary of one record, of its newest schema or of another version.
+pub struct RecordReader<'a> {
+    pub(crate) newest: &'static Newest,
+    pub(crate) how: How<'a>,
+    pub(crate) id: Option<u32>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// How the bytes become a value.
+pub(crate) enum How<'a> {
+    /// The writer's schema is the newest: straight into the type.
+    Direct,
+    /// Through the writer's schema, resolved to the newest.
+    Resolve(&'a Schema),
+}
+
+impl RecordReader<'_> {
+    /// Reads the record, to the last byte.
+    ///
+    /// # Errors
+    /// `Malformed`: truncated, followed by other bytes, not of its schema, or
+    /// of a version that does not resolve to the newest.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
+        let mut source = Source { bytes: self.bytes, truncated: false };
+        let result = match self.how {
+            How::Direct => self.newest.reader.read_deser(&mut source),
+            How::Resolve(writer) => resolve(writer, &self.newest.schema, &mut source),
+        };
+        // The first check comes first: apache-avro's generic decoder reads a
+        // boolean, string or union beyond the end as null, without an error.
+        let wrong = if source.truncated {
+            "the value is truncated".to_owned()
+        } else {
+            match result {
+                Ok(_) if !source.bytes.is_empty() => format!("{} bytes follow the value", source.bytes.len()),
+                Ok(value) => return Ok(value),
+                Err(e) => e.to_string(),
+            }
+        };
+        let name = &self.newest.name;
+        Err(DecodeError::Malformed(match self.id {
+            Some(id) => format!("record {name} of schema id {id}: {wrong}"),
+            None => format!("record {name}: {wrong}"),
+        }))
+    }
+}
+
+impl fmt::Debug for RecordReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordReader")
+            .field("record", &self.newest.name)
+            .field("id", &self.id)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `read_deser` panics when a reader schema is set, so this goes through
+/// `Value`. The reader is built for each value: it borrows the writer's
+/// schema, which comes and goes with the cache.
+fn resolve<T: DeserializeOwned>(
+    writer: &Schema,
+    newest: &Schema,
+    source: &mut Source<'_>,
+) -> apache_avro::AvroResult<T> {
+    let reader = GenericDatumReader::builder(writer).reader_schema(newest).build()?;
+    apache_avro::from_value(&reader.read_value(source)?)
+}
+
+/// A slice that remembers that somebody wanted more than it had.
+struct Source<'a> {
+    bytes: &'a [u8],
+    truncated: bool,
+}
+
+impl io::Read for Source<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = io::Read::read(&mut self.bytes, into)?;
+        self.truncated |= count == 0 && !into.is_empty();
+        Ok(count)
+    }
+
+    #[inline]
+    fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
+        match self.bytes.split_at_checked(into.len()) {
+            Some((taken, rest)) => {
+                into.copy_from_slice(taken);
+                self.bytes = rest;
+                Ok(())
+            }
+            None => {
+                self.truncated = true;
+                self.bytes = &[];
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+        }
+    }
+}

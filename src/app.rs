@@ -1,0 +1,93 @@
+//! A program with every verb for a domain.
+
+use crate::{
+    cli,
+    host::{AggregateHost, Typed, TypedView, ViewHost},
+};
+use factum_core::{Aggregate, Error, Result, view::View};
+use factum_schemas::{AvroMessage, AvroSchema};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, process::ExitCode};
+
+/// Begins a program of that name.
+pub fn app(name: &'static str) -> App {
+    App { name, aggregates: Vec::new(), views: Vec::new(), sample: Vec::new() }
+}
+
+/// A program that hosts aggregates and views.
+pub struct App {
+    pub(crate) name: &'static str,
+    pub(crate) aggregates: Vec<Box<dyn AggregateHost>>,
+    pub(crate) views: Vec<Box<dyn ViewHost>>,
+    pub(crate) sample: Vec<SampleCommand>,
+}
+
+/// A command that `up` publishes when it starts with an empty log.
+#[derive(Debug, Clone)]
+pub struct SampleCommand {
+    /// The aggregate type.
+    pub aggregate_type: &'static str,
+    /// Whom it is for.
+    pub id: &'static str,
+    /// The command's record, its full name or the last part.
+    pub record: &'static str,
+    /// The record as JSON.
+    pub fields: serde_json::Value,
+}
+
+impl App {
+    /// Hosts an aggregate type.
+    #[must_use]
+    pub fn aggregate<A>(mut self) -> Self
+    where
+        A: Aggregate + AvroSchema + Serialize + DeserializeOwned,
+        A::Command: AvroMessage,
+        A::Event: AvroMessage,
+    {
+        self.aggregates.push(Box::new(Typed::<A>::default()));
+        self
+    }
+
+    /// Hosts a view.
+    #[must_use]
+    pub fn view<V>(mut self) -> Self
+    where
+        V: View,
+        V::Event: AvroMessage,
+    {
+        self.views.push(Box::new(TypedView::<V>::default()));
+        self
+    }
+
+    /// Adds a command that `up` publishes when it starts with an empty log.
+    #[must_use]
+    pub fn sample(mut self, command: SampleCommand) -> Self {
+        self.sample.push(command);
+        self
+    }
+
+    /// Reads the command line and does what it says.
+    pub fn main(self) -> ExitCode {
+        cli::main(&self)
+    }
+
+    pub(crate) fn aggregate_host(&self, aggregate_type: &str) -> Result<&dyn AggregateHost> {
+        self.aggregates.iter().find(|host| host.aggregate_type() == aggregate_type).map(|host| &**host).ok_or_else(|| {
+            let known: Vec<_> = self.aggregates.iter().map(|host| host.aggregate_type()).collect();
+            Error::invalid(format!("there is no aggregate type {aggregate_type:?} here; there are {}", known.join(", ")))
+        })
+    }
+
+    pub(crate) fn view_host(&self, name: &str) -> Result<&dyn ViewHost> {
+        self.views.iter().find(|host| host.name() == name).map(|host| &**host).ok_or_else(|| {
+            let known: Vec<_> = self.views.iter().map(|host| host.name()).collect();
+            Error::invalid(format!("there is no view {name:?} here; there are {}", known.join(", ")))
+        })
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,258 @@
+//! `bench`: the handler against a bare loop, and the time to an answer.
+
+use super::{FormatArgs, connect::LogArgs, output, shared};
+use crate::{
+    App, SampleCommand,
+    environment::Environment,
+    host::{AggregateHost, HandlerOptions, Stop},
+    send::{self, Outgoing},
+};
+use clap::{Args, Subcommand};
+use factum_core::{
+    AggregateId, CommandId, Error, RecordBatch, Result, Topic, handler::Granted,
+    log::TopicSpec, partition_of, wire::header,
+};
+use factum_log_kafka::yardstick::Yardstick;
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchVerb {
+    /// A backlog of commands through the handler, and through a bare rdkafka loop with the same codec; prints the ratio.
+    Handler(HandlerBench),
+    /// The time from a command to its answer, one at a time on an idle system.
+    Latency(LatencyBench),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HandlerBench {
+    /// Commands in the backlog.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// Aggregates that they are spread over.
+    #[arg(long, default_value_t = 10_000)]
+    aggregates: u64,
+    /// How often both are run; the medians count.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The most commands in one transaction, for both.
+    #[arg(long, default_value_t = 5_000)]
+    transaction: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LatencyBench {
+    /// Commands to send.
+    #[arg(long, default_value_t = 500)]
+    commands: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The aggregate type; its first sample command is what is sent.
+    #[arg(long, default_value = "bank.account", value_name = "TYPE")]
+    aggregate_type: String,
+    /// Partitions of the topics.
+    #[arg(long, default_value_t = 6)]
+    partitions: u32,
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// What a benchmark works on: topics of its own, which it deletes.
+struct Bench<'a> {
+    host: &'a dyn AggregateHost,
+    sample: &'a SampleCommand,
+    environment: Environment,
+    partitions: u32,
+    bare_events: Topic,
+}
+
+pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
+    match verb {
+        BenchVerb::Handler(args) => handler(app, args),
+        BenchVerb::Latency(args) => latency(app, args),
+    }
+}
+
+impl<'a> Bench<'a> {
+    fn prepare(app: &'a App, common: &Common) -> Result<Self> {
+        let host = app.aggregate_host(&common.aggregate_type)?;
+        let sample = app.sample.iter().find(|sample| sample.aggregate_type == common.aggregate_type);
+        let sample = sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
+        let mut environment = shared(&common.log, "bench")?;
+        environment.prefix = format!("{}bench-{}.", environment.prefix, uuid::Uuid::new_v4().simple());
+        environment.create_topics(host.aggregate_type(), common.partitions, common.log.replication())?;
+        let bare_events = Topic::new(format!("{}bare.events", environment.prefix));
+        let spec = TopicSpec {
+            topic: bare_events.clone(),
+            partitions: common.partitions,
+            replication: common.log.replication(),
+            settings: BTreeMap::new(),
+        };
+        let mut admin = environment.log.admin()?;
+        admin.create_topics(&[spec])?;
+        admin.wait_for_topic(&bare_events, common.partitions, Duration::from_secs(30))?;
+        Ok(Bench { host, sample, environment, partitions: common.partitions, bare_events })
+    }
+
+    /// Writes the backlog; returns the bytes of key, value and headers of one command.
+    fn fill(&self, records: u64, aggregates: u64) -> Result<usize> {
+        let topic = self.environment.topics(self.host.aggregate_type()).commands;
+        let value = self.host.encoder(&self.environment)?(self.sample.record, &self.sample.fields)?;
+        let mut producer = self.environment.log.producer()?;
+        let bar = ProgressBar::new(records);
+        let mut batch = RecordBatch::new();
+        let mut size = 0;
+        for index in 0..records {
+            let key = format!("account-{:08}", index % aggregates.max(1));
+            let mut record = batch.start(&topic, partition_of(key.as_bytes(), self.partitions));
+            record.key(key.as_bytes());
+            record.value(&value);
+            let id = CommandId(*uuid::Uuid::new_v4().as_bytes()).to_string();
+            record.header(header::ID, id.as_bytes());
+            record.finish();
+            if batch.len() == 5_000 || index + 1 == records {
+                size = batch.size_bytes() / batch.len();
+                producer.produce(&batch)?;
+                batch.clear();
+                bar.set_position(index + 1);
+            }
+        }
+        producer.flush(Duration::from_secs(120))?;
+        bar.finish_and_clear();
+        Ok(size)
+    }
+
+    fn bare(&self, args: &HandlerBench, round: usize) -> Result<f64> {
+        let settings = args.common.log.kafka_settings()?;
+        let yardstick = Yardstick {
+            bootstrap: settings.servers().to_owned(),
+            commands: self.environment.topics(self.host.aggregate_type()).commands.to_string(),
+            events: self.bare_events.to_string(),
+            group: format!("{}bare-{round}", self.environment.prefix),
+            records: args.records,
+            transaction_records: args.transaction,
+            consumer_settings: BTreeMap::new(),
+            producer_settings: BTreeMap::new(),
+        };
+        let step = self.host.bare_step(&self.environment)?;
+        Ok(yardstick.run(step)?.seconds)
+    }
+
+    fn remove(&self) -> Result<()> {
+        let topics = self.environment.topics(self.host.aggregate_type());
+        let mut all: Vec<Topic> = topics.all().into_iter().cloned().collect();
+        all.push(self.bare_events.clone());
+        self.environment.log.admin()?.delete_topics(&all)
+    }
+}
+
+fn handler(app: &App, args: &HandlerBench) -> Result<()> {
+    let mut rows = Vec::new();
+    let (mut bare_rates, mut handler_rates, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for round in 1..=args.rounds.max(1) {
+        // Each round has topics of its own: the handler decides about a command only once.
+        let bench = Bench::prepare(app, &args.common)?;
+        bytes = bench.fill(args.records, args.aggregates)?;
+        let options = HandlerOptions {
+            granted: Granted::All,
+            max_batch_commands: Some(args.transaction),
+            ..HandlerOptions::default()
+        };
+        // In turn, so that a machine that slows down does not favour one of them.
+        let (bare, handler) = if round % 2 == 1 {
+            let bare = bench.bare(args, round)?;
+            (bare, bench.host.drain(&bench.environment, options, args.records)?)
+        } else {
+            let handler = bench.host.drain(&bench.environment, options, args.records)?;
+            (bench.bare(args, round)?, handler)
+        };
+        bench.remove()?;
+        let rate = |seconds: f64| args.records as f64 / seconds.max(f64::EPSILON);
+        bare_rates.push(rate(bare));
+        handler_rates.push(rate(handler));
+        rows.push(vec![
+            round.to_string(),
+            format!("{:.0}", rate(bare)),
+            format!("{:.0}", rate(handler)),
+            format!("{:.2}", bare / handler),
+        ]);
+    }
+    let ratios: Vec<f64> = handler_rates.iter().zip(&bare_rates).map(|(handler, bare)| handler / bare).collect();
+    let (bare, handler, ratio) = (median(bare_rates), median(handler_rates), median(ratios));
+    if args.common.format.json {
+        output::line(
+            &json!({
+                "records": args.records, "aggregates": args.aggregates, "command_bytes": bytes,
+                "partitions": args.common.partitions, "transaction": args.transaction, "rounds": args.rounds,
+                "bare_per_second": bare.round(), "handler_per_second": handler.round(), "ratio": (ratio * 1_000.0).round() / 1_000.0,
+            })
+            .to_string(),
+        );
+    } else {
+        output::table(&["round", "bare/s", "handler/s", "ratio"].map(String::from), &rows);
+        output::line(&format!("median: bare {bare:.0}/s, handler {handler:.0}/s, ratio {ratio:.2}; {bytes} bytes a command"));
+    }
+    Ok(())
+}
+
+fn latency(app: &App, args: &LatencyBench) -> Result<()> {
+    let bench = Bench::prepare(app, &args.common)?;
+    let stop = Stop::default();
+    let options = HandlerOptions { granted: Granted::All, ..HandlerOptions::default() };
+    let (running, _) = bench.host.start_handler(&bench.environment, options, &stop)?;
+    let client = send::connect(&bench.environment, bench.host.aggregate_type())?;
+    let encode = bench.host.encoder(&bench.environment)?;
+    let mut times_ms = Vec::with_capacity(args.commands);
+    for index in 0..=args.commands {
+        let command = Outgoing {
+            id: None,
+            aggregate: AggregateId::new(format!("account-{:08}", index % 100))?,
+            record: bench.sample.record.to_owned(),
+            fields: bench.sample.fields.clone(),
+            occurred: None,
+            expected_version: None,
+        };
+        let request = send::request(&encode, &command, Duration::from_secs(60))?;
+        let begin = Instant::now();
+        send::expect_accepted(&client.send(request)?)?;
+        // The first one waits for the group to form and is not counted.
+        if index > 0 {
+            times_ms.push(begin.elapsed().as_secs_f64() * 1_000.0);
+        }
+    }
+    stop.stop();
+    running.join()?;
+    drop(client);
+    bench.remove()?;
+    times_ms.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        // A share of a length that fits memory.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let index = (times_ms.len() as f64 * share) as usize;
+        times_ms.get(index.min(times_ms.len().saturating_sub(1))).copied().unwrap_or_default()
+    };
+    let (p50, p90, p99) = (at(0.5), at(0.9), at(0.99));
+    if args.common.format.json {
+        output::line(&json!({ "commands": times_ms.len(), "p50_ms": p50, "p90_ms": p90, "p99_ms": p99 }).to_string());
+    } else {
+        output::line(&format!("{} commands: median {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms", times_ms.len()));
+    }
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

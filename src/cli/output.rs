@@ -1,0 +1,39 @@
+//! What people see: the only place that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use factum_core::Error;
+use std::io::Write;
+
+/// A line of a verb's result.
+pub(super) fn line(text: &str) {
+    // A reader that has gone away (`| head`) ends the output, not the program.
+    writeln!(std::io::stdout(), "{text}").unwrap_or_default();
+}
+
+/// A line beside the result.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Why a verb failed.
+pub(super) fn error(error: &Error) {
+    eprintln!("error: {error}");
+}
+
+/// Rows under their columns' names; numbers to the right.
+pub(super) fn table(columns: &[String], rows: &[Vec<String>]) {
+    let width = |index: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(index)).chain(columns.get(index));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let print = |row: &[String]| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
+            if cell.parse::<f64>().is_ok() { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        line(cells.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    print(columns);
+    print(&widths.iter().map(|&width| "-".repeat(width)).collect::<Vec<_>>());
+    rows.iter().for_each(|row| print(row));
+}

@@ -1,0 +1,167 @@
+//! `publish`: one command, or the rows of a file.
+
+use super::{FormatArgs, connect::LogArgs, output, shared};
+use crate::{
+    App,
+    environment::Environment,
+    host::AggregateHost,
+    import::{ImportRow, Mapping, read_rows},
+    send::{self, Outgoing, Tally},
+};
+use clap::Args;
+use factum_core::{AggregateId, CommandId, Error, Result, TimestampMs, Version};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::{fs::File, path::{Path, PathBuf}, time::Duration};
+
+/// Send a command and show its answer, or send the rows of a CSV file as commands.
+///
+/// Examples:
+///   factum publish bank.account anna Deposit '{"cents": 100}' --kafka localhost:9092
+///   factum publish bank.account --file F.csv --mapping M.toml --kafka localhost:9092
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct PublishArgs {
+    /// The aggregate type, for example bank.account.
+    aggregate_type: String,
+    /// The aggregate's id.
+    #[arg(required_unless_present = "file")]
+    id: Option<AggregateId>,
+    /// The command's record: its full name or the last part.
+    #[arg(required_unless_present = "file")]
+    command: Option<String>,
+    /// The command's fields as JSON.
+    #[arg(required_unless_present = "file", value_parser = parse_json)]
+    fields: Option<serde_json::Value>,
+    /// The command's id, a UUID; a repeat with the same one is answered and not decided again.
+    #[arg(long, value_name = "UUID", conflicts_with = "file")]
+    command_id: Option<CommandId>,
+    /// Refuse the command unless the aggregate has this version.
+    #[arg(long, value_name = "N", value_parser = parse_version, conflicts_with = "file")]
+    expected_version: Option<Version>,
+    /// When it occurred, RFC 3339; without it, when it is handled.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "file")]
+    occurred: Option<TimestampMs>,
+    #[command(flatten)]
+    import: ImportArgs,
+    /// Seconds to wait for an answer.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    timeout: u64,
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct ImportArgs {
+    /// A CSV file whose rows become commands.
+    #[arg(long, value_name = "CSV", requires = "mapping")]
+    file: Option<PathBuf>,
+    /// How rows become commands (TOML): see docs/import.md.
+    #[arg(long, value_name = "TOML", requires = "file")]
+    mapping: Option<PathBuf>,
+}
+
+impl ImportArgs {
+    /// The rows of the file, all of them checked; none when no file is named.
+    pub(super) fn rows(&self, aggregate_type: &str) -> Result<Option<Vec<ImportRow>>> {
+        let (Some(file), Some(mapping_file)) = (&self.file, &self.mapping) else { return Ok(None) };
+        let text = std::fs::read_to_string(mapping_file).map_err(|error| unreadable(mapping_file, &error))?;
+        let mapping = Mapping::parse(&text).map_err(|error| Error::invalid(format!("{}: {error}", mapping_file.display())))?;
+        let input = File::open(file).map_err(|error| unreadable(file, &error))?;
+        read_rows(input, aggregate_type, &mapping).map(Some).map_err(|error| Error::invalid(format!("{}: {error}", file.display())))
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::invalid(format!("{} cannot be read: {error}", path.display()))
+}
+
+fn parse_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn parse_version(text: &str) -> Result<Version, std::num::ParseIntError> {
+    text.parse().map(Version)
+}
+
+fn parse_time(text: &str) -> Result<TimestampMs, jiff::Error> {
+    text.parse::<jiff::Timestamp>().map(|time| TimestampMs(time.as_millisecond()))
+}
+
+pub(super) fn publish(app: &App, args: &PublishArgs) -> Result<()> {
+    let host = app.aggregate_host(&args.aggregate_type)?;
+    // Before anything is sent: a file that is broken anywhere is not sent at all.
+    let rows = args.import.rows(host.aggregate_type())?;
+    let environment = shared(&args.log, "publish")?;
+    let timeout = Duration::from_secs(args.timeout);
+    if let Some(rows) = rows {
+        let tally = import(&environment, host, rows, timeout)?;
+        return report(&tally, args.format);
+    }
+    let (Some(aggregate), Some(record), Some(fields)) = (&args.id, &args.command, &args.fields) else {
+        return Err(Error::invalid("name an id, a command and its fields, or a --file"));
+    };
+    let command = Outgoing {
+        id: args.command_id,
+        aggregate: aggregate.clone(),
+        record: record.clone(),
+        fields: fields.clone(),
+        occurred: args.occurred,
+        expected_version: args.expected_version,
+    };
+    let client = send::connect(&environment, host.aggregate_type())?;
+    let answer = client.send(send::request(&host.encoder(&environment)?, &command, timeout)?)?;
+    let token = answer.token.as_ref().map(ToString::to_string);
+    if args.format.json {
+        let detail = answer.detail.as_deref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
+        output::line(
+            &json!({
+                "command": answer.command.to_string(), "code": answer.code.as_str(), "version": answer.version.0,
+                "events": answer.events, "token": token, "detail": detail,
+            })
+            .to_string(),
+        );
+    }
+    send::expect_accepted(&answer)?;
+    if !args.format.json {
+        let token = token.unwrap_or_else(|| "none".into());
+        output::line(&format!("accepted: {aggregate} is at version {}, position {token}", answer.version));
+    }
+    Ok(())
+}
+
+/// Sends the rows of a file, with a progress bar.
+pub(super) fn import(environment: &Environment, host: &dyn AggregateHost, rows: Vec<ImportRow>, timeout: Duration) -> Result<Tally> {
+    let client = send::connect(environment, host.aggregate_type())?;
+    let encode = host.encoder(environment)?;
+    let bar = ProgressBar::new(rows.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    let requests = rows.into_iter().map(|row| {
+        let request = send::request(&encode, &Outgoing::from(&row), timeout);
+        request.map_err(|error| error.context(format_args!("line {}", row.line())))
+    });
+    let tally = send::send_all(&client, requests, |done| bar.set_position(done));
+    bar.finish_and_clear();
+    tally
+}
+
+/// Shows what became of a file's rows.
+pub(super) fn report(tally: &Tally, format: FormatArgs) -> Result<()> {
+    if format.json {
+        output::line(&json!({ "answers": tally.codes }).to_string());
+    } else {
+        output::line(&format!("{tally}"));
+    }
+    tally.samples.iter().for_each(|sample| output::note(&format!("  {sample}")));
+    let good: u64 = ["accepted", "conflict"].iter().filter_map(|code| tally.codes.get(code)).sum();
+    let all: u64 = tally.codes.values().sum();
+    if good == all {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!("{} of {all} rows were not accepted", all - good)))
+    }
+}

@@ -1,0 +1,64 @@
+//! What verbs run on: a log and the schemas.
+
+use factum_core::{Error, Result, Topics, log::Log, topics};
+use factum_schemas::SchemaCache;
+use std::{sync::Arc, time::Duration};
+
+/// A log and the schemas that its records are written with.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// The registry's schemas, kept.
+    pub schemas: Arc<SchemaCache>,
+    /// Stands in front of every topic and group name: one cluster can hold
+    /// several deployments, each with one writer.
+    pub prefix: String,
+}
+
+/// After so long a topic that was made just now has a leader everywhere.
+const TOPIC_READY: Duration = Duration::from_secs(30);
+
+impl Environment {
+    /// The topics of an aggregate type.
+    pub fn topics(&self, aggregate_type: &str) -> Topics {
+        Topics::of(&format!("{}{aggregate_type}", self.prefix))
+    }
+
+    /// The group of an aggregate type's handler.
+    pub fn handler_group(&self, aggregate_type: &str) -> String {
+        Topics::handler_group(&format!("{}{aggregate_type}", self.prefix))
+    }
+
+    /// Makes the topics of an aggregate type that do not exist yet.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub fn create_topics(&self, aggregate_type: &str, partitions: u32, replication: Option<u16>) -> Result<()> {
+        let mut admin = self.log.admin()?;
+        let topics = self.topics(aggregate_type);
+        let specs = topics::topic_specs(&topics, partitions, replication);
+        admin.create_topics(&specs)?;
+        for topic in topics.all() {
+            // One that was there before may have another number; the check tells.
+            let partitions = admin.describe_topic(topic)?.map_or(partitions, |found| found.partitions);
+            admin.wait_for_topic(topic, partitions, TOPIC_READY)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the topics of an aggregate type as a processor does at its start;
+    /// returns the number of partitions.
+    ///
+    /// # Errors
+    /// `Invalid` with every problem and the command that mends it.
+    pub fn check_topics(&self, aggregate_type: &str) -> Result<u32> {
+        let mut admin = self.log.admin()?;
+        let topics = self.topics(aggregate_type);
+        let found = topics.all().into_iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
+        topics::check_topics(&topics, &found).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            Error::invalid(format!("the topics of {aggregate_type} cannot be used:{}", lines.concat()))
+        })
+    }
+}

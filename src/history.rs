@@ -1,0 +1,67 @@
+//! Reading one aggregate's events from the log.
+
+use crate::environment::Environment;
+use factum_core::{
+    AggregateId, DecodeError, Error, Offset, RecordBatch, RecordRef, Result, log::Isolation, partition_of,
+};
+use std::time::{Duration, Instant};
+
+/// A reader that gets nothing for so long gives up.
+const STALL: Duration = Duration::from_secs(30);
+
+/// Calls `each` for every event of an aggregate, oldest first, up to the end
+/// of its partition as it is now.
+///
+/// # Errors
+/// `Invalid` when the topics do not exist; what the log and `each` say.
+pub fn read_events(
+    environment: &Environment,
+    aggregate_type: &str,
+    id: &AggregateId,
+    mut each: impl FnMut(RecordRef<'_>) -> Result<()>,
+) -> Result<()> {
+    let topics = environment.topics(aggregate_type);
+    let mut admin = environment.log.admin()?;
+    let found = admin.describe_topic(&topics.events)?.ok_or_else(|| {
+        Error::invalid(format!("topic {} does not exist; create it with `factum topics create {aggregate_type}`", topics.events))
+    })?;
+    let key = id.as_str().as_bytes();
+    let place = topics.events.partition(partition_of(key, found.partitions));
+    // The last stable offset: what is beyond is not decided yet.
+    let bounds = admin.bounds(&place, Isolation::ReadCommitted)?;
+    let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
+    reader.add(&place, bounds.start)?;
+    let mut batch = RecordBatch::new();
+    let mut next: Offset = bounds.start;
+    let mut moved = Instant::now();
+    while next < bounds.end {
+        batch.clear();
+        reader.poll(10_000, Duration::from_millis(100), &mut batch)?;
+        for record in batch.iter().filter(|record| record.offset() < bounds.end && record.key() == Some(key)) {
+            each(record)?;
+        }
+        let position = reader.position(&place)?.unwrap_or(next);
+        if position > next {
+            (next, moved) = (position, Instant::now());
+        } else if moved.elapsed() > STALL {
+            return Err(Error::unavailable(format!("reading {place} stands still at offset {next} before {}", bounds.end)));
+        }
+    }
+    Ok(())
+}
+
+/// A record's name and value as JSON, fetching its schema if need be.
+///
+/// # Errors
+/// `Data` when it cannot be decoded, `Unavailable` when its schema cannot be had.
+pub fn event_json(environment: &Environment, record: RecordRef<'_>) -> Result<(String, serde_json::Value)> {
+    let value = record.value().unwrap_or_default();
+    let decoded = match environment.schemas.to_json(value) {
+        Err(DecodeError::UnknownSchema(id)) => {
+            environment.schemas.fetch(id)?;
+            environment.schemas.to_json(value)
+        }
+        decoded => decoded,
+    };
+    decoded.map_err(|error| Error::from(error).context(format!("{record:?}")))
+}

@@ -1,0 +1,11 @@
+//! A domain's aggregates and views behind object-safe interfaces, so that the
+//! verbs work for any of them.
+
+mod aggregate;
+mod running;
+mod view;
+
+pub(crate) use aggregate::rfc3339;
+pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOptions, Typed};
+pub use running::{Running, Stop};
+pub use view::{TypedView, ViewHost, ViewProgress};

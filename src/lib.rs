@@ -1,0 +1,40 @@
+//! Factum: event sourcing on Apache Kafka.
+//!
+//! This crate is the facade: it re-exports what a domain author writes
+//! against, chooses the implementations of the log and of the views' sinks,
+//! and holds the verbs of the command line for any domain. It knows no domain.
+//!
+//! ```no_run
+//! # use factum::{Aggregate, command, event};
+//! # #[event("shop.basket")] pub struct Added { pub pieces: i64 }
+//! # #[event] pub enum Event { Added(Added) }
+//! # #[command("shop.basket")] pub struct Add { pub pieces: i64 }
+//! # #[command] pub enum Command { Add(Add) }
+//! # #[derive(Debug, serde::Serialize)] pub enum Refusal {}
+//! # impl std::fmt::Display for Refusal { fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
+//! # #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, apache_avro::AvroSchema)]
+//! # pub struct Basket { pieces: i64 }
+//! # impl Aggregate for Basket {
+//! #     const TYPE: &'static str = "shop.basket"; const FOLD_VERSION: u32 = 1;
+//! #     type Command = Command; type Event = Event; type Refusal = Refusal;
+//! #     fn decide(&self, _: Command) -> Result<Vec<Event>, Refusal> { Ok(vec![]) }
+//! #     fn evolve(&mut self, _: &Event) {}
+//! # }
+//! fn main() -> std::process::ExitCode {
+//!     factum::app("shop").aggregate::<Basket>().main()
+//! }
+//! ```
+
+mod adopt;
+mod app;
+mod cli;
+pub mod environment;
+pub mod history;
+pub mod host;
+pub mod import;
+pub mod send;
+
+pub use app::{App, SampleCommand, app};
+pub use factum_core::*;
+pub use factum_schemas as schemas;
+pub use factum_schemas::{command, event};

@@ -1,0 +1,173 @@
+//! Sending many commands with a bounded number in flight, and counting their answers.
+
+use crate::{
+    environment::Environment,
+    host::CommandEncoder,
+    import::ImportRow,
+};
+use factum_client::{Client, Pending, Request};
+use factum_core::{
+    AggregateId, CommandId, Error, ErrorKind, Result, TimestampMs, Version,
+    client::ClientConfig,
+    wire::{Answer, AnswerCode},
+};
+use factum_schemas::AnswerCodec;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// Commands that wait for an answer at the same time.
+const WINDOW: usize = 2_000;
+
+/// A command on its way to the client.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Its id; none for a new one.
+    pub id: Option<CommandId>,
+    /// Whom it is for.
+    pub aggregate: AggregateId,
+    /// Its record: the full name or the last part.
+    pub record: String,
+    /// The record as JSON.
+    pub fields: serde_json::Value,
+    /// When it occurred.
+    pub occurred: Option<TimestampMs>,
+    /// The version that the aggregate must have.
+    pub expected_version: Option<Version>,
+}
+
+impl From<&ImportRow> for Outgoing {
+    fn from(row: &ImportRow) -> Self {
+        Outgoing {
+            id: Some(row.command_id()),
+            aggregate: row.aggregate().clone(),
+            record: row.record().to_owned(),
+            fields: serde_json::Value::Object(row.fields()),
+            occurred: row.occurred(),
+            expected_version: row.expected_version(),
+        }
+    }
+}
+
+/// How many answers of each kind came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By code.
+    pub codes: BTreeMap<&'static str, u64>,
+    /// The first few answers that were neither accepted nor a conflict, with their commands.
+    pub samples: Vec<String>,
+}
+
+/// How many answers are shown in full.
+const MAX_SAMPLES: usize = 5;
+
+impl Tally {
+    fn add(&mut self, aggregate: &AggregateId, answer: &Answer) {
+        *self.codes.entry(answer.code.as_str()).or_default() += 1;
+        let plain = matches!(answer.code, AnswerCode::Accepted | AnswerCode::Conflict);
+        if !plain && self.samples.len() < MAX_SAMPLES {
+            let detail = answer.detail.as_deref().unwrap_or("no detail");
+            self.samples.push(format!("{aggregate}: {}: {detail}", answer.code));
+        }
+    }
+
+    /// How many had this code.
+    pub fn count(&self, code: AnswerCode) -> u64 {
+        self.codes.get(code.as_str()).copied().unwrap_or(0)
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts: Vec<String> = self.codes.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// A client for an aggregate type of this environment.
+///
+/// # Errors
+/// `Invalid` when the topics do not exist; what log and registry say.
+pub fn connect(environment: &Environment, aggregate_type: &str) -> Result<Client> {
+    let answers = AnswerCodec::for_reading(&environment.schemas)?;
+    let schemas = environment.schemas.clone();
+    let decode = Box::new(move |value: &[u8]| match answers.decode(value) {
+        Err(factum_core::DecodeError::UnknownSchema(id)) => {
+            schemas.fetch(id)?;
+            Ok(answers.decode(value)?)
+        }
+        decoded => Ok(decoded?),
+    });
+    Client::connect(&*environment.log, environment.topics(aggregate_type), ClientConfig::default(), decode)
+}
+
+/// The request of one command.
+///
+/// # Errors
+/// `Invalid` when the JSON does not fit the record.
+pub fn request(encode: &CommandEncoder, command: &Outgoing, timeout: Duration) -> Result<Request> {
+    let value = encode(&command.record, &command.fields)?;
+    let mut request = Request::new(command.aggregate.clone(), value);
+    request.id = command.id.unwrap_or(request.id);
+    request.expected_version = command.expected_version;
+    request.occurred = command.occurred;
+    request.timeout = timeout;
+    Ok(request)
+}
+
+/// Sends commands in their order and waits for all answers. Commands of one
+/// aggregate keep their order, because they go to one partition.
+///
+/// # Errors
+/// The first command that got no answer; everything before it was answered.
+pub fn send_all(
+    client: &Client,
+    requests: impl IntoIterator<Item = Result<Request>>,
+    mut progress: impl FnMut(u64),
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut waiting: VecDeque<(AggregateId, Pending)> = VecDeque::new();
+    let mut done = 0;
+    let mut settle = |waiting: &mut VecDeque<(AggregateId, Pending)>, tally: &mut Tally| -> Result<()> {
+        if let Some((aggregate, pending)) = waiting.pop_front() {
+            tally.add(&aggregate, &pending.wait()?);
+            done += 1;
+            progress(done);
+        }
+        Ok(())
+    };
+    for request in requests {
+        let request = request?;
+        while waiting.len() >= WINDOW {
+            settle(&mut waiting, &mut tally)?;
+        }
+        let aggregate = request.aggregate.clone();
+        let pending = loop {
+            match client.submit(request.clone()) {
+                Err(error) if error.kind() == ErrorKind::Unavailable && !waiting.is_empty() => {
+                    settle(&mut waiting, &mut tally)?;
+                }
+                submitted => break submitted?,
+            }
+        };
+        waiting.push_back((aggregate, pending));
+    }
+    while !waiting.is_empty() {
+        settle(&mut waiting, &mut tally)?;
+    }
+    Ok(tally)
+}
+
+/// An answer that is not what was asked for, as an error.
+///
+/// # Errors
+/// `Conflict` for another version, `Invalid` for everything else but accepted.
+pub fn expect_accepted(answer: &Answer) -> Result<()> {
+    let detail = || answer.detail.clone().unwrap_or_default();
+    match answer.code {
+        AnswerCode::Accepted => Ok(()),
+        AnswerCode::Conflict => Err(Error::new(ErrorKind::Conflict, detail())),
+        code => Err(Error::invalid(format!("{code}: {}", detail()))),
+    }
+}
