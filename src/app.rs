@@ -72,10 +72,15 @@ impl App {
     }
 
     pub(crate) fn aggregate_host(&self, aggregate_type: &str) -> Result<&dyn AggregateHost> {
-        self.aggregates.iter().find(|host| host.aggregate_type() == aggregate_type).map(|host| &**host).ok_or_else(|| {
-            let known: Vec<_> = self.aggregates.iter().map(|host| host.aggregate_type()).collect();
-            Error::invalid(format!("there is no aggregate type {aggregate_type:?} here; there are {}", known.join(", ")))
-        })
+        self.aggregates.iter().find(|host| host.aggregate_type() == aggregate_type).map(|host| &**host).ok_or_else(
+            || {
+                let known: Vec<_> = self.aggregates.iter().map(|host| host.aggregate_type()).collect();
+                Error::invalid(format!(
+                    "there is no aggregate type {aggregate_type:?} here; there are {}",
+                    known.join(", ")
+                ))
+            },
+        )
     }
 
     pub(crate) fn view_host(&self, name: &str) -> Result<&dyn ViewHost> {

@@ -23,7 +23,10 @@ pub fn read_events(
     let topics = environment.topics(aggregate_type);
     let mut admin = environment.log.admin()?;
     let found = admin.describe_topic(&topics.events)?.ok_or_else(|| {
-        Error::invalid(format!("topic {} does not exist; create it with `factum topics create {aggregate_type}`", topics.events))
+        Error::invalid(format!(
+            "topic {} does not exist; create it with `factum topics create {aggregate_type}`",
+            topics.events
+        ))
     })?;
     let key = id.as_str().as_bytes();
     let place = topics.events.partition(partition_of(key, found.partitions));
@@ -44,7 +47,10 @@ pub fn read_events(
         if position > next {
             (next, moved) = (position, Instant::now());
         } else if moved.elapsed() > STALL {
-            return Err(Error::unavailable(format!("reading {place} stands still at offset {next} before {}", bounds.end)));
+            return Err(Error::unavailable(format!(
+                "reading {place} stands still at offset {next} before {}",
+                bounds.end
+            )));
         }
     }
     Ok(())

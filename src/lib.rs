@@ -4,6 +4,8 @@
 //! against, chooses the implementations of the log and of the views' sinks,
 //! and holds the verbs of the command line for any domain. It knows no domain.
 //!
+//! `examples/account.rs` is a whole domain with its tests. In short:
+//!
 //! ```no_run
 //! # use factum::{Aggregate, command, event};
 //! # #[event("shop.basket")] pub struct Added { pub pieces: i64 }
@@ -36,5 +38,6 @@ pub mod send;
 
 pub use app::{App, SampleCommand, app};
 pub use factum_core::*;
+pub use factum_log_memory::MemoryLog;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{command, event};

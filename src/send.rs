@@ -2,10 +2,10 @@
 
 use crate::{
     environment::Environment,
-    host::CommandEncoder,
+    host::{AggregateHost, CommandEncoder},
     import::ImportRow,
 };
-use factum_client::{Client, Pending, Request};
+pub use factum_client::{Client, Pending, Request};
 use factum_core::{
     AggregateId, CommandId, Error, ErrorKind, Result, TimestampMs, Version,
     client::ClientConfig,
@@ -157,6 +157,33 @@ pub fn send_all(
         settle(&mut waiting, &mut tally)?;
     }
     Ok(tally)
+}
+
+/// Sends the rows of a file and waits for all answers. Every row is encoded
+/// before the first is sent, so that a mapping which does not fit the command's
+/// record imports nothing; and once more when it is sent, so that the bytes of
+/// a large file need not be kept.
+///
+/// # Errors
+/// `Invalid` with the line of a row that does not fit; then nothing was sent.
+/// Later those of [`send_all`].
+pub fn import(
+    environment: &Environment,
+    host: &dyn AggregateHost,
+    rows: Vec<ImportRow>,
+    timeout: Duration,
+    progress: impl FnMut(u64),
+) -> Result<Tally> {
+    let encode = host.encoder(environment)?;
+    let encoded = |row: &ImportRow| {
+        let encoded = request(&encode, &Outgoing::from(row), timeout);
+        encoded.map_err(|error| error.context(format_args!("line {}", row.line())))
+    };
+    for row in &rows {
+        encoded(row).map_err(|error| error.context("nothing was imported"))?;
+    }
+    let client = connect(environment, host.aggregate_type())?;
+    send_all(&client, rows.iter().map(encoded), progress)
 }
 
 /// An answer that is not what was asked for, as an error.

@@ -150,7 +150,8 @@ mod tests {
             machine.tick(TimestampMs(now));
             sent.extend(effects(&mut machine).into_iter().map(|effect| (now, effect)));
         }
-        let expected = [(100, "send 1"), (300, "send 1"), (600, "send 1"), (900, "send 1"), (1_000, "error 1 Unavailable")];
+        let expected =
+            [(100, "send 1"), (300, "send 1"), (600, "send 1"), (900, "send 1"), (1_000, "error 1 Unavailable")];
         assert_eq!(sent, expected.map(|(at, what)| (at, what.to_owned())));
         assert_eq!(machine.in_flight(), 0);
     }

@@ -33,8 +33,7 @@ impl AggregateId {
                 key.len()
             )));
         }
-        std::str::from_utf8(key)
-            .map_err(|e| Error::data(format!("the aggregate id is not UTF-8: {e}")))
+        std::str::from_utf8(key).map_err(|e| Error::data(format!("the aggregate id is not UTF-8: {e}")))
     }
 
     /// The id as text.
@@ -189,13 +188,24 @@ fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
 }
 
 fn hex(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        b'A'..=b'F' => Some(c - b'A' + 10),
-        _ => None,
-    }
+    let digit = HEX[usize::from(c)];
+    (digit < 16).then_some(digit)
 }
+
+/// The value of a hexadecimal digit; 16 for every other character. A table,
+/// because every command's id is read with it.
+const HEX: [u8; 256] = {
+    let mut table = [16; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0u8;
+    while value < 16 {
+        let digit = digits[value as usize];
+        table[digit as usize] = value;
+        table[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    table
+};
 
 fn write_uuid(id: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (i, byte) in id.iter().enumerate() {

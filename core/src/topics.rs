@@ -127,6 +127,7 @@ pub fn check_topics(topics: &Topics, found: &[Option<TopicDescription>]) -> Resu
     let aggregate = topics.commands.as_str().trim_end_matches(".commands");
     let mut problems = Vec::new();
     let partitions = found.iter().flatten().map(|topic| topic.partitions).next().unwrap_or_default();
+    let replicas = found.iter().flatten().map(|topic| topic.replication).max().unwrap_or_default();
     for ((topic, rules), found) in rules(topics).into_iter().zip(found) {
         let Some(found) = found else {
             problems.push(TopicProblem {
@@ -148,9 +149,22 @@ pub fn check_topics(topics: &Topics, found: &[Option<TopicDescription>]) -> Resu
                 ),
             });
         }
+        if found.replication < replicas {
+            problems.push(TopicProblem {
+                topic: topic.to_string(),
+                problem: format!("has {} replicas and others of its aggregate type have {replicas}", found.replication),
+                fix: format!("kafka-reassign-partitions with {replicas} replicas for each of its partitions"),
+            });
+        }
         let in_sync = min_insync(found.replication);
+        let more =
+            found.settings.get("min.insync.replicas").filter(|n| n.parse().is_ok_and(|n: u16| n > found.replication));
+        let never_written = more.map(|more| {
+            let problem = format!("min.insync.replicas is {more} of {} replicas", found.replication);
+            (problem, format!("min.insync.replicas={in_sync}"))
+        });
         let all = rules.into_iter().chain([AtLeast("min.insync.replicas", i64::from(in_sync))]);
-        for (problem, setting) in all.filter_map(|rule| rule.broken(&found.settings)) {
+        for (problem, setting) in all.filter_map(|rule| rule.broken(&found.settings)).chain(never_written) {
             problems.push(TopicProblem {
                 topic: topic.to_string(),
                 problem,

@@ -84,7 +84,9 @@ impl Transaction {
             }
             // Once commit was called, only success is an answer.
             (TxnStep::Commit, Err(_)) => TxnStep::Finished(Outcome::Unknown),
-            (TxnStep::Begin | TxnStep::Abort, Err(_)) | (_, Err(TxnError::Fatal(_))) => TxnStep::Finished(Outcome::Broken),
+            (TxnStep::Begin | TxnStep::Abort, Err(_)) | (_, Err(TxnError::Fatal(_))) => {
+                TxnStep::Finished(Outcome::Broken)
+            }
             (_, Err(TxnError::StaleMember(_))) => {
                 self.after_abort = Outcome::Stale;
                 TxnStep::Abort

@@ -1,8 +1,12 @@
 //! The command handler's machine, driven through its public interface over a
 //! small model of the log.
 
+#![allow(clippy::unwrap_used)] // a failed assumption fails the test
+
 #[path = "handler/domain.rs"]
 mod domain;
+#[path = "handler/model.rs"]
+mod model;
 #[path = "handler/rig.rs"]
 mod rig;
 
@@ -18,3 +22,5 @@ mod protections;
 mod recovery;
 #[path = "handler/snapshots.rs"]
 mod snapshots;
+#[path = "handler/stops.rs"]
+mod stops;

@@ -1,13 +1,14 @@
 //! Every step of a transaction with every class of result.
 
+#![allow(clippy::unwrap_used)] // a failed assumption fails the test
+
 use factum_core::{
     Error,
     log::TxnError,
     transaction::{Outcome, Transaction, TxnStep},
 };
 
-const STEPS: [TxnStep; 5] =
-    [TxnStep::Begin, TxnStep::Produce, TxnStep::Deliver, TxnStep::SendOffsets, TxnStep::Commit];
+const STEPS: [TxnStep; 5] = [TxnStep::Begin, TxnStep::Produce, TxnStep::Deliver, TxnStep::SendOffsets, TxnStep::Commit];
 
 fn errors() -> [(&'static str, TxnError); 4] {
     let error = || Error::unavailable("x");

@@ -194,8 +194,8 @@ kill_broker() { # signal, broker; waits until it is gone
   local pid deadline=$((SECONDS + STOP_SECONDS))
   pid=$(pid_of "$2") || return 0
   kill "-$1" "$pid" 2>/dev/null || true
-  # A dying process loses its arguments before its sockets, so pid_of would be too early.
-  until gone "$pid"; do
+  # A dying JVM is a zombie, without arguments, while its other threads still hold the sockets.
+  until gone "$pid" && ! answers "$(client_port "$2")"; do
     [ $SECONDS -lt $deadline ] || kill -KILL "$pid" 2>/dev/null || true
     sleep 0.05
   done

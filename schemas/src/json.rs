@@ -1,6 +1,6 @@
 //! Between JSON that people write and read, and the wire format.
 
-use crate::{AvroMessage, RecordCodec, SchemaCache, frame, newest};
+use crate::{AvroMessage, RecordCodec, SchemaCache, frame, message::Source, newest};
 use apache_avro::{Schema, reader::datum::GenericDatumReader, schema::RecordSchema, types::Value};
 use factum_core::{DecodeError, Error, ErrorKind, Result};
 use serde_json::Value as Json;
@@ -22,7 +22,8 @@ impl<M: AvroMessage> RecordCodec<M> {
             return Err(Error::invalid(format!("{record} is not a record")));
         };
         check_fields(&newest.name, schema, json)?;
-        let wrong = |error| Error::with_source(ErrorKind::Invalid, format!("the JSON does not fit {}", newest.name), error);
+        let wrong =
+            |error| Error::with_source(ErrorKind::Invalid, format!("the JSON does not fit {}", newest.name), error);
         let value = Value::try_from(json.clone()).and_then(|value| value.resolve(&newest.schema)).map_err(wrong)?;
         let mut bytes = self.head(index)?;
         newest.writer.write_value_ref(&mut bytes, &value).map_err(wrong)?;
@@ -58,8 +59,12 @@ impl SchemaCache {
         let writer = self.get(id).ok_or(DecodeError::UnknownSchema(id))?;
         let malformed = |error: apache_avro::Error| DecodeError::Malformed(format!("schema id {id}: {error}"));
         let reader = GenericDatumReader::builder(&writer.schema).build().map_err(malformed)?;
-        let mut rest = bytes;
-        let decoded = reader.read_value(&mut rest).map_err(malformed)?;
+        let mut source = Source::new(bytes);
+        let decoded = reader.read_value(&mut source);
+        if let Some(misfit) = source.misfit().filter(|_| decoded.is_ok()) {
+            return Err(DecodeError::Malformed(format!("schema id {id}: {misfit}")));
+        }
+        let decoded = decoded.map_err(malformed)?;
         let json = Json::try_from(decoded).map_err(malformed)?;
         Ok((writer.name.clone().unwrap_or_default(), json))
     }

@@ -99,21 +99,18 @@ impl RecordReader<'_> {
     /// `Malformed`: truncated, followed by other bytes, not of its schema, or
     /// of a version that does not resolve to the newest.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
-        let mut source = Source { bytes: self.bytes, truncated: false };
+        let mut source = Source::new(self.bytes);
         let result = match self.how {
             How::Direct => self.newest.reader.read_deser(&mut source),
             How::Resolve(writer) => resolve(writer, &self.newest.schema, &mut source),
         };
-        // The first check comes first: apache-avro's generic decoder reads a
-        // boolean, string or union beyond the end as null, without an error.
-        let wrong = if source.truncated {
-            "the value is truncated".to_owned()
-        } else {
-            match result {
-                Ok(_) if !source.bytes.is_empty() => format!("{} bytes follow the value", source.bytes.len()),
-                Ok(value) => return Ok(value),
-                Err(e) => e.to_string(),
-            }
+        // apache-avro's generic decoder reads a boolean, string or union beyond
+        // the end as null, without an error: a truncated value comes first.
+        let wrong = match (result, source.misfit()) {
+            (Ok(value), None) => return Ok(value),
+            (Err(error), None) => error.to_string(),
+            (Err(error), Some(_)) if !source.truncated => error.to_string(),
+            (_, Some(misfit)) => misfit,
         };
         let name = &self.newest.name;
         Err(DecodeError::Malformed(match self.id {
@@ -146,9 +143,23 @@ fn resolve<T: DeserializeOwned>(
 }
 
 /// A slice that remembers that somebody wanted more than it had.
-struct Source<'a> {
+pub(crate) struct Source<'a> {
     bytes: &'a [u8],
     truncated: bool,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Source { bytes, truncated: false }
+    }
+
+    /// What is wrong with how the bytes were used up, if anything.
+    pub(crate) fn misfit(&self) -> Option<String> {
+        if self.truncated {
+            return Some("the value is truncated".to_owned());
+        }
+        (!self.bytes.is_empty()).then(|| format!("{} bytes follow the value", self.bytes.len()))
+    }
 }
 
 impl io::Read for Source<'_> {

@@ -9,8 +9,8 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use factum_core::{
-    AggregateId, CommandId, Error, RecordBatch, Result, Topic, handler::Granted,
-    log::TopicSpec, partition_of, wire::header,
+    AggregateId, CommandId, Error, RecordBatch, Result, Topic, handler::Granted, log::TopicSpec, partition_of,
+    wire::header,
 };
 use factum_log_kafka::yardstick::Yardstick;
 use indicatif::ProgressBar;
@@ -89,7 +89,8 @@ impl<'a> Bench<'a> {
     fn prepare(app: &'a App, common: &Common) -> Result<Self> {
         let host = app.aggregate_host(&common.aggregate_type)?;
         let sample = app.sample.iter().find(|sample| sample.aggregate_type == common.aggregate_type);
-        let sample = sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
+        let sample =
+            sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
         let mut environment = shared(&common.log, "bench")?;
         environment.prefix = format!("{}bench-{}.", environment.prefix, uuid::Uuid::new_v4().simple());
         environment.create_topics(host.aggregate_type(), common.partitions, common.log.replication())?;
@@ -202,7 +203,9 @@ fn handler(app: &App, args: &HandlerBench) -> Result<()> {
         );
     } else {
         output::table(&["round", "bare/s", "handler/s", "ratio"].map(String::from), &rows);
-        output::line(&format!("median: bare {bare:.0}/s, handler {handler:.0}/s, ratio {ratio:.2}; {bytes} bytes a command"));
+        output::line(&format!(
+            "median: bare {bare:.0}/s, handler {handler:.0}/s, ratio {ratio:.2}; {bytes} bytes a command"
+        ));
     }
     Ok(())
 }

@@ -12,7 +12,11 @@ use clap::Args;
 use factum_core::{AggregateId, CommandId, Error, Result, TimestampMs, Version};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::{fs::File, path::{Path, PathBuf}, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Send a command and show its answer, or send the rows of a CSV file as commands.
 ///
@@ -68,9 +72,12 @@ impl ImportArgs {
     pub(super) fn rows(&self, aggregate_type: &str) -> Result<Option<Vec<ImportRow>>> {
         let (Some(file), Some(mapping_file)) = (&self.file, &self.mapping) else { return Ok(None) };
         let text = std::fs::read_to_string(mapping_file).map_err(|error| unreadable(mapping_file, &error))?;
-        let mapping = Mapping::parse(&text).map_err(|error| Error::invalid(format!("{}: {error}", mapping_file.display())))?;
+        let mapping =
+            Mapping::parse(&text).map_err(|error| Error::invalid(format!("{}: {error}", mapping_file.display())))?;
         let input = File::open(file).map_err(|error| unreadable(file, &error))?;
-        read_rows(input, aggregate_type, &mapping).map(Some).map_err(|error| Error::invalid(format!("{}: {error}", file.display())))
+        read_rows(input, aggregate_type, &mapping)
+            .map(Some)
+            .map_err(|error| Error::invalid(format!("{}: {error}", file.display())))
     }
 }
 
@@ -133,18 +140,17 @@ pub(super) fn publish(app: &App, args: &PublishArgs) -> Result<()> {
 }
 
 /// Sends the rows of a file, with a progress bar.
-pub(super) fn import(environment: &Environment, host: &dyn AggregateHost, rows: Vec<ImportRow>, timeout: Duration) -> Result<Tally> {
-    let client = send::connect(environment, host.aggregate_type())?;
-    let encode = host.encoder(environment)?;
+pub(super) fn import(
+    environment: &Environment,
+    host: &dyn AggregateHost,
+    rows: Vec<ImportRow>,
+    timeout: Duration,
+) -> Result<Tally> {
     let bar = ProgressBar::new(rows.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {per_sec}, {eta} left") {
         bar.set_style(style);
     }
-    let requests = rows.into_iter().map(|row| {
-        let request = send::request(&encode, &Outgoing::from(&row), timeout);
-        request.map_err(|error| error.context(format_args!("line {}", row.line())))
-    });
-    let tally = send::send_all(&client, requests, |done| bar.set_position(done));
+    let tally = send::import(environment, host, rows, timeout, |done| bar.set_position(done));
     bar.finish_and_clear();
     tally
 }
@@ -159,9 +165,5 @@ pub(super) fn report(tally: &Tally, format: FormatArgs) -> Result<()> {
     tally.samples.iter().for_each(|sample| output::note(&format!("  {sample}")));
     let good: u64 = ["accepted", "conflict"].iter().filter_map(|code| tally.codes.get(code)).sum();
     let all: u64 = tally.codes.values().sum();
-    if good == all {
-        Ok(())
-    } else {
-        Err(Error::invalid(format!("{} of {all} rows were not accepted", all - good)))
-    }
+    if good == all { Ok(()) } else { Err(Error::invalid(format!("{} of {all} rows were not accepted", all - good))) }
 }

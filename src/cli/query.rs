@@ -70,7 +70,13 @@ pub(super) fn query(app: &App, args: &QueryArgs) -> Result<()> {
 }
 
 /// Prints the rows that a filter lets through.
-pub(super) fn print(host: &dyn ViewHost, database: &Path, filter: &str, limit: usize, format: FormatArgs) -> Result<()> {
+pub(super) fn print(
+    host: &dyn ViewHost,
+    database: &Path,
+    filter: &str,
+    limit: usize,
+    format: FormatArgs,
+) -> Result<()> {
     let rows = host.query(database, filter, limit)?;
     if format.json {
         for row in rows {
@@ -82,8 +88,13 @@ pub(super) fn print(host: &dyn ViewHost, database: &Path, filter: &str, limit: u
         return Ok(());
     }
     let table = host.table()?;
-    output::line(&format!("{} ({} shown)", host.name(), if rows.len() == 1 { "1 row".into() } else { format!("{} rows", rows.len()) }));
-    let columns: Vec<String> = ["key".to_owned()].into_iter().chain(table.columns().iter().map(|column| column.name.clone())).collect();
+    output::line(&format!(
+        "{} ({} shown)",
+        host.name(),
+        if rows.len() == 1 { "1 row".into() } else { format!("{} rows", rows.len()) }
+    ));
+    let columns: Vec<String> =
+        ["key".to_owned()].into_iter().chain(table.columns().iter().map(|column| column.name.clone())).collect();
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .map(|row| [row.key].into_iter().chain(row.columns.iter().map(|(_, value)| text(value))).collect())

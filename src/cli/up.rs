@@ -14,7 +14,11 @@ use crate::{
     send::{self, Outgoing},
 };
 use clap::Args;
-use factum_core::{AggregateId, Error, Offset, Result, handler::{Activity, Granted}, log::{Admin, Isolation}};
+use factum_core::{
+    AggregateId, Error, Offset, Result,
+    handler::{Activity, Granted},
+    log::{Admin, Isolation},
+};
 use factum_handler::WorkerStatus;
 use std::{
     collections::BTreeMap,
@@ -107,7 +111,13 @@ pub(super) fn up(app: &App, args: UpArgs) -> Result<()> {
 }
 
 impl Node {
-    fn work(&self, app: &App, args: &UpArgs, rows: Option<Vec<crate::import::ImportRow>>, views: &query::Database) -> Result<()> {
+    fn work(
+        &self,
+        app: &App,
+        args: &UpArgs,
+        rows: Option<Vec<crate::import::ImportRow>>,
+        views: &query::Database,
+    ) -> Result<()> {
         if args.log.is_in_memory() {
             output::note("the log is in memory: everything is gone when this ends (--kafka HOST:PORT keeps it)");
         }
@@ -136,7 +146,7 @@ impl Node {
 
     fn publish_sample(&self, app: &App) -> Result<()> {
         let mut admin = self.environment.log.admin()?;
-        for (name, _) in &self.handlers {
+        for name in self.handlers.keys() {
             let commands = app.sample.iter().filter(|command| command.aggregate_type == *name).map(|sample| {
                 Ok(Outgoing {
                     id: None,
@@ -168,7 +178,10 @@ impl Node {
         for (name, status) in &self.handlers {
             for partition in &lock(status).partitions {
                 if let Activity::Stopped(reason) = &partition.activity {
-                    return Err(Error::invalid(format!("{name}.commands/{} stands still: {reason}", partition.partition)));
+                    return Err(Error::invalid(format!(
+                        "{name}.commands/{} stands still: {reason}",
+                        partition.partition
+                    )));
                 }
             }
         }

@@ -37,7 +37,10 @@ impl ViewProgress {
     /// The first partition that stands still until somebody acts, and why.
     pub fn stopped(&self) -> Option<String> {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.stopped().next().map(|(place, stop)| format!("view {} at {place} stands still: {}", self.name, stop.reason))
+        status
+            .stopped()
+            .next()
+            .map(|(place, stop)| format!("view {} at {place} stands still: {}", self.name, stop.reason))
     }
 }
 

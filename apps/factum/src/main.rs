@@ -10,7 +10,12 @@ fn main() -> ExitCode {
     let sample = [("Deposit", 100), ("Withdraw", 30), ("Deposit", 50)];
     let app = factum::app("factum").aggregate::<Account>().view::<Balances>();
     let app = sample.into_iter().fold(app, |app, (record, cents)| {
-        app.sample(SampleCommand { aggregate_type: "bank.account", id: "anna", record, fields: json!({ "cents": cents }) })
+        app.sample(SampleCommand {
+            aggregate_type: "bank.account",
+            id: "anna",
+            record,
+            fields: json!({ "cents": cents }),
+        })
     });
     app.main()
 }

@@ -367,8 +367,11 @@ impl Recovery {
 
     /// The position after the last handled command; none if nothing was handled.
     fn handled(&self) -> Option<Offset> {
-        let floor = self.floor();
-        let known = [self.position, self.marker].into_iter().flatten().filter(|known| known.floor == floor);
+        // A marker of an earlier commands topic counts offsets that mean nothing in this one.
+        let newest = self.last_known();
+        let same =
+            |known: &Progress| newest.is_some_and(|n| n.floor == known.floor && n.commands_id == known.commands_id);
+        let known = [self.position, self.marker].into_iter().flatten().filter(same);
         known.map(|known| known.next_command).max().max(self.handled_by_events)
     }
 

@@ -6,6 +6,9 @@ use std::{collections::VecDeque, sync::Arc};
 /// The most commands that a window can keep: the layout counts them in 16 bits.
 pub const MAX_WINDOW_COMMANDS: usize = 65_535;
 
+/// How many tags a look-up compares before it looks at the result.
+const TAGS_AT_ONCE: usize = 32;
+
 /// What became of one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -63,9 +66,15 @@ impl Window {
         let tag = tag(command);
         let (front, back) = self.tags.as_slices();
         let in_slice = |slice: &[u8], base: usize| {
-            slice.iter().enumerate().filter(|(_, t)| **t == tag).find_map(|(i, _)| {
-                let entry = &self.entries[base + i];
-                (entry.command == command).then_some(entry)
+            // Whole chunks without an early exit become a few vector instructions.
+            slice.chunks(TAGS_AT_ONCE).enumerate().find_map(|(chunk, tags)| {
+                if !tags.iter().fold(false, |any, &t| any | (t == tag)) {
+                    return None;
+                }
+                tags.iter().enumerate().filter(|(_, t)| **t == tag).find_map(|(i, _)| {
+                    let entry = &self.entries[base + chunk * TAGS_AT_ONCE + i];
+                    (entry.command == command).then_some(entry)
+                })
             })
         };
         in_slice(front, 0).or_else(|| in_slice(back, front.len()))

@@ -11,6 +11,8 @@ pub enum Effect {
     Claim(TopicPartition),
     /// Deliver the partition from this offset on.
     Start(TopicPartition, Offset),
+    /// Deliver the partition no longer for a moment: a schema is being fetched.
+    Pause(TopicPartition),
     /// Deliver the partition no longer, and tell people: it is tried again.
     Wait {
         /// Which partition.

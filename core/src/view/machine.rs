@@ -401,7 +401,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 // A schema that was fetched just now and is still unknown is not asked for at once.
                 let retry_at = (place.fetched == Some(id)).then(|| place.retry_at(self.now));
                 let fetch = Effect::FetchSchema(id);
-                effects.push(Effect::Wait { place: place.at.clone(), why: why.clone() });
+                match retry_at {
+                    Some(_) => effects.push(Effect::Wait { place: place.at.clone(), why: why.clone() }),
+                    None => effects.push(Effect::Pause(place.at.clone())),
+                }
                 if retry_at.is_none() && !effects.contains(&fetch) {
                     effects.push(fetch);
                 }

@@ -7,7 +7,6 @@ use factum_core::{
     wire::{EventHeader, TraceContext},
 };
 
-
 #[test]
 fn what_queued_meanwhile_is_one_transaction_and_a_command_alone_another() {
     let mut rig = Rig::new();
@@ -61,7 +60,8 @@ fn a_repeated_command_id_gets_the_same_answer_and_no_second_event() {
     let mut rig = Rig::new();
     rig.handle([cmd(1, "a", "add 5"), cmd(2, "a", "take 9"), cmd(3, "a", "nothing"), cmd(4, "a", "add 1")]);
     let first = rig.answers();
-    let expected = ["1 accepted v1 +1 @0", "2 refused v1 +0 @0 {\"has\":5}", "3 accepted v1 +0 @0", "4 accepted v2 +1 @1"];
+    let expected =
+        ["1 accepted v1 +1 @0", "2 refused v1 +0 @0 {\"has\":5}", "3 accepted v1 +0 @0", "4 accepted v2 +1 @1"];
     assert_eq!(first, expected);
     rig.handle([cmd(1, "a", "add 5"), cmd(2, "a", "take 9"), cmd(4, "a", "add 1")]);
     assert_eq!(rig.answers(), [&*first[0], "2 refused v1 +0 @1 {\"has\":5}", &*first[3]]);
@@ -123,7 +123,8 @@ fn a_deadline_that_passed_is_told_and_the_command_is_not_decided() {
         cmd(1, "a", "add 5").header("deadline", "1970-01-01T00:16:39.999Z"),
         cmd(2, "a", "add 5").header("deadline", "1970-01-01T00:16:40Z"),
     ]);
-    let expected = ["1 deadline-exceeded v0 +0 - the deadline passed before the command was decided", "2 accepted v1 +1 @0"];
+    let expected =
+        ["1 deadline-exceeded v0 +0 - the deadline passed before the command was decided", "2 accepted v1 +1 @0"];
     assert_eq!(rig.answers(), expected);
     assert_eq!(rig.handler.stats().expired, 1);
 }
@@ -226,8 +227,7 @@ fn a_key_that_is_no_aggregate_id_is_dead_lettered() {
     let mut not_text = cmd(3, "a", "add 1");
     not_text.key = vec![0xff, 0xfe];
     rig.handle([cmd(1, "", "add 1"), cmd(2, &long, "add 1"), not_text, cmd(4, &long[1..], "add 1")]);
-    let codes: Vec<String> =
-        rig.answers().iter().map(|a| a.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    let codes: Vec<String> = rig.answers().iter().map(|a| a.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(codes, ["1 invalid-key", "2 invalid-key", "3 invalid-key", "4 accepted"]);
     assert_eq!(rig.dead_letters().len(), 3);
 }
@@ -242,8 +242,14 @@ fn a_header_that_is_not_valid_is_named_and_dead_letters_the_command() {
         cmd(4, "a", "add 1").header("traceparent", "nonsense").header("unknown", "is passed over"),
     ]);
     let answers = rig.answers();
-    assert_eq!(answers[0], "1 invalid-header v0 +0 - header expected-version is not valid: \"-1\" is not a decimal number");
-    assert_eq!(answers[1], "2 invalid-header v0 +0 - header deadline is not valid: \"tomorrow\" is not an RFC 3339 time");
+    assert_eq!(
+        answers[0],
+        "1 invalid-header v0 +0 - header expected-version is not valid: \"-1\" is not a decimal number"
+    );
+    assert_eq!(
+        answers[1],
+        "2 invalid-header v0 +0 - header deadline is not valid: \"tomorrow\" is not an RFC 3339 time"
+    );
     assert!(answers[2].ends_with("header ce_id is not valid: \"17\" is not a UUID"), "{}", answers[2]);
     assert_eq!(answers[3], "4 accepted v1 +1 @0");
     assert_eq!(rig.dead_letters().len(), 3);

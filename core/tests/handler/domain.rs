@@ -9,7 +9,7 @@ use std::{
 };
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Command {
+pub(crate) enum Command {
     /// One event.
     Add(i64),
     /// Refused when there is less.
@@ -31,7 +31,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     Added(i64),
     Broken,
     Unencodable,
@@ -40,13 +40,13 @@ pub enum Event {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Counter {
-    pub total: i64,
+pub(crate) struct Counter {
+    pub(crate) total: i64,
     spoiled: bool,
 }
 
 #[derive(Debug, Serialize)]
-pub struct TooLittle {
+pub(crate) struct TooLittle {
     has: i64,
 }
 
@@ -113,9 +113,9 @@ impl Aggregate for Counter {
 
 /// Text behind one byte that stands for the schema's id.
 #[derive(Debug, Clone)]
-pub struct TextCodec {
-    pub known: Arc<Mutex<BTreeSet<u8>>>,
-    pub fingerprint: u8,
+pub(crate) struct TextCodec {
+    pub(crate) known: Arc<Mutex<BTreeSet<u8>>>,
+    pub(crate) fingerprint: u8,
 }
 
 impl Default for TextCodec {

@@ -91,7 +91,10 @@ fn a_checkpoint_that_is_aborted_with_new_aggregates_is_made_again() {
         rig.commit();
     }
     let snapshots: Vec<_> = rig.snapshot_lines().into_iter().filter(|line| !line.starts_with("position")).collect();
-    assert_eq!(snapshots, ["snapshot a v1 window 1", "snapshot b v1 window 1", "snapshot d v1 window 1", "marker events 2 next 4"]);
+    assert_eq!(
+        snapshots,
+        ["snapshot a v1 window 1", "snapshot b v1 window 1", "snapshot d v1 window 1", "marker events 2 next 4"]
+    );
     rig.restart();
     assert_eq!(rig.handler.stats().recovered_events, 1);
     assert_eq!((rig.state("c"), rig.state("d")), (None, Some((1, 1))));
@@ -144,10 +147,7 @@ fn a_broken_producer_is_replaced_and_nothing_is_lost() {
 #[test]
 fn partitions_that_a_transaction_could_not_touch_go_on_after_an_unknown_outcome() {
     let mut rig = Rig::with(2, |_| {}, Protections::ALL);
-    rig.handler.polled(
-        Some(&factum_core::GroupEvent::Revoked(vec![rig.place(1)])),
-        factum_core::TimestampMs(rig.now),
-    );
+    rig.handler.polled(Some(&factum_core::GroupEvent::Revoked(vec![rig.place(1)])), factum_core::TimestampMs(rig.now));
     rig.started.remove(&1);
     rig.run_effects();
     let key = key_in(0, 2);
@@ -252,7 +252,11 @@ fn a_position_behind_control_records_is_written_after_a_second_and_once() {
     rig.handle([cmd(1, "a", "add 1")]);
     let before = rig.snapshot_lines().len();
     let idle = |rig: &mut Rig, position| {
-        rig.handler.idle_at(factum_core::Partition(0), factum_core::Offset(position), factum_core::TimestampMs(rig.now));
+        rig.handler.idle_at(
+            factum_core::Partition(0),
+            factum_core::Offset(position),
+            factum_core::TimestampMs(rig.now),
+        );
     };
     idle(&mut rig, 3);
     let now = |rig: &Rig| factum_core::TimestampMs(rig.now);

@@ -22,7 +22,11 @@ fn a_partition_that_comes_back_in_the_same_drain_is_read_anew_and_old_commands_a
     rig.poll_with(Some(GroupEvent::Lost(vec![rig.place(0)])));
     // Somebody else handled it meanwhile.
     let header = crate::rig::event_header(2, 2, 0, 1);
-    rig.write_event("a", Some(factum_core::wire::EventHeader { command_offset: factum_core::Offset(1), ..header }), "added 1");
+    rig.write_event(
+        "a",
+        Some(factum_core::wire::EventHeader { command_offset: factum_core::Offset(1), ..header }),
+        "added 1",
+    );
     rig.event(GroupEvent::Assigned(vec![rig.place(0)]));
     assert_eq!(rig.state("a"), Some((6, 2)), "what was read, not what was remembered");
     assert!(!rig.plan());

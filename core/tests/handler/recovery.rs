@@ -2,21 +2,27 @@
 
 use crate::rig::{Cmd, Kept, Rig, cmd, copy, event_header};
 use factum_core::{
-    Error, Offset, Partition, RecordBatch, TopicId,
+    Error, Offset, Partition, RecordBatch,
     handler::{AcceptLost, Activity, Notice},
     log::Committed,
-    wire::{Progress, SnapshotKey},
+    wire::SnapshotKey,
 };
 
-const HISTORY: [(u8, &str, &str); 6] =
-    [(1, "a", "add 5"), (2, "b", "add 7"), (3, "a", "take 99"), (4, "a", "split 3"), (5, "x", "take 1"), (6, "b", "nothing")];
+const HISTORY: [(u8, &str, &str); 6] = [
+    (1, "a", "add 5"),
+    (2, "b", "add 7"),
+    (3, "a", "take 99"),
+    (4, "a", "split 3"),
+    (5, "x", "take 1"),
+    (6, "b", "nothing"),
+];
 
 fn history() -> impl Iterator<Item = Cmd> {
     HISTORY.into_iter().map(|(id, key, text)| cmd(id, key, text))
 }
 
 /// A rig with a history, one command to a transaction.
-fn lived() -> Rig {
+pub(crate) fn lived() -> Rig {
     let mut rig = Rig::configured(|config| {
         config.snapshot_every_events = 1_000;
         config.checkpoint_every_events = 1_000_000;
@@ -26,7 +32,7 @@ fn lived() -> Rig {
     rig
 }
 
-fn checkpoint(rig: &mut Rig) {
+pub(crate) fn checkpoint(rig: &mut Rig) {
     rig.now += rig.config.checkpoint_every_ms;
     assert!(rig.plan());
     rig.commit();
@@ -35,14 +41,16 @@ fn checkpoint(rig: &mut Rig) {
 
 /// After any recovery: the same state, and every command answered as before.
 #[track_caller]
-fn remembers_everything(rig: &mut Rig) {
+pub(crate) fn remembers_everything(rig: &mut Rig) {
     assert_eq!((rig.state("a"), rig.state("b"), rig.state("x")), (Some((8, 4)), Some((7, 1)), None));
     rig.answers();
     let events = rig.event_lines();
     rig.handle(history());
     let answers = rig.answers();
-    let without_token: Vec<String> =
-        answers.iter().map(|a| a.split(' ').filter(|word| !word.starts_with('@')).collect::<Vec<_>>().join(" ")).collect();
+    let without_token: Vec<String> = answers
+        .iter()
+        .map(|a| a.split(' ').filter(|word| !word.starts_with('@')).collect::<Vec<_>>().join(" "))
+        .collect();
     let expected = [
         "1 accepted v1 +1",
         "2 accepted v1 +1",
@@ -175,55 +183,12 @@ fn a_handled_command_whose_answer_left_the_window_is_told_so() {
     rig.restart();
     rig.handle([]);
     let why = "the command was handled before and its answer is no longer kept";
-    let expected =
-        [format!("1 already-handled v2 +0 @1 {why}"), "2 accepted v2 +1 @1".into(), format!("3 already-handled v0 +0 - {why}")];
+    let expected = [
+        format!("1 already-handled v2 +0 @1 {why}"),
+        "2 accepted v2 +1 @1".into(),
+        format!("3 already-handled v0 +0 - {why}"),
+    ];
     assert_eq!(rig.answers(), expected);
-}
-
-#[track_caller]
-fn stops(rig: &mut Rig, why: &str) {
-    rig.notices();
-    rig.restart();
-    assert!(matches!(rig.handler.health()[0].activity, Activity::Stopped(_)), "{:?}", rig.handler.health());
-    let stopped = rig.stopped();
-    assert!(stopped.len() == 1 && stopped[0].contains(why), "{stopped:?}");
-    assert!(rig.reading.is_empty() && rig.started.is_empty());
-}
-
-#[test]
-fn a_torn_batch_stops_it() {
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 5, 0, 2)), "added 1");
-    stops(&mut rig, "the last events of command 07070707-0707-0707-0707-070707070707 are missing: its batch is torn");
-    rig.write_event("b", Some(event_header(8, 2, 0, 1)), "added 1");
-    stops(&mut rig, "are torn: its last ones are missing");
-
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 5, 1, 2)), "added 1");
-    stops(&mut rig, "event 1 of command 07070707-0707-0707-0707-070707070707 comes where event 0 is expected: a batch is torn");
-}
-
-#[test]
-fn a_gap_in_the_versions_stops_it() {
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 6, 0, 1)), "added 1");
-    stops(&mut rig, "version 6 of aggregate a follows version 4: events are missing");
-}
-
-#[test]
-fn a_record_that_no_handler_wrote_stops_it() {
-    let mut rig = lived();
-    rig.write_event("a", None, "added 1");
-    stops(&mut rig, "has no header factum: not written by a handler");
-    let mut rig = lived();
-    rig.write_event("", Some(event_header(7, 1, 0, 1)), "added 1");
-    stops(&mut rig, "it has no key: not written by a handler");
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 5, 0, 1)), "nonsense");
-    stops(&mut rig, "\"nonsense\" is no event");
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 5, 0, 1)), "broken");
-    stops(&mut rig, "evolve panicked: evolve is broken");
 }
 
 #[test]
@@ -234,22 +199,6 @@ fn repeated_versions_are_passed_over_and_counted() {
     rig.restart();
     assert!(rig.notices().contains(&Notice::RepeatedVersions { partition: Partition(0), events: 2 }));
     remembers_everything(&mut rig);
-}
-
-#[test]
-fn a_position_or_window_record_that_cannot_be_read_stops_it() {
-    for key in [SnapshotKey::Position, SnapshotKey::Window(b"a")] {
-        let mut rig = lived();
-        let topic = rig.topics.snapshots.clone();
-        rig.snapshots().push(Kept::Committed, |batch, offset| {
-            let mut record = batch.start(&topic, Partition(0));
-            record.offset(offset);
-            record.key_with(|into| key.write(into));
-            record.value(&[2, 0, 0]);
-            record.finish();
-        });
-        stops(&mut rig, "record cannot be read: it is not of a layout that this version reads; start the version that wrote it");
-    }
 }
 
 #[test]
@@ -272,29 +221,6 @@ fn an_event_of_an_unknown_schema_pauses_and_goes_on_at_the_same_record() {
     assert_eq!(rig.done[0], format!("read {}/0 from {at}", rig.topics.events));
     assert_eq!(rig.handler.stats().recovered_events, 5);
     remembers_everything(&mut rig);
-}
-
-fn copy_with_schema(from: &RecordBatch, schema: u8, into: &mut RecordBatch) {
-    let record = from.get(0);
-    let mut new = into.start(record.topic(), record.partition());
-    new.offset(record.offset());
-    new.key(record.key().unwrap());
-    new.value(&[&[schema], &record.value().unwrap()[1..]].concat());
-    record.headers().for_each(|(name, value)| new.header_opt(name, value));
-    new.finish();
-}
-
-#[test]
-fn an_event_of_a_schema_that_the_registry_does_not_have_stops_it() {
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 5, 0, 1)), "added 1");
-    let mut changed = RecordBatch::new();
-    copy_with_schema(&rig.events().records.last().unwrap().1, 9, &mut changed);
-    rig.events().records.last_mut().unwrap().1 = changed;
-    rig.restart();
-    rig.notices();
-    rig.schema(9, Err(Error::data("schema 9 not found")));
-    assert_eq!(rig.stopped(), ["schema 9 not found"]);
 }
 
 #[test]
@@ -337,36 +263,6 @@ fn a_log_that_cannot_be_looked_at_is_looked_at_again() {
 }
 
 #[test]
-fn commands_that_were_never_handled_stop_it_with_their_number_unless_accepted() {
-    let ways: [fn(&mut Rig); 2] = [
-        |rig| {
-            // Retention deleted them.
-            let commands = rig.commands();
-            commands.start = 8;
-            commands.records.drain(..8);
-        },
-        |rig| {
-            rig.committed.insert(0, Committed { offset: Offset(8), metadata: String::new() });
-        },
-    ];
-    for lose in ways {
-        let mut rig = lived();
-        rig.send([cmd(7, "a", "add 1"), cmd(8, "a", "add 1"), cmd(9, "a", "add 1")]);
-        lose(&mut rig);
-        stops(&mut rig, "up to 2 commands of topic test.counter.commands between offset 6 and 8 were never handled");
-        rig.config.accept_lost_commands = AcceptLost::Yes;
-        rig.restart();
-        assert!(rig.notices().contains(&Notice::LostCommands { partition: Partition(0), commands: 2 }));
-        rig.handle([]);
-        assert_eq!(rig.state("a"), Some((9, 5)));
-        // It is settled by that.
-        rig.config.accept_lost_commands = AcceptLost::No;
-        rig.restart();
-        assert!(rig.stopped().is_empty());
-    }
-}
-
-#[test]
 fn a_gap_without_commands_is_no_loss() {
     let mut rig = lived();
     // Some client writes transactions: control records lie behind its commands.
@@ -377,79 +273,6 @@ fn a_gap_without_commands_is_no_loss() {
     rig.restart();
     assert_eq!(rig.handler.health()[0].next_command, Offset(9));
     assert!(rig.stopped().is_empty());
-}
-
-#[test]
-fn a_commands_topic_that_begins_behind_offset_0_has_lost_what_came_before() {
-    let mut rig = Rig::new();
-    rig.commands().start = 3;
-    stops(&mut rig, "up to 3 commands");
-}
-
-#[test]
-fn a_recreated_events_topic_stops_it() {
-    let mut rig = lived();
-    rig.events_id = TopicId([0xee; 16]);
-    stops(&mut rig, "topic test.counter.events has the id eeeeeeee-eeee-eeee-eeee-eeeeeeeeeeee, and snapshots were made from one");
-}
-
-#[test]
-fn a_truncated_or_deleted_part_of_the_events_stops_it() {
-    let mut rig = lived();
-    checkpoint(&mut rig);
-    let events = rig.events();
-    events.records.truncate(2);
-    stops(&mut rig, "the topic was truncated; restore it from a backup");
-    let mut rig = lived();
-    let events = rig.events();
-    events.start = 2;
-    events.records.drain(..2);
-    stops(&mut rig, "begins at offset 2 and events from offset 0 on are needed: they were deleted");
-}
-
-#[test]
-fn a_recreated_commands_topic_stops_it_until_it_is_adopted() {
-    let mut rig = lived();
-    rig.commands_id = TopicId([0xcc; 16]);
-    *rig.commands() = Default::default();
-    rig.committed.clear();
-    stops(&mut rig, "it was recreated; if its commands are new ones, run `factum topics adopt test.counter`");
-    // What the verb writes.
-    let adopted = Progress {
-        events: Offset(rig.events().end()),
-        next_command: Offset(0),
-        floor: Offset(rig.events().end()),
-        clock: factum_core::TimestampMs(rig.now),
-        commands_id: rig.commands_id,
-        events_id: rig.events_id,
-    };
-    let topic = rig.topics.snapshots.clone();
-    rig.snapshots().push(Kept::Committed, |batch, offset| {
-        let mut value = Vec::new();
-        adopted.write(&mut value);
-        let mut record = batch.start(&topic, Partition(0));
-        record.offset(offset);
-        record.key_with(|into| SnapshotKey::Position.write(into));
-        record.value(&value);
-        record.finish();
-    });
-    rig.restart();
-    rig.handle([cmd(20, "a", "add 1"), cmd(1, "a", "add 5")]);
-    assert_eq!(rig.state("a"), Some((9, 5)), "the window still knows the old commands");
-    checkpoint(&mut rig);
-    rig.restart();
-    assert_eq!((rig.state("a"), rig.handler.health()[0].next_command), (Some((9, 5)), Offset(2)));
-    assert!(rig.stopped().is_empty());
-}
-
-#[test]
-fn a_commands_topic_that_ends_before_what_was_handled_stops_it() {
-    let mut rig = lived();
-    rig.commands().records.truncate(3);
-    stops(&mut rig, "topic test.counter.commands ends at offset 3 and commands up to 6 were handled");
-    let mut rig = lived();
-    rig.committed.insert(0, Committed { offset: Offset(99), metadata: String::new() });
-    stops(&mut rig, "the group's offset is 99");
 }
 
 #[test]
@@ -487,4 +310,14 @@ fn a_recovery_in_small_pieces_gives_the_same() {
     };
     rig.handler.read(&all, &[], factum_core::TimestampMs(rig.now));
     remembers_everything(&mut rig);
+}
+
+pub(crate) fn copy_with_schema(from: &RecordBatch, schema: u8, into: &mut RecordBatch) {
+    let record = from.get(0);
+    let mut new = into.start(record.topic(), record.partition());
+    new.offset(record.offset());
+    new.key(record.key().unwrap());
+    new.value(&[&[schema], &record.value().unwrap()[1..]].concat());
+    record.headers().for_each(|(name, value)| new.header_opt(name, value));
+    new.finish();
 }

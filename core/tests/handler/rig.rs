@@ -3,9 +3,10 @@
 //! is committed.
 
 use crate::domain::{Counter, TextCodec};
+pub(crate) use crate::model::{Cmd, Kept, Part, anonymous, cmd, copy, event_header, key_in};
 use factum_core::{
-    CommandId, CommitOffset, Error, GroupEvent, Membership, Offset, Partition, Protections, RecordBatch, RecordRef,
-    TimestampMs, Topic, TopicId, TopicPartition, Topics, Version,
+    CommitOffset, Error, GroupEvent, Membership, Offset, Partition, Protections, RecordBatch, RecordRef, TimestampMs,
+    Topic, TopicId, TopicPartition, Topics,
     handler::{Effect, Handler, HandlerConfig, HandlerStats, Notice, Reply, Survey},
     log::{Bounds, Committed, GroupProtocol, Isolation},
     transaction::Outcome,
@@ -13,122 +14,46 @@ use factum_core::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kept {
-    Committed,
-    Open,
-    /// An aborted record or a control record: it only takes an offset.
-    Hidden,
-}
-
-/// One partition of one topic.
-#[derive(Debug, Clone, Default)]
-pub struct Part {
-    pub start: i64,
-    pub records: Vec<(Kept, RecordBatch)>,
-}
-
-impl Part {
-    pub fn end(&self) -> i64 {
-        self.start + i64::try_from(self.records.len()).unwrap()
-    }
-
-    fn stable_end(&self) -> i64 {
-        let open = self.records.iter().position(|(kept, _)| *kept == Kept::Open);
-        open.map_or(self.end(), |at| self.start + i64::try_from(at).unwrap())
-    }
-
-    pub fn push(&mut self, kept: Kept, write: impl FnOnce(&mut RecordBatch, Offset)) -> i64 {
-        let mut batch = RecordBatch::new();
-        let offset = self.end();
-        write(&mut batch, Offset(offset));
-        self.records.push((kept, batch));
-        offset
-    }
-
-    fn committed_from(&self, from: i64) -> impl Iterator<Item = (i64, RecordRef<'_>)> {
-        let records = self.records.iter().zip(self.start..self.stable_end());
-        records.filter(move |((kept, _), at)| *kept == Kept::Committed && *at >= from).map(|((_, b), at)| (at, b.get(0)))
-    }
-}
-
-/// A command to be sent; every header may be set.
-#[derive(Debug, Clone, Default)]
-pub struct Cmd {
-    pub key: Vec<u8>,
-    pub value: Vec<u8>,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub partition: Option<u32>,
-}
-
-/// A command with the id 1, 2, 3… and an answer wanted.
-pub fn cmd(id: u8, key: &str, text: &str) -> Cmd {
-    anonymous(key, text).header("ce_id", &CommandId([id; 16]).to_string()).header("reply-to", "0")
-}
-
-/// A command without headers.
-pub fn anonymous(key: &str, text: &str) -> Cmd {
-    let value = [&[1], text.as_bytes()].concat();
-    Cmd { key: key.into(), value, ..Cmd::default() }
-}
-
-impl Cmd {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    pub fn schema(mut self, id: u8) -> Self {
-        self.value[0] = id;
-        self
-    }
-
-    pub fn partition(mut self, partition: u32) -> Self {
-        self.partition = Some(partition);
-        self
-    }
-}
-
-pub struct Rig {
-    pub handler: Handler<Counter, TextCodec>,
-    pub config: HandlerConfig,
-    pub codec: TextCodec,
-    pub protections: Protections,
-    pub topics: Topics,
-    pub parts: BTreeMap<(Topic, u32), Part>,
-    pub committed: BTreeMap<u32, Committed>,
+pub(crate) struct Rig {
+    pub(crate) handler: Handler<Counter, TextCodec>,
+    pub(crate) config: HandlerConfig,
+    pub(crate) codec: TextCodec,
+    pub(crate) protections: Protections,
+    pub(crate) topics: Topics,
+    pub(crate) parts: BTreeMap<(Topic, u32), Part>,
+    pub(crate) committed: BTreeMap<u32, Committed>,
     /// Commands partitions that deliver, and from where.
-    pub started: BTreeMap<u32, i64>,
+    pub(crate) started: BTreeMap<u32, i64>,
     /// What the reader reads, and from where.
-    pub reading: BTreeMap<TopicPartition, i64>,
-    pub now: i64,
-    pub member: Membership,
-    pub commands_id: TopicId,
-    pub events_id: TopicId,
-    pub partition_count: u32,
+    pub(crate) reading: BTreeMap<TopicPartition, i64>,
+    pub(crate) now: i64,
+    pub(crate) member: Membership,
+    pub(crate) commands_id: TopicId,
+    pub(crate) events_id: TopicId,
+    pub(crate) partition_count: u32,
     /// The answer to the next surveys, if they fail.
-    pub survey_error: Option<Error>,
+    pub(crate) survey_error: Option<Error>,
     /// Schemas that were asked for.
-    pub wanted: Vec<u32>,
-    pub renewed: usize,
+    pub(crate) wanted: Vec<u32>,
+    pub(crate) renewed: usize,
     /// Effects in the order in which they were executed.
-    pub done: Vec<String>,
+    pub(crate) done: Vec<String>,
     notices: Vec<Notice>,
     replies: Vec<Reply>,
-    pub stats_before_restart: HandlerStats,
+    pub(crate) stats_before_restart: HandlerStats,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Rig::with(1, |_| {}, Protections::ALL)
     }
 
-    pub fn configured(change: impl FnOnce(&mut HandlerConfig)) -> Self {
+    pub(crate) fn configured(change: impl FnOnce(&mut HandlerConfig)) -> Self {
         Rig::with(1, change, Protections::ALL)
     }
 
     /// A rig that owns all of its partitions.
-    pub fn with(partitions: u32, change: impl FnOnce(&mut HandlerConfig), protections: Protections) -> Self {
+    pub(crate) fn with(partitions: u32, change: impl FnOnce(&mut HandlerConfig), protections: Protections) -> Self {
         let topics = Topics::of("test.counter");
         let mut config = HandlerConfig::new(topics.clone(), partitions);
         config.source = "test/0/1.0".into();
@@ -167,36 +92,36 @@ impl Rig {
         rig
     }
 
-    pub fn part(&mut self, topic: &Topic, partition: u32) -> &mut Part {
+    pub(crate) fn part(&mut self, topic: &Topic, partition: u32) -> &mut Part {
         self.parts.entry((topic.clone(), partition)).or_default()
     }
 
-    pub fn events(&mut self) -> &mut Part {
+    pub(crate) fn events(&mut self) -> &mut Part {
         let topic = self.topics.events.clone();
         self.part(&topic, 0)
     }
 
-    pub fn snapshots(&mut self) -> &mut Part {
+    pub(crate) fn snapshots(&mut self) -> &mut Part {
         let topic = self.topics.snapshots.clone();
         self.part(&topic, 0)
     }
 
-    pub fn commands(&mut self) -> &mut Part {
+    pub(crate) fn commands(&mut self) -> &mut Part {
         let topic = self.topics.commands.clone();
         self.part(&topic, 0)
     }
 
-    pub fn place(&self, partition: u32) -> TopicPartition {
+    pub(crate) fn place(&self, partition: u32) -> TopicPartition {
         self.topics.commands.partition(Partition(partition))
     }
 
-    pub fn assign_all(&mut self) {
+    pub(crate) fn assign_all(&mut self) {
         let places = (0..self.config.partitions).map(|p| self.place(p)).collect();
         self.event(GroupEvent::Assigned(places));
     }
 
     /// A poll that brings nothing but an event.
-    pub fn event(&mut self, event: GroupEvent) {
+    pub(crate) fn event(&mut self, event: GroupEvent) {
         if let GroupEvent::Revoked(places) | GroupEvent::Lost(places) = &event {
             places.iter().for_each(|place| {
                 self.started.remove(&place.partition.0);
@@ -207,11 +132,11 @@ impl Rig {
     }
 
     /// Another process with other code or settings takes over.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.restart_with(self.protections);
     }
 
-    pub fn restart_with(&mut self, protections: Protections) {
+    pub(crate) fn restart_with(&mut self, protections: Protections) {
         self.stats_before_restart = self.handler.stats();
         self.handler = Handler::with_protections(self.config.clone(), self.codec.clone(), protections);
         self.started.clear();
@@ -220,7 +145,7 @@ impl Rig {
         self.assign_all();
     }
 
-    pub fn send(&mut self, commands: impl IntoIterator<Item = Cmd>) {
+    pub(crate) fn send(&mut self, commands: impl IntoIterator<Item = Cmd>) {
         for command in commands {
             let right = factum_core::partition_of(&command.key, self.config.partitions).0;
             let partition = command.partition.unwrap_or(right);
@@ -238,7 +163,7 @@ impl Rig {
     }
 
     /// Delivers what the started partitions have, with an event behind it.
-    pub fn poll_with(&mut self, event: Option<GroupEvent>) {
+    pub(crate) fn poll_with(&mut self, event: Option<GroupEvent>) {
         let topic = self.topics.commands.clone();
         for (partition, from) in &mut self.started {
             let Some(part) = self.parts.get(&(topic.clone(), *partition)) else { continue };
@@ -259,11 +184,11 @@ impl Rig {
         }
     }
 
-    pub fn poll(&mut self) {
+    pub(crate) fn poll(&mut self) {
         self.poll_with(None);
     }
 
-    pub fn plan(&mut self) -> bool {
+    pub(crate) fn plan(&mut self) -> bool {
         let planned = self.handler.plan(&self.member, TimestampMs(self.now));
         if !planned {
             self.after();
@@ -272,7 +197,7 @@ impl Rig {
     }
 
     /// Sends, polls, plans and commits; what was there before comes first.
-    pub fn handle(&mut self, commands: impl IntoIterator<Item = Cmd>) {
+    pub(crate) fn handle(&mut self, commands: impl IntoIterator<Item = Cmd>) {
         self.send(commands);
         self.poll();
         if self.plan() {
@@ -281,7 +206,7 @@ impl Rig {
     }
 
     /// Appends the plan's records and returns their offsets.
-    pub fn append(&mut self, kept: Kept) -> Vec<Offset> {
+    pub(crate) fn append(&mut self, kept: Kept) -> Vec<Offset> {
         let mut offsets = Vec::new();
         let mut written = BTreeSet::new();
         let records = self.handler.current_plan().records.clone();
@@ -300,7 +225,7 @@ impl Rig {
     }
 
     /// Decides a transaction that was left open.
-    pub fn resolve(&mut self, kept: Kept) {
+    pub(crate) fn resolve(&mut self, kept: Kept) {
         for part in self.parts.values_mut() {
             let mut any = false;
             for (state, _) in &mut part.records {
@@ -321,19 +246,19 @@ impl Rig {
         }
     }
 
-    pub fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         let offsets = self.append(Kept::Committed);
         self.take_offsets();
         self.finish(Outcome::Committed, &offsets);
     }
 
-    pub fn abort(&mut self) {
+    pub(crate) fn abort(&mut self) {
         self.append(Kept::Hidden);
         self.finish(Outcome::Aborted, &[]);
     }
 
     /// The commit's answer was lost; `truth` is what the log did.
-    pub fn unknown(&mut self, truth: Kept) {
+    pub(crate) fn unknown(&mut self, truth: Kept) {
         self.append(truth);
         if truth == Kept::Committed {
             self.take_offsets();
@@ -341,7 +266,7 @@ impl Rig {
         self.finish(Outcome::Unknown, &[]);
     }
 
-    pub fn finish(&mut self, outcome: Outcome, offsets: &[Offset]) {
+    pub(crate) fn finish(&mut self, outcome: Outcome, offsets: &[Offset]) {
         self.handler.finished(outcome, offsets, TimestampMs(self.now));
         self.after();
     }
@@ -352,13 +277,13 @@ impl Rig {
     }
 
     /// Lets time pass, with a poll that brings nothing new.
-    pub fn wait(&mut self, ms: i64) {
+    pub(crate) fn wait(&mut self, ms: i64) {
         self.now += ms;
         self.poll();
     }
 
     /// Executes effects and reads, until nothing more comes of it.
-    pub fn run_effects(&mut self) {
+    pub(crate) fn run_effects(&mut self) {
         loop {
             while let Some(effect) = self.handler.next_effect() {
                 self.execute(effect);
@@ -372,7 +297,7 @@ impl Rig {
     fn execute(&mut self, effect: Effect) {
         let now = TimestampMs(self.now);
         match effect {
-            Effect::Tell(notice) => return self.notices.push(notice),
+            Effect::Tell(notice) => self.notices.push(notice),
             Effect::Survey(partition, isolation) => {
                 self.done.push(format!("survey {partition}"));
                 let survey = match self.survey_error.take() {
@@ -408,7 +333,7 @@ impl Rig {
         }
     }
 
-    pub fn survey(&mut self, partition: Partition, isolation: Isolation) -> Survey {
+    pub(crate) fn survey(&mut self, partition: Partition, isolation: Isolation) -> Survey {
         let topics = self.topics.clone();
         let bounds = |part: &Part| Bounds {
             start: Offset(part.start),
@@ -430,7 +355,7 @@ impl Rig {
     }
 
     /// Reads everything that is committed; false when nothing moved.
-    pub fn read_once(&mut self) -> bool {
+    pub(crate) fn read_once(&mut self) -> bool {
         let mut batch = RecordBatch::new();
         let mut moved = false;
         for (place, from) in &mut self.reading {
@@ -447,7 +372,7 @@ impl Rig {
     }
 
     /// The registry's answer about a schema.
-    pub fn schema(&mut self, id: u8, result: Result<(), Error>) {
+    pub(crate) fn schema(&mut self, id: u8, result: Result<(), Error>) {
         if result.is_ok() {
             self.codec.known.lock().unwrap().insert(id);
         }
@@ -455,12 +380,12 @@ impl Rig {
         self.run_effects();
     }
 
-    pub fn notices(&mut self) -> Vec<Notice> {
+    pub(crate) fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
     /// Why partitions stopped.
-    pub fn stopped(&mut self) -> Vec<String> {
+    pub(crate) fn stopped(&mut self) -> Vec<String> {
         self.notices()
             .into_iter()
             .filter_map(|notice| match notice {
@@ -471,7 +396,7 @@ impl Rig {
     }
 
     /// The answers since the last call: `1 accepted v2 +1 @7`, perhaps with a detail.
-    pub fn answers(&mut self) -> Vec<String> {
+    pub(crate) fn answers(&mut self) -> Vec<String> {
         let topic = self.topics.events.clone();
         std::mem::take(&mut self.replies)
             .into_iter()
@@ -481,17 +406,20 @@ impl Rig {
                     format!("@{}", token.offset)
                 });
                 let detail = answer.detail.map(|detail| format!(" {detail}")).unwrap_or_default();
-                format!("{} {} v{} +{} {token}{detail}", answer.command.0[0], answer.code, answer.version, answer.events)
+                format!(
+                    "{} {} v{} +{} {token}{detail}",
+                    answer.command.0[0], answer.code, answer.version, answer.events
+                )
             })
             .collect()
     }
 
-    pub fn state(&self, id: &str) -> Option<(i64, u64)> {
+    pub(crate) fn state(&self, id: &str) -> Option<(i64, u64)> {
         self.handler.state(id).map(|(state, version)| (state.total, version.0))
     }
 
     /// The committed events of all partitions: `a1 added 5`.
-    pub fn event_lines(&self) -> Vec<String> {
+    pub(crate) fn event_lines(&self) -> Vec<String> {
         self.lines(&self.topics.events, |record| {
             let header = EventHeader::read(record).unwrap();
             let key = String::from_utf8_lossy(record.key().unwrap());
@@ -500,7 +428,7 @@ impl Rig {
     }
 
     /// The committed records of the snapshots topic: `snapshot a v3`, `window a v3 2`, `marker …`, `position …`.
-    pub fn snapshot_lines(&self) -> Vec<String> {
+    pub(crate) fn snapshot_lines(&self) -> Vec<String> {
         self.lines(&self.topics.snapshots, |record| {
             let value = record.value();
             let head = |value: &[u8]| {
@@ -512,7 +440,9 @@ impl Rig {
                 format!("events {} next {}", progress.events, progress.next_command)
             };
             match (SnapshotKey::read(record.key().unwrap()).unwrap(), value) {
-                (SnapshotKey::Snapshot(_, id), Some(v)) => format!("snapshot {} {}", String::from_utf8_lossy(id), head(v)),
+                (SnapshotKey::Snapshot(_, id), Some(v)) => {
+                    format!("snapshot {} {}", String::from_utf8_lossy(id), head(v))
+                }
                 (SnapshotKey::Window(id), Some(v)) => format!("window {} {}", String::from_utf8_lossy(id), head(v)),
                 (SnapshotKey::Window(id), None) => format!("window {} deleted", String::from_utf8_lossy(id)),
                 (SnapshotKey::Marker(_), Some(v)) => format!("marker {}", progress(v)),
@@ -523,7 +453,7 @@ impl Rig {
     }
 
     /// Dead letters: `code cause topic/partition@offset value`.
-    pub fn dead_letters(&self) -> Vec<String> {
+    pub(crate) fn dead_letters(&self) -> Vec<String> {
         self.lines(&self.topics.dead_letters, |record| {
             let text = |name: &str| String::from_utf8_lossy(record.header(name).unwrap()).into_owned();
             format!(
@@ -543,7 +473,7 @@ impl Rig {
     }
 
     /// Writes an event as a handler would, and more.
-    pub fn write_event(&mut self, key: &str, header: Option<EventHeader<'_>>, text: &str) {
+    pub(crate) fn write_event(&mut self, key: &str, header: Option<EventHeader<'_>>, text: &str) {
         let topic = self.topics.events.clone();
         self.events().push(Kept::Committed, |batch, offset| {
             let mut record = batch.start(&topic, Partition(0));
@@ -556,44 +486,4 @@ impl Rig {
             record.finish();
         });
     }
-}
-
-/// The header of an event that command `command` caused, at offset `command` of the commands topic.
-pub fn event_header(command: u8, version: u64, index: u32, size: u32) -> EventHeader<'static> {
-    EventHeader {
-        version: Version(version),
-        command: CommandId([command; 16]),
-        command_offset: Offset(command.into()),
-        index,
-        size,
-        occurred: TimestampMs(5),
-        correlation: CommandId([command; 16]),
-        trace: None,
-        source: "test",
-    }
-}
-
-/// Copies a record to an offset.
-pub fn copy(record: RecordRef<'_>, offset: Offset, batch: &mut RecordBatch) {
-    let mut new = batch.start(record.topic(), record.partition());
-    new.offset(offset);
-    if let Some(timestamp) = record.timestamp() {
-        new.timestamp(timestamp);
-    }
-    if let Some(key) = record.key() {
-        new.key(key);
-    }
-    if let Some(value) = record.value() {
-        new.value(value);
-    }
-    record.headers().for_each(|(name, value)| new.header_opt(name, value));
-    new.finish();
-}
-
-/// An id whose partition is `partition` of `partitions`.
-pub fn key_in(partition: u32, partitions: u32) -> String {
-    (0..1_000)
-        .map(|n| format!("k{n}"))
-        .find(|key| factum_core::partition_of(key.as_bytes(), partitions).0 == partition)
-        .unwrap()
 }

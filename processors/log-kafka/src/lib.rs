@@ -39,7 +39,9 @@ pub use config::KafkaConfig;
 
 use factum_core::{
     Result,
-    log::{Admin, GroupConsumer, GroupOptions, Isolation, Log, Producer, Reader, TransactionOptions, TransactionalProducer},
+    log::{
+        Admin, GroupConsumer, GroupOptions, Isolation, Log, Producer, Reader, TransactionOptions, TransactionalProducer,
+    },
 };
 
 /// A Kafka cluster.

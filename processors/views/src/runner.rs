@@ -242,6 +242,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
                 info!(view = V::NAME, %place, %offset, "starts");
                 self.consumer.start(&place, offset)?;
             }
+            Effect::Pause(place) => self.consumer.pause(&place)?,
             Effect::Wait { place, why } => {
                 warn!(view = V::NAME, %place, why, "waits");
                 self.consumer.pause(&place)?;

@@ -17,7 +17,9 @@ pub use request::{Pending, Request};
 pub use worker::AnswerDecoder;
 
 use factum_core::{
-    Error, Partition, Result, Topics, client::ClientConfig, log::{Isolation, Log},
+    Error, Partition, Result, Topics,
+    client::ClientConfig,
+    log::{Isolation, Log},
 };
 use std::{
     sync::{
@@ -56,7 +58,8 @@ impl Client {
         reader.add(&place, end)?;
         let (requests, inbox) = sync_channel(config.max_in_flight);
         let stop = Arc::new(AtomicBool::new(false));
-        let worker = worker::Worker::new(log.producer()?, reader, inbox, config, decode, topics, replies.partitions, partition);
+        let worker =
+            worker::Worker::new(log.producer()?, reader, inbox, config, decode, topics, replies.partitions, partition);
         let thread = std::thread::Builder::new()
             .name("factum-client".into())
             .spawn({
@@ -75,7 +78,9 @@ impl Client {
         let (message, pending) = worker::Message::new(request);
         match self.requests.try_send(message) {
             Ok(()) => Ok(pending),
-            Err(TrySendError::Full(_)) => Err(Error::unavailable("overloaded: the client's queue is full; try again later")),
+            Err(TrySendError::Full(_)) => {
+                Err(Error::unavailable("overloaded: the client's queue is full; try again later"))
+            }
             Err(TrySendError::Disconnected(_)) => Err(Error::unavailable("the client has ended")),
         }
     }

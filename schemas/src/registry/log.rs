@@ -3,7 +3,7 @@
 
 use super::{MemoryRegistry, Registry};
 use factum_core::{
-    Error, Offset, Partition, RecordBatch, RecordRef, Result, Topic, TopicPartition,
+    Error, ErrorKind, Offset, Partition, RecordBatch, RecordRef, Result, Topic, TopicPartition,
     log::{Isolation, Log, Reader, TopicSpec, TransactionOptions, TxnError},
 };
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,10 @@ impl LogRegistry {
         let mut batch = RecordBatch::new();
         while content.next < end {
             if Instant::now() > deadline {
-                return Err(Error::unavailable(format!("reading {} stands still at offset {}", self.place, content.next)));
+                return Err(Error::unavailable(format!(
+                    "reading {} stands still at offset {}",
+                    self.place, content.next
+                )));
             }
             batch.clear();
             content.reader.poll(1_000, Duration::from_millis(100), &mut batch)?;
@@ -94,23 +97,22 @@ impl LogRegistry {
         for _ in 0..ATTEMPTS {
             match self.try_append(content, subject, schema) {
                 Ok(id) => return Ok(id),
-                Err(TxnError::Fatal(_) | TxnError::Abort(_) | TxnError::Retry(_) | TxnError::StaleMember(_)) => {
-                    // Another writer came in between, or the outcome is not known: what it wrote shows.
-                    self.refresh(content)?;
-                }
+                Err(error) if error.kind() == ErrorKind::Invalid => return Err(error),
+                // Another writer came in between, or the outcome is not known: what it wrote shows.
+                Err(_) => self.refresh(content)?,
             }
         }
         Err(Error::unavailable(format!("subject {subject}: the schema could not be written to {}", self.place)))
     }
 
-    fn try_append(&self, content: &mut Content, subject: &str, schema: &str) -> Result<u32, TxnError> {
+    fn try_append(&self, content: &mut Content, subject: &str, schema: &str) -> Result<u32> {
         let options = TransactionOptions { transactional_id: TRANSACTIONAL_ID.into(), timeout: READ_TIMEOUT };
-        let mut producer = self.log.transactional_producer(&options).map_err(TxnError::Retry)?;
-        producer.init()?;
+        let mut producer = self.log.transactional_producer(&options)?;
+        producer.init().map_err(unsettled)?;
         // From here on whoever else begins to write fences this writer.
-        self.refresh(content).map_err(TxnError::Retry)?;
+        self.refresh(content)?;
         let trial = content.known.clone();
-        let id = trial.register(subject, schema).map_err(TxnError::Abort)?;
+        let id = trial.register(subject, schema)?;
         let version = trial.versions(subject);
         if content.known.versions(subject) == version {
             return Ok(id);
@@ -122,17 +124,22 @@ impl LogRegistry {
         record.key(json(&key).as_bytes());
         record.value(json(&value).as_bytes());
         record.finish();
-        producer.begin()?;
-        producer.produce(&batch)?;
-        producer.deliver(&mut Vec::new())?;
-        producer.commit()?;
-        self.refresh(content).map_err(TxnError::Retry)?;
+        producer.begin().map_err(unsettled)?;
+        producer.produce(&batch).map_err(unsettled)?;
+        producer.deliver(&mut Vec::new()).map_err(unsettled)?;
+        producer.commit().map_err(unsettled)?;
+        self.refresh(content)?;
         Ok(id)
     }
 
     fn with<T>(&self, read: impl FnOnce(&mut Content) -> Result<T>) -> Result<T> {
         read(&mut self.content.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A step of the transaction failed: what came of it shows when the topic is read again.
+fn unsettled(error: TxnError) -> Error {
+    Error::unavailable(error.into_error().to_string())
 }
 
 fn json(value: &impl Serialize) -> String {

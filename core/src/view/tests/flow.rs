@@ -200,7 +200,7 @@ fn an_unknown_schema_is_fetched_and_the_batch_read_again() {
             .event(&accounts(1), 0, "bob", 1, "1:deposited:1"),
     );
     expect![[r#"
-        wait bank.account.events/0: bank.account.events/0@1 has schema 9, which is not known yet
+        pause bank.account.events/0
         fetch schema 9
         start bank.account.events/0@0
         load ["bob"] Locked
@@ -224,7 +224,7 @@ fn a_schema_that_cannot_be_fetched_is_asked_for_again_later() {
     let mut rig = Rig::with(&[accounts(0)]);
     rig.records(Records::new().event(&accounts(0), 0, "ada", 1, "9:deposited:5"));
     expect![[r#"
-        wait bank.account.events/0: bank.account.events/0@0 has schema 9, which is not known yet
+        pause bank.account.events/0
         fetch schema 9
         wait bank.account.events/0: bank.account.events/0@0 has schema 9, which is not known yet: the registry is away"#]]
     .assert_eq(&rig.trace());

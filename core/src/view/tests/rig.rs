@@ -297,6 +297,7 @@ impl Rig {
                 Vec::new()
             }
             Effect::Start(place, offset) => self.note(format!("start {place}@{offset}")),
+            Effect::Pause(place) => self.note(format!("pause {place}")),
             Effect::Wait { place, why } => self.note(format!("wait {place}: {why}")),
             Effect::Stop { place, stop } => self.note(format!("stop {place}: {stop}")),
             Effect::Rollback => self.note("rollback".into()),

@@ -10,12 +10,14 @@
 #![allow(unsafe_code)] // the purpose of this module
 
 mod consumer;
+mod offsets;
 mod producer;
 mod requests;
 
 pub(crate) use consumer::{ConsumerEvent, RawConsumer, RawMessage};
+pub(crate) use offsets::{OffsetQuery, entries};
 pub(crate) use producer::{RawProducer, RawTopic};
-pub(crate) use requests::{OffsetQuery, Requests, TopicFacts, entries};
+pub(crate) use requests::{Requests, TopicFacts};
 
 use crate::{context::ClientState, errors::Failure};
 use rdkafka::{config::RDKafkaLogLevel, error::RDKafkaErrorCode};

@@ -1,0 +1,30 @@
+//! The binary on a real Kafka: processors as processes, which are stopped,
+//! killed and continued, and whose work is then read from the topics.
+//!
+//! Every test has its own prefix, and so its own topics and groups.
+
+#[path = "kafka/books.rs"]
+mod books;
+#[path = "kafka/process.rs"]
+mod process;
+#[path = "kafka/site.rs"]
+mod site;
+#[path = "kafka/traffic.rs"]
+mod traffic;
+
+#[path = "kafka/bad_input.rs"]
+mod bad_input;
+#[path = "kafka/child.rs"]
+mod child;
+#[path = "kafka/example.rs"]
+mod example;
+#[path = "kafka/import.rs"]
+mod import;
+#[path = "kafka/open_transaction.rs"]
+mod open_transaction;
+#[path = "kafka/outage.rs"]
+mod outage;
+#[path = "kafka/recovery.rs"]
+mod recovery;
+#[path = "kafka/zombie.rs"]
+mod zombie;

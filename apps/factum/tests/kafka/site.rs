@@ -1,0 +1,164 @@
+//! One test's deployment: its prefix on a cluster, its processes, its folder.
+
+use crate::process::Process;
+use factum::{
+    Topic, Topics,
+    environment::Environment,
+    log::{Admin, Log},
+    schemas::{LogRegistry, SchemaCache},
+};
+use factum_log_kafka::{KafkaConfig, KafkaLog};
+use factum_test_broker::{bootstrap, unique};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tempfile::TempDir;
+
+pub(crate) const BANK: &str = "bank.account";
+
+/// A deployment of its own.
+#[derive(Debug)]
+pub(crate) struct Site {
+    kafka: String,
+    prefix: String,
+    folder: TempDir,
+    started: AtomicUsize,
+}
+
+/// What a verb that has ended said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) ok: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Its only line of JSON.
+    pub(crate) fn json(&self) -> Value {
+        assert!(self.ok, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Its error, which says all of this.
+    pub(crate) fn refused_with(&self, texts: &[&str]) {
+        assert!(!self.ok, "{self:?}");
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text:?} is not in {self:?}");
+        }
+    }
+}
+
+impl Site {
+    /// On the shared broker, with the bank's topics.
+    pub(crate) fn new(partitions: u32) -> Self {
+        Self::on(bootstrap(), partitions)
+    }
+
+    /// The same on another cluster.
+    pub(crate) fn on(kafka: &str, partitions: u32) -> Self {
+        let site = Self::empty(kafka);
+        let made = site.run(&["topics", "create", BANK, "--partitions", &partitions.to_string()]);
+        assert!(made.ok, "{made:?}");
+        site
+    }
+
+    /// Without topics.
+    pub(crate) fn empty(kafka: &str) -> Self {
+        let prefix = format!("{}.", unique("cli"));
+        Site { kafka: kafka.to_owned(), prefix, folder: TempDir::new().unwrap(), started: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn kafka(&self) -> &str {
+        &self.kafka
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The variables by which a process finds this deployment.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 4] {
+        [
+            ("FACTUM_KAFKA", self.kafka.clone()),
+            ("FACTUM_PREFIX", self.prefix.clone()),
+            ("FACTUM_VIEWS", self.path("views.sqlite").to_str().unwrap().to_owned()),
+            ("FACTUM_LOG", "info".to_owned()),
+        ]
+    }
+
+    /// Starts the binary.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_factum"));
+        command.args(arguments).envs(self.variables()).current_dir(self.folder.path());
+        Process::start(&mut command, &self.file())
+    }
+
+    /// Runs a verb to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        let mut process = self.start(arguments);
+        let ok = process.finish().success();
+        Ran { ok, stdout: process.stdout(), stderr: process.stderr() }
+    }
+
+    /// Starts a handler whose session ends after 6 seconds of silence.
+    pub(crate) fn handler(&self, arguments: &[&str]) -> Process {
+        self.start(&[&["run", "handler", BANK, "--session-timeout-ms", "6000"], arguments].concat())
+    }
+
+    /// Sends a command that has one field.
+    pub(crate) fn publish(&self, account: &str, command: &str, cents: i64) -> Ran {
+        self.run(&["publish", BANK, account, command, &format!("{{\"cents\": {cents}}}")])
+    }
+
+    /// Sends a deposit, which is accepted; returns the account's new version.
+    pub(crate) fn deposit(&self, account: &str, cents: i64) -> u64 {
+        let fields = format!("{{\"cents\": {cents}}}");
+        let answer = self.run(&["publish", BANK, account, "Deposit", &fields, "--json"]).json();
+        answer["version"].as_u64().unwrap()
+    }
+
+    /// A name for the files of the next process.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.path(&format!("process-{}", self.started.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub(crate) fn environment(&self) -> Environment {
+        environment(&self.kafka, &self.prefix)
+    }
+
+    pub(crate) fn topics(&self) -> Topics {
+        self.environment().topics(BANK)
+    }
+
+    pub(crate) fn admin(&self) -> Box<dyn Admin> {
+        kafka_log(&self.kafka).admin().unwrap()
+    }
+
+    /// Changes one setting of a topic.
+    pub(crate) fn alter(&self, topic: &Topic, name: &str, value: &str) {
+        self.admin().alter_topic(topic, &[(name.to_owned(), value.to_owned())].into()).unwrap();
+    }
+}
+
+fn kafka_log(kafka: &str) -> Arc<dyn Log> {
+    Arc::new(KafkaLog::new(KafkaConfig::bootstrap(kafka)).unwrap())
+}
+
+/// A deployment as the binary sees it.
+pub(crate) fn environment(kafka: &str, prefix: &str) -> Environment {
+    let log = kafka_log(kafka);
+    let registry = LogRegistry::open(log.clone(), None).unwrap();
+    Environment { log, schemas: Arc::new(SchemaCache::in_memory(Arc::new(registry))), prefix: prefix.to_owned() }
+}
+
+/// The workspace's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}

@@ -1,0 +1,117 @@
+//! Commands sent from within the test process.
+
+use crate::{
+    process::{DEADLINE, until},
+    site::{BANK, Site},
+};
+use factum::{
+    AggregateId, Result,
+    environment::Environment,
+    host::{AggregateHost, Typed},
+    send::{self, Outgoing, Tally},
+    wire::AnswerCode,
+};
+use factum_bank::Account;
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+/// A command of one field: for whom, which, how many cents.
+pub(crate) type Order = (String, &'static str, i64);
+
+/// Sends orders and waits for their answers.
+pub(crate) fn send(environment: &Environment, orders: &[Order]) -> Result<Tally> {
+    let client = send::connect(environment, BANK)?;
+    let encode = Typed::<Account>::default().encoder(environment)?;
+    let requests = orders.iter().map(|(account, record, cents)| {
+        let command = Outgoing {
+            id: None,
+            aggregate: AggregateId::new(account.as_str())?,
+            record: (*record).to_owned(),
+            fields: json!({ "cents": cents }),
+            occurred: None,
+            expected_version: None,
+        };
+        send::request(&encode, &command, DEADLINE)
+    });
+    send::send_all(&client, requests, |_| {})
+}
+
+/// The same on a thread of its own.
+pub(crate) fn send_aside(site: &Site, orders: Vec<Order>) -> JoinHandle<Result<Tally>> {
+    let environment = site.environment();
+    std::thread::spawn(move || send(&environment, &orders))
+}
+
+/// Deposits of one cent each, round after round, to the same accounts.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    rounds: Arc<AtomicI64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How many accounts get a deposit in each round.
+pub(crate) const ACCOUNTS: usize = 20;
+
+impl Traffic {
+    pub(crate) fn start(site: &Site) -> Self {
+        let (rounds, stop) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
+        let thread = std::thread::spawn({
+            let (rounds, stop, environment) = (rounds.clone(), stop.clone(), site.environment());
+            move || {
+                let client = send::connect(&environment, BANK).unwrap();
+                let encode = Typed::<Account>::default().encoder(&environment).unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let requests = accounts().map(|account| {
+                        let command = Outgoing {
+                            id: None,
+                            aggregate: AggregateId::new(account)?,
+                            record: "Deposit".to_owned(),
+                            fields: json!({ "cents": 1 }),
+                            occurred: None,
+                            expected_version: None,
+                        };
+                        send::request(&encode, &command, DEADLINE)
+                    });
+                    let tally = send::send_all(&client, requests, |_| {}).unwrap();
+                    assert_eq!(tally.count(AnswerCode::Accepted), ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        Traffic { rounds, stop, thread: Some(thread) }
+    }
+
+    /// Waits until some more rounds were answered, of which the first may have begun before.
+    pub(crate) fn goes_on(&self) {
+        let before = self.rounds.load(Ordering::Relaxed);
+        until("commands are answered", || {
+            assert!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the sender failed");
+            (self.rounds.load(Ordering::Relaxed) > before + 3).then_some(())
+        });
+    }
+
+    /// Ends it; returns how many deposits every account got.
+    pub(crate) fn end(mut self) -> i64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("only the end takes it").join().unwrap();
+        self.rounds.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The accounts' ids.
+pub(crate) fn accounts() -> impl Iterator<Item = String> {
+    (0..ACCOUNTS).map(|number| format!("account-{number}"))
+}
