@@ -38,6 +38,7 @@ pub mod send;
 
 pub use app::{App, SampleCommand, app};
 pub use factum_core::*;
+pub use factum_log_kafka::{KafkaConfig, KafkaLog};
 pub use factum_log_memory::MemoryLog;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{command, event};

@@ -1,6 +1,11 @@
 //! One transaction as a state machine: which step comes next, and what its
 //! result means. The shell executes the steps on a [`TransactionalProducer`].
 //!
+//! The offsets go first: the broker checks the member with them, and from then
+//! on whoever takes the partitions over waits for this transaction's end before
+//! it reads (KIP-447), so nothing that follows can slip past the fence
+//! (`docs/decisions/0006-offsets-first.md`).
+//!
 //! Source: KIP-98 (transactions), KIP-447 (fencing by the group's generation);
 //! the rule that an error after `commit` leaves the outcome open is ours
 //! (DESIGN §3, "Outcome unknown").
@@ -17,12 +22,12 @@ const MAX_ATTEMPTS: u32 = 20;
 pub enum TxnStep {
     /// Open the transaction.
     Begin,
+    /// Add the plan's offsets, fenced by its membership.
+    SendOffsets,
     /// Hand over the plan's records.
     Produce,
     /// Serve every delivery report.
     Deliver,
-    /// Add the plan's offsets, fenced by its membership.
-    SendOffsets,
     /// Commit.
     Commit,
     /// Abort.
@@ -69,10 +74,10 @@ impl Transaction {
     /// Takes the result of the step.
     pub fn result(&mut self, result: Result<(), &TxnError>) {
         let next = match (self.step, result) {
-            (TxnStep::Begin, Ok(())) => TxnStep::Produce,
+            (TxnStep::Begin, Ok(())) => TxnStep::SendOffsets,
+            (TxnStep::SendOffsets, Ok(())) => TxnStep::Produce,
             (TxnStep::Produce, Ok(())) => TxnStep::Deliver,
-            (TxnStep::Deliver, Ok(())) => TxnStep::SendOffsets,
-            (TxnStep::SendOffsets, Ok(())) => TxnStep::Commit,
+            (TxnStep::Deliver, Ok(())) => TxnStep::Commit,
             (TxnStep::Commit, Ok(())) => TxnStep::Finished(Outcome::Committed),
             (TxnStep::Abort, Ok(())) => TxnStep::Finished(self.after_abort),
             (TxnStep::Finished(_), _) => return,

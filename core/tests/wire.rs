@@ -12,11 +12,13 @@ use factum_core::{
     },
 };
 
-const EVENT: &str = "01 00 0000000000000003 11111111111111111111111111111111 0000000000000400 00000001 00000002 \
+const EVENT: &str = "01 02 0000000000000003 11111111111111111111111111111111 0000000000000400 00000001 00000002 \
                      00000199b4f3c6a0 22222222222222222222222222222222 62616e6b2f302f312e30";
-const EVENT_WITH_TRACE: &str = "01 01 0000000000000003 11111111111111111111111111111111 0000000000000400 00000001 \
+const EVENT_WITH_TRACE: &str = "01 03 0000000000000003 11111111111111111111111111111111 0000000000000400 00000001 \
                                 00000002 00000199b4f3c6a0 22222222222222222222222222222222 \
                                 0af7651916cd43dd8448eb211c80319c b7ad6b7169203331 01 62616e6b2f302f312e30";
+const EVENT_ALONE: &str = "01 00 0000000000000003 11111111111111111111111111111111 0000000000000400 00000001 00000002 \
+                           00000199b4f3c6a0 62616e6b2f302f312e30";
 const HEAD: &str = "01 0000000000000003 0000000000000401 0003 \
                     11111111111111111111111111111111 0000000000000003 00 00000002 0000000000000401 \
                     22222222222222222222222222222222 0000000000000003 00 00000001 ffffffffffffffff \
@@ -72,6 +74,14 @@ fn an_events_header() {
 }
 
 #[test]
+fn a_correlation_id_that_is_the_command_id_is_not_written() {
+    let alone = EventHeader { correlation: CommandId([0x11; 16]), ..event(None) };
+    assert_eq!(written(&alone), bytes(EVENT_ALONE));
+    let batch = with_header(EVENT_HEADER, &bytes(EVENT_ALONE));
+    assert_eq!(EventHeader::read(batch.get(0)).unwrap(), alone);
+}
+
+#[test]
 fn a_source_that_is_too_long_is_cut_between_characters() {
     for (source, len) in [("x".repeat(200), MAX_SOURCE_BYTES), (format!("x{}", "é".repeat(100)), MAX_SOURCE_BYTES - 1)]
     {
@@ -90,8 +100,8 @@ fn an_events_header_that_says_the_impossible_is_refused() {
     };
     assert!(!refused(&|_| {}));
     assert!(refused(&|b| b[0] = 2), "another layout");
-    assert!(refused(&|b| b[1] = 2), "an unknown flag");
-    assert!(refused(&|b| b[1] = 1), "a trace that is not there");
+    assert!(refused(&|b| b[1] = 4), "an unknown flag");
+    assert!(refused(&|b| b[1] = 3), "a trace that is not there");
     assert!(refused(&|b| b[2..10].fill(0)), "version 0");
     assert!(refused(&|b| b[37] = 2), "an index beyond the batch");
     assert!(refused(&|b| b[26] = 0x80), "a negative offset");

@@ -2,7 +2,7 @@
 # A real Apache Kafka on this machine, for development and tests: one to nine combined KRaft nodes
 # (broker and controller) as plain JVMs on 127.0.0.1, from the jars that the Kafka project publishes.
 #
-#   kafka.sh start [--brokers N] [--set KEY=VALUE]... [--idle-minutes M]
+#   kafka.sh start [--brokers N] [--secure] [--set KEY=VALUE]... [--idle-minutes M]
 #                           start (a cluster that runs already is left alone)
 #   kafka.sh stop           stop all brokers; a data folder that was not named is removed
 #   kafka.sh status         what runs; fails unless all brokers do
@@ -17,9 +17,10 @@
 #   --data DIR              the data folder (target/kafka-PORT), which is what identifies a cluster
 #
 # start, status and restart print the bootstrap address as their last line. With --idle-minutes the
-# cluster stops once nobody has touched the file `in-use` in the data folder for M minutes.
+# cluster stops once nobody has touched the file `in-use` in the data folder for M minutes. With --secure
+# clients need TLS, a password and permissions: start prints the folder with what they need (secure.sh).
 # Environment: KAFKA_HEAP (512m for one broker, else 256m), KAFKA_JVM_OPTIONS.
-# Needs Java 17 or newer, and Maven for the first start (the jars are kept in the user's cache folder).
+# Needs Java 17 or newer, for --secure openssl, and Maven for the first start (the jars are kept in the user's cache folder).
 set -euo pipefail
 export LC_ALL=C   # the jars' order on the class path must not depend on the locale
 
@@ -29,13 +30,14 @@ ROOT=$(cd "$HERE/../.." && pwd)
 JARS=${XDG_CACHE_HOME:-$HOME/.cache}/factum/kafka-$VERSION
 READY_SECONDS=120
 STOP_SECONDS=20
+# shellcheck source-path=SCRIPTDIR
+. "$HERE/secure.sh"
 
 main() {
   local command=${1:-help}
   [ $# -gt 0 ] && shift
   case $command in
-    tools) [ $# -gt 0 ] || fail "tools needs a class"; jars; exec java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$(classpath)" \
-             "-Dlog4j2.configurationFile=$HERE/log4j2-tools.yaml" "$@" ;;
+    tools) [ $# -gt 0 ] || fail "tools needs a class"; jars; tool "$@" ;;
     classpath) jars; classpath ;;
     start) options "$@"; start_all ;;
     stop) options "$@"; stop_all ;;
@@ -51,13 +53,14 @@ usage() { sed -n '2,/^set -/{/^#/{s/^# \{0,1\}//;p;}}' "${BASH_SOURCE[0]}"; }
 fail() { echo "kafka.sh: $*" >&2; exit 1; }
 
 options() {
-  BROKERS='' PORT='' DATA='' BROKER='' IDLE_MINUTES='' TEMPORARY='' SETTINGS=()
+  BROKERS='' PORT='' DATA='' BROKER='' IDLE_MINUTES='' SECURE='' TEMPORARY='' SETTINGS=()
   while [ $# -gt 0 ]; do
     case $1 in
       --brokers) BROKERS=${2:?--brokers needs a number}; shift 2 ;;
       --port) PORT=${2:?--port needs a number}; shift 2 ;;
       --data) DATA=${2:?--data needs a folder}; shift 2 ;;
       --set) SETTINGS+=("${2:?--set needs KEY=VALUE}"); shift 2 ;;
+      --secure) SECURE=1; shift ;;
       --idle-minutes) IDLE_MINUTES=${2:?--idle-minutes needs a number}; shift 2 ;;
       [1-9]) BROKER=$1; shift ;;
       *) fail "unknown option $1" ;;
@@ -71,11 +74,12 @@ options() {
   [ ! -d "$DATA" ] || DATA=$(cd "$DATA" && pwd -P)
   # What the cluster was started with decides, not what this call says.
   if [ -f "$DATA/cluster" ]; then
-    local asked_brokers=$BROKERS asked_port=$PORT
+    local asked_brokers=$BROKERS asked_port=$PORT asked_secure=$SECURE
     # shellcheck disable=SC1091
     . "$DATA/cluster"
     [ -z "$asked_port" ] || [ "$asked_port" = "$PORT" ] || fail "$DATA is a cluster on port $PORT, not $asked_port"
     [ -z "$asked_brokers" ] || [ "$asked_brokers" = "$BROKERS" ] || fail "$DATA is a cluster of $BROKERS, not of $asked_brokers"
+    [ -z "$asked_secure" ] || [ "$asked_secure" = "$SECURE" ] || fail "$DATA is a cluster without --secure"
   fi
   BROKERS=${BROKERS:-1} PORT=${PORT:-29092}
 }
@@ -111,6 +115,8 @@ jars() {
   if [ -f "$JARS/complete" ]; then rm -rf "$new"; else rm -rf "$JARS"; mv "$new" "$JARS"; fi
 }
 
+tool() { exec java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$(classpath)" "-Dlog4j2.configurationFile=$HERE/log4j2-tools.yaml" "$@"; }
+
 classpath() { local path; path=$(printf '%s:' "$JARS"/*.jar); echo "${path%:}"; }
 
 # --- one broker ---------------------------------------------------------------------------------
@@ -132,48 +138,29 @@ process.roles=broker,controller
 node.id=$i
 broker.rack=rack-$i
 controller.quorum.voters=$voters
-listeners=PLAINTEXT://127.0.0.1:$(client_port "$i"),CONTROLLER://127.0.0.1:$(controller_port "$i")
+$(if [ -n "$SECURE" ]; then secure_settings "$i"; else plain_settings "$i"; fi)
 controller.listener.names=CONTROLLER
 log.dirs=$DATA/$i
-auto.create.topics.enable=false
-delete.topic.enable=true
-num.partitions=6
 default.replication.factor=$replicas
 min.insync.replicas=$in_sync
 offsets.topic.replication.factor=$replicas
-offsets.topic.num.partitions=6
 transaction.state.log.replication.factor=$replicas
 transaction.state.log.min.isr=$in_sync
-transaction.state.log.num.partitions=6
-# A dead broker is noticed sooner than by default.
-broker.session.timeout.ms=6000
-broker.heartbeat.interval.ms=1000
-# Tests join groups often and let members die; both protocols (KIP-848 names the second).
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-group.consumer.min.session.timeout.ms=1000
-group.consumer.session.timeout.ms=6000
-group.consumer.min.heartbeat.interval.ms=100
-group.consumer.heartbeat.interval.ms=500
-# Else a second passes between two changes of who is in the group.
-group.consumer.assignment.interval.ms=0
-# Tests wait for a dead owner's transaction to be aborted, and for compaction and retention.
-transaction.abort.timed.out.transaction.cleanup.interval.ms=500
-log.initial.task.delay.ms=500
-log.retention.check.interval.ms=1000
-log.cleaner.backoff.ms=500
-log.cleaner.dedupe.buffer.size=16777216
 PROPERTIES
+  cat "$HERE/broker.properties" >>"$DATA/$i.properties"
   printf '%s\n' ${SETTINGS[@]+"${SETTINGS[@]}"} >>"$DATA/$i.properties"
 }
 
+plain_settings() { echo "listeners=PLAINTEXT://127.0.0.1:$(client_port "$1"),CONTROLLER://127.0.0.1:$(controller_port "$1")"; }
+
 start_broker() {
-  local i=$1 heap=${KAFKA_HEAP:-$([ "$BROKERS" = 1 ] && echo 512m || echo 256m)} java
+  local i=$1 users=() heap=${KAFKA_HEAP:-$([ "$BROKERS" = 1 ] && echo 512m || echo 256m)} java
   # These brokers live for minutes: the first compiler only and the serial collector start faster and leave the cores to the tests.
   read -ra java <<<"java ${KAFKA_JVM_OPTIONS--XX:TieredStopAtLevel=1 -XX:+UseSerialGC}"
   java+=("-Dlog4j2.configurationFile=$HERE/log4j2.yaml" -cp "$(classpath)")
   if [ ! -f "$DATA/$i/meta.properties" ]; then
-    "${java[@]}" -Xmx128m kafka.tools.StorageTool format -t "$CLUSTER_ID" -c "$DATA/$i.properties" >"$DATA/$i.format.log" 2>&1 ||
+    [ -z "$SECURE" ] || mapfile -t users < <(secure_users)
+    "${java[@]}" -Xmx128m kafka.tools.StorageTool format -t "$CLUSTER_ID" -c "$DATA/$i.properties" ${users[@]+"${users[@]}"} >"$DATA/$i.format.log" 2>&1 ||
       { tail -20 "$DATA/$i.format.log" >&2; fail "broker $i: the data folder could not be formatted"; }
   fi
   [ ! -f "$DATA/$i.log" ] || cat "$DATA/$i.log" >>"$DATA/$i.log.old"
@@ -219,16 +206,20 @@ start_all() {
   if [ ! -f "$DATA/cluster" ]; then
     # 16 random bytes as Kafka writes ids; a leading dash would look like an option.
     CLUSTER_ID=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/0/')
-    printf 'BROKERS=%s PORT=%s CLUSTER_ID=%s TEMPORARY=%s\n' "$BROKERS" "$PORT" "$CLUSTER_ID" "$TEMPORARY" >"$DATA/cluster"
+    printf 'BROKERS=%s PORT=%s CLUSTER_ID=%s SECURE=%s TEMPORARY=%s\n' "$BROKERS" "$PORT" "$CLUSTER_ID" "$SECURE" "$TEMPORARY" >"$DATA/cluster"
   fi
   touch "$DATA/in-use"
+  [ -z "$SECURE" ] || secure_files
   if [ -n "$new" ]; then
     for i in $(brokers); do
       pid_of "$i" >/dev/null || { write_properties "$i"; start_broker "$i"; }
     done
     for i in $(brokers); do wait_ready "$i"; done
+    # Permissions are part of the cluster's data: a second time changes nothing.
+    [ -z "$SECURE" ] || secure_permissions
     [ -z "$IDLE_MINUTES" ] || watch_idle
   fi
+  [ -z "$SECURE" ] || echo "$DATA/secure"
   bootstrap
 }
 

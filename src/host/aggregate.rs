@@ -171,7 +171,9 @@ where
         let group = environment.handler_group(A::TYPE);
         let member = options.instance_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let mut config = HandlerConfig::new(topics.clone(), partitions);
-        config.source = format!("{group}/{member}/{}", env!("CARGO_PKG_VERSION"));
+        // The topic tells the aggregate type; eight characters tell instances apart.
+        let instance = options.instance_id.as_deref().unwrap_or(&member[..8]);
+        config.source = format!("handler/{instance}/{}", env!("CARGO_PKG_VERSION"));
         config.hash_seed = uuid::Uuid::new_v4().as_u64_pair().0;
         config.granted = options.granted;
         config.accept_lost_commands = options.accept_lost_commands;

@@ -1,10 +1,10 @@
 //! The bank from end to end on the log in memory.
+#![allow(clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
 
 mod rig;
 
-use factum::{Aggregate, MessageCodec};
 use factum::{
-    AggregateId, Offset, Partition, RecordBatch,
+    Aggregate, AggregateId, MessageCodec, Offset, Partition, RecordBatch,
     handler::Granted,
     history,
     host::{AggregateHost, Stop, Typed, TypedView, ViewHost},

@@ -10,23 +10,25 @@ pub const EVENT_HEADER: &str = "factum";
 pub const MAX_SOURCE_BYTES: usize = 128;
 
 const LAYOUT: u8 = 1;
-const FIXED_BYTES: usize = 66;
+const FIXED_BYTES: usize = 50;
+const CORRELATION_BYTES: usize = 16;
 const TRACE_BYTES: usize = 25;
 const HAS_TRACE: u8 = 1;
+const HAS_CORRELATION: u8 = 2;
 
 /// What an event's header says. Layout 1, integers big endian:
 ///
 /// | bytes | what |
 /// |---|---|
 /// | 1 | layout, 1 |
-/// | 1 | flags; bit 0: a trace context follows |
+/// | 1 | flags; bit 0: a trace context follows, bit 1: a correlation id follows |
 /// | 8 | aggregate version |
 /// | 16 | command id (the causation id) |
 /// | 8 | offset of the command |
 /// | 4 | index within the command's batch of events, from 0 |
 /// | 4 | size of the batch |
 /// | 8 | occurred, milliseconds since 1970 |
-/// | 16 | correlation id |
+/// | 16 | only with bit 1: correlation id; without, it is the command id |
 /// | 25 | only with bit 0: trace id (16), parent id (8), flags (1) |
 /// | rest | source: service, instance and version of the producer, UTF-8 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub struct EventHeader<'a> {
 impl<'a> EventHeader<'a> {
     /// Adds the header to a record.
     pub fn write(&self, record: &mut RecordBuilder<'_>) {
-        let mut bytes = [0u8; FIXED_BYTES + TRACE_BYTES + MAX_SOURCE_BYTES];
+        let mut bytes = [0u8; FIXED_BYTES + CORRELATION_BYTES + TRACE_BYTES + MAX_SOURCE_BYTES];
         bytes[0] = LAYOUT;
         bytes[2..10].copy_from_slice(&self.version.0.to_be_bytes());
         bytes[10..26].copy_from_slice(&self.command.0);
@@ -62,13 +64,17 @@ impl<'a> EventHeader<'a> {
         bytes[34..38].copy_from_slice(&self.index.to_be_bytes());
         bytes[38..42].copy_from_slice(&self.size.to_be_bytes());
         bytes[42..50].copy_from_slice(&self.occurred.0.to_be_bytes());
-        bytes[50..66].copy_from_slice(&self.correlation.0);
         let mut len = FIXED_BYTES;
+        if self.correlation != self.command {
+            bytes[1] |= HAS_CORRELATION;
+            bytes[len..len + CORRELATION_BYTES].copy_from_slice(&self.correlation.0);
+            len += CORRELATION_BYTES;
+        }
         if let Some(trace) = &self.trace {
-            bytes[1] = HAS_TRACE;
-            bytes[66..82].copy_from_slice(&trace.trace_id);
-            bytes[82..90].copy_from_slice(&trace.parent_id);
-            bytes[90] = trace.flags;
+            bytes[1] |= HAS_TRACE;
+            bytes[len..len + 16].copy_from_slice(&trace.trace_id);
+            bytes[len + 16..len + 24].copy_from_slice(&trace.parent_id);
+            bytes[len + 24] = trace.flags;
             len += TRACE_BYTES;
         }
         // Cut between characters: a reader takes nothing but UTF-8.
@@ -96,10 +102,17 @@ impl<'a> EventHeader<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let fixed: &[u8; FIXED_BYTES] = bytes.first_chunk()?;
-        if fixed[0] != LAYOUT || fixed[1] & !HAS_TRACE != 0 {
+        if fixed[0] != LAYOUT || fixed[1] & !(HAS_TRACE | HAS_CORRELATION) != 0 {
             return None;
         }
         let mut rest = &bytes[FIXED_BYTES..];
+        let command = CommandId(take(fixed, 10));
+        let mut correlation = command;
+        if fixed[1] & HAS_CORRELATION != 0 {
+            let (found, after) = rest.split_first_chunk::<CORRELATION_BYTES>()?;
+            correlation = CommandId(*found);
+            rest = after;
+        }
         let mut trace = None;
         if fixed[1] & HAS_TRACE != 0 {
             let (found, after) = rest.split_first_chunk::<TRACE_BYTES>()?;
@@ -108,12 +121,12 @@ impl<'a> EventHeader<'a> {
         }
         let header = EventHeader {
             version: Version(u64::from_be_bytes(take(fixed, 2))),
-            command: CommandId(take(fixed, 10)),
+            command,
             command_offset: Offset(i64::from_be_bytes(take(fixed, 26))),
             index: u32::from_be_bytes(take(fixed, 34)),
             size: u32::from_be_bytes(take(fixed, 38)),
             occurred: TimestampMs(i64::from_be_bytes(take(fixed, 42))),
-            correlation: CommandId(take(fixed, 50)),
+            correlation,
             trace,
             source: std::str::from_utf8(rest).ok().filter(|source| source.len() <= MAX_SOURCE_BYTES)?,
         };

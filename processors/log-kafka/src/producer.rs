@@ -95,7 +95,12 @@ impl Producer for KafkaProducer {
         self.check()?;
         let first = self.reports.next();
         for record in records.iter() {
-            let topic = self.targets.of(record, &mut self.producer)?;
+            let topic = self.targets.of(record, &mut self.producer).or_else(|error| {
+                // A refused authentication looks like a time-out here.
+                self.serve(0);
+                self.check()?;
+                Err(error)
+            })?;
             let place = record.topic().partition(record.partition());
             let deadline = Instant::now() + QUEUE_TIMEOUT;
             loop {

@@ -28,6 +28,8 @@ use std::{
 
 /// The longest that one step waits for the broker before it asks its caller.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one call of librdkafka's `init_transactions` waits; the next one goes on where it stopped.
+const INIT_SLICE: Duration = Duration::from_millis(500);
 /// The time beyond a transaction's own in which a record's fate must be known.
 const GRACE: Duration = Duration::from_secs(5);
 /// An offset slot whose report is to come.
@@ -151,7 +153,18 @@ impl KafkaTransactionalProducer {
 
 impl TransactionalProducer for KafkaTransactionalProducer {
     fn init(&mut self) -> Result<(), TxnError> {
-        self.producer.inner().init_transactions(STEP_TIMEOUT).map_err(|e| self.failed("init", &e))
+        let deadline = Instant::now() + STEP_TIMEOUT;
+        loop {
+            // In slices, so that a refused authentication is seen in between.
+            let error = match self.producer.inner().init_transactions(INIT_SLICE) {
+                Ok(()) => return Ok(()),
+                Err(error) => self.failed("init", &error),
+            };
+            match error {
+                TxnError::Retry(_) if Instant::now() < deadline => {}
+                other => return Err(other),
+            }
+        }
     }
 
     fn begin(&mut self) -> Result<(), TxnError> {
@@ -164,7 +177,12 @@ impl TransactionalProducer for KafkaTransactionalProducer {
     fn produce(&mut self, records: &RecordBatch) -> Result<(), TxnError> {
         self.staged.offsets.reserve(records.len());
         for record in records.iter() {
-            let topic = self.targets.of(record, &mut self.producer).map_err(|e| self.refused(e))?;
+            let topic = self.targets.of(record, &mut self.producer).map_err(|error| {
+                // A refused authentication looks like a time-out here.
+                self.serve(0);
+                let error = self.state.check().err().unwrap_or(error);
+                self.refused(error)
+            })?;
             let deadline = Instant::now() + self.options.timeout;
             loop {
                 let tag = self.staged.offsets.len();

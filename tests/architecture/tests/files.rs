@@ -1,4 +1,5 @@
 //! What holds for every file.
+#![allow(clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
 
 use std::{
     fs,

@@ -1,7 +1,10 @@
 //! Brokers of one test's own.
 
 use crate::script;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Brokers that belong to one test, on free ports, with their data in a folder
 /// of their own. They stop, and the folder goes, when this value is dropped.
@@ -28,6 +31,12 @@ impl OwnBrokers {
     /// # Panics
     /// As [`OwnBrokers::start`].
     pub fn start_with(count: u16, settings: &[&str]) -> Self {
+        let options: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        Self::start_as(count, &options)
+    }
+
+    /// The same with any options of the script's verb `start`.
+    pub(crate) fn start_as(count: u16, options: &[&str]) -> Self {
         let data = script::state_dir().join(crate::unique("own"));
         let mut brokers = OwnBrokers { data, bootstrap: String::new(), count };
         // Until they listen, another process could find the same ports free.
@@ -36,7 +45,7 @@ impl OwnBrokers {
         let port = script::free_ports(2 * count).to_string();
         let count = count.to_string();
         let mut arguments = vec!["start", "--data", brokers.data(), "--port", &port, "--brokers", &count];
-        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        arguments.extend(options);
         // A test process that is killed drops nothing; no test takes half an hour.
         arguments.extend(["--idle-minutes", "30"]);
         let output = script::run(&arguments);
@@ -70,6 +79,11 @@ impl OwnBrokers {
         assert!((1..=self.count).contains(&number), "there are brokers 1 to {}, not {number}", self.count);
         let output = script::run([verb, &number.to_string(), "--data", self.data()]);
         assert!(output.status.success(), "kafka.sh {verb} {number}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Where the brokers' data lies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data
     }
 
     fn data(&self) -> &str {

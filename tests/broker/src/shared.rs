@@ -16,9 +16,10 @@ const IDLE_MINUTES: &str = "10";
 const TOUCH_EVERY: Duration = Duration::from_secs(15);
 
 /// The bootstrap address (`host:port`) of the broker that tests share: the one
-/// in `KAFKA_BOOTSTRAP`, else one that an earlier test process of this checkout
-/// started, else a new one. It goes on running for the next test process and
-/// stops ten minutes after the last.
+/// in `KAFKA_BOOTSTRAP`, else, with the Cargo feature `docker` and an engine that
+/// answers, a container for this process, else one that an earlier test process
+/// of this checkout started, else a new one. The last two go on running for the
+/// next test process and stop ten minutes after the last.
 ///
 /// # Panics
 /// When none can be started; the message says what to install.
@@ -26,8 +27,16 @@ pub fn bootstrap() -> &'static str {
     static BOOTSTRAP: OnceLock<String> = OnceLock::new();
     BOOTSTRAP.get_or_init(|| match std::env::var(BOOTSTRAP_VARIABLE) {
         Ok(given) if !given.is_empty() => given,
-        _ => start_or_join(),
+        _ => container().unwrap_or_else(start_or_join),
     })
+}
+
+#[cfg(feature = "docker")]
+use crate::container::bootstrap as container;
+
+#[cfg(not(feature = "docker"))]
+fn container() -> Option<String> {
+    None
 }
 
 fn start_or_join() -> String {

@@ -20,25 +20,25 @@ use std::{
 };
 
 /// The mapping that the bank ships.
-pub const MAPPING: &str = include_str!("../../import.toml");
+pub(crate) const MAPPING: &str = include_str!("../../import.toml");
 
 /// The bank's aggregate type.
-pub const BANK: &str = "bank.account";
+pub(crate) const BANK: &str = "bank.account";
 
 /// Longer than anything here takes; a test that waits so long has failed.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A bank with a handler that runs.
-pub struct Bank {
-    pub environment: Environment,
-    pub client: Client,
-    pub stop: Stop,
+pub(crate) struct Bank {
+    pub(crate) environment: Environment,
+    pub(crate) client: Client,
+    pub(crate) stop: Stop,
     handler: Option<Running>,
 }
 
 impl Bank {
     /// An empty bank whose handler grants these permissions.
-    pub fn open(granted: Granted) -> Self {
+    pub(crate) fn open(granted: Granted) -> Self {
         let environment = Environment {
             log: Arc::new(MemoryLog::with_system_clock()),
             schemas: Arc::new(SchemaCache::in_memory(Arc::new(MemoryRegistry::new()))),
@@ -52,12 +52,12 @@ impl Bank {
         Bank { environment, client, stop, handler: Some(handler) }
     }
 
-    pub fn topics(&self) -> Topics {
+    pub(crate) fn topics(&self) -> Topics {
         self.environment.topics(BANK)
     }
 
     /// A request with a command given as JSON.
-    pub fn request(&self, account: &str, record: &str, fields: Value) -> Result<Request> {
+    pub(crate) fn request(&self, account: &str, record: &str, fields: Value) -> Result<Request> {
         let encode = Typed::<Account>::default().encoder(&self.environment)?;
         let command = Outgoing {
             id: None,
@@ -71,26 +71,26 @@ impl Bank {
     }
 
     /// Sends a command and returns its answer.
-    pub fn send(&self, account: &str, record: &str, fields: Value) -> Answer {
+    pub(crate) fn send(&self, account: &str, record: &str, fields: Value) -> Answer {
         self.client.send(self.request(account, record, fields).unwrap()).unwrap()
     }
 
     /// Deposits, which succeeds, and returns the account's version.
     #[track_caller]
-    pub fn deposit(&self, account: &str, cents: i64) -> u64 {
+    pub(crate) fn deposit(&self, account: &str, cents: i64) -> u64 {
         let answer = self.send(account, "Deposit", json!({ "cents": cents }));
         assert_eq!(answer.code, AnswerCode::Accepted, "{:?}", answer.detail);
         answer.version.0
     }
 
     /// Imports a file as the command line does.
-    pub fn import(&self, csv: &[u8], mapping: &str) -> Result<Tally> {
+    pub(crate) fn import(&self, csv: &[u8], mapping: &str) -> Result<Tally> {
         let rows = read_rows(csv, BANK, &Mapping::parse(mapping).map_err(Error::from)?).map_err(Error::from)?;
         send::import(&self.environment, &Typed::<Account>::default(), rows, DEADLINE, |_| {})
     }
 
     /// The end of each partition of a topic, control records included.
-    pub fn ends(&self, topic: &Topic) -> Vec<Offset> {
+    pub(crate) fn ends(&self, topic: &Topic) -> Vec<Offset> {
         let mut admin = self.environment.log.admin().unwrap();
         let places = admin.partitions(topic).unwrap();
         places.iter().map(|place| admin.bounds(place, Isolation::ReadCommitted).unwrap().end).collect()
@@ -108,7 +108,7 @@ impl Drop for Bank {
 
 /// Asks until the answer is there.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {

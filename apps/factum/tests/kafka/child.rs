@@ -56,7 +56,8 @@ impl PausingHandler {
         until("the handler stops itself", || self.folder.join("paused").exists().then_some(()));
     }
 
-    /// Lets it go on; returns the steps from the one before which it stopped to the transaction's end.
+    /// Lets it go on; returns the steps from the one before which it stopped to
+    /// the transaction's end. A step that is tried again counts once.
     pub(crate) fn go_on(&self) -> Vec<String> {
         self.process.signal("CONT");
         until("the end of the transaction", || {
@@ -64,6 +65,7 @@ impl PausingHandler {
             let mut steps: Vec<String> = steps.lines().map(str::to_owned).collect();
             let end = steps.iter().position(|step| step.starts_with("Finished"))?;
             steps.truncate(end + 1);
+            steps.dedup();
             Some(steps)
         })
     }

@@ -20,7 +20,7 @@ enum GoOn {
 }
 
 /// Runs the story; the first handler stops before `step`. Returns the steps
-/// that followed, and whether the first handler's events are in the log.
+/// that followed, and whether anything of that transaction is in the log.
 fn story(step: TxnStep, transaction_timeout: Duration, go_on: &GoOn) -> (Vec<String>, bool) {
     let site = Site::new(1);
     let mut first = PausingHandler::start(&site, step, transaction_timeout);
@@ -29,6 +29,8 @@ fn story(step: TxnStep, transaction_timeout: Duration, go_on: &GoOn) -> (Vec<Str
         assert_eq!(tally.count(AnswerCode::Accepted), orders.len() as u64, "{tally}: {:?}", tally.samples);
     };
     accepted(&orders("Deposit", 100));
+    // The client may have sent some of them twice; a transaction of repeats has no events.
+    site.handles_all();
     first.arm();
     // Each twice: the second one is decided on what the first has changed.
     let withdrawals = [orders("Withdraw", 60), orders("Withdraw", 30)].concat();
@@ -65,10 +67,10 @@ fn story(step: TxnStep, transaction_timeout: Duration, go_on: &GoOn) -> (Vec<Str
         assert_eq!(balance, Balance { version: 5, cents: 25 }, "{account}");
     }
     let owner = &books.entries[0].source;
-    let withdrawn_by_first = books.entries.iter().filter(|entry| entry.cents == -30 && entry.source == *owner).count();
+    let withdrawn_by_first = books.entries.iter().any(|entry| entry.cents < 0 && entry.source == *owner);
     assert_eq!(books.writers(0).len(), 3, "{:?}", books.writers(0));
     first.stop();
-    (steps, withdrawn_by_first == 10)
+    (steps, withdrawn_by_first)
 }
 
 fn orders(command: &'static str, cents: i64) -> Vec<Order> {
@@ -84,7 +86,7 @@ fn has_open_transaction(site: &Site) -> bool {
 #[test]
 fn decided_before_and_begun_after_the_session_is_refused_by_the_generation() {
     let (steps, by_first) = story(TxnStep::Begin, Duration::from_secs(10), &GoOn::Answered);
-    assert_eq!(steps, ["Begin", "Produce", "Deliver", "SendOffsets", "Abort", "Finished(Stale)"]);
+    assert_eq!(steps, ["Begin", "SendOffsets", "Abort", "Finished(Stale)"]);
     assert!(!by_first);
 }
 

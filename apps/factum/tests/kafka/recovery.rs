@@ -94,7 +94,7 @@ fn a_restart_reads_one_checkpoint_interval_and_old_snapshots_go() {
     let settings = ["--checkpoint-every", &CHECKPOINT_EVERY.to_string(), "--max-batch", &BATCH.to_string()];
     let mut handler = site.handler(&settings);
     write_deposits(&site, ROUNDS);
-    until("all is handled", || handled(&site, ACCOUNTS * ROUNDS));
+    site.handles_all();
     handler.kill();
 
     let read = recover(&site);
@@ -119,17 +119,6 @@ fn a_restart_reads_one_checkpoint_interval_and_old_snapshots_go() {
     handler.stop();
     recover(&site);
     Books::read(&site);
-}
-
-/// Whether so many events were committed: each transaction has one marker in each partition that it wrote.
-fn handled(site: &Site, events: u64) -> Option<()> {
-    let mut admin = site.admin();
-    let topics = site.topics();
-    let group = site.environment().handler_group(BANK);
-    let places = admin.partitions(&topics.commands).unwrap();
-    let committed = admin.group_offsets(&group, &places).unwrap();
-    (committed.iter().map(|(_, committed)| committed.offset.0).sum::<i64>() >= i64::try_from(events).unwrap())
-        .then_some(())
 }
 
 #[test]

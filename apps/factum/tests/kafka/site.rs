@@ -1,16 +1,17 @@
 //! One test's deployment: its prefix on a cluster, its processes, its folder.
 
-use crate::process::Process;
+use crate::process::{Process, until};
 use factum::{
-    Topic, Topics,
+    Offset, Topic, TopicPartition, Topics,
     environment::Environment,
-    log::{Admin, Log},
+    log::{Admin, Isolation, Log},
     schemas::{LogRegistry, SchemaCache},
 };
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_test_broker::{bootstrap, unique};
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -139,6 +140,22 @@ impl Site {
 
     pub(crate) fn admin(&self) -> Box<dyn Admin> {
         kafka_log(&self.kafka).admin().unwrap()
+    }
+
+    /// Waits until every command that is in the log now was handled.
+    pub(crate) fn handles_all(&self) {
+        let (mut admin, group) = (self.admin(), self.environment().handler_group(BANK));
+        let places = admin.partitions(&self.topics().commands).unwrap();
+        let mut ends: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+        for place in &places {
+            ends.insert(place.clone(), admin.bounds(place, Isolation::ReadUncommitted).unwrap().end);
+        }
+        ends.retain(|_, end| *end > Offset(0));
+        until("every command is handled", || {
+            let committed = admin.group_offsets(&group, &places).unwrap();
+            let done = committed.iter().filter(|(place, committed)| ends.get(place).is_some_and(|end| committed.offset >= *end));
+            (done.count() == ends.len()).then_some(())
+        });
     }
 
     /// Changes one setting of a topic.

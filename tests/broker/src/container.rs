@@ -1,0 +1,84 @@
+//! The shared broker as a container.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{ChildStdin, Command, Stdio},
+    sync::OnceLock,
+};
+use testcontainers_modules::{
+    kafka::apache::{KAFKA_PORT, Kafka},
+    testcontainers::{Container, ContainerRequest, ImageExt, runners::SyncRunner},
+};
+
+/// The image's tag: the version that `kafka.sh` has.
+const TAG: &str = "4.3.0";
+/// What `kafka.sh` sets for any number of brokers.
+const SETTINGS: &str = include_str!("../../../deploy/kafka/broker.properties");
+/// What it sets for one broker.
+const ONE_BROKER: &[(&str, &str)] = &[
+    ("default.replication.factor", "1"),
+    ("min.insync.replicas", "1"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
+];
+
+/// The bootstrap address of a container that lives as long as this process;
+/// none where no Docker engine answers. Call it once.
+///
+/// # Panics
+/// When an engine answers and the container does not start.
+pub(crate) fn bootstrap() -> Option<String> {
+    // A container that is dropped is removed, and a static is never dropped.
+    static RUNNING: OnceLock<(Container<Kafka>, ChildStdin)> = OnceLock::new();
+    if !engine_answers() {
+        return None;
+    }
+    let (container, _) = RUNNING.get_or_init(|| {
+        let name = crate::unique("factum-test-broker");
+        let life = remove_afterwards(&name);
+        let container = request()
+            .with_container_name(name)
+            .start()
+            .unwrap_or_else(|e| panic!("the container apache/kafka:{TAG} does not start: {e}"));
+        (container, life)
+    });
+    let port = container
+        .get_host_port_ipv4(KAFKA_PORT)
+        .unwrap_or_else(|e| panic!("the container apache/kafka:{TAG} has no port: {e}"));
+    Some(format!("127.0.0.1:{port}"))
+}
+
+/// The broker that this process asks for.
+fn request() -> ContainerRequest<Kafka> {
+    let lines = SETTINGS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    lines
+        .chain(ONE_BROKER.iter().copied())
+        .fold(Kafka::default().with_jvm_image().with_tag(TAG), |request, (name, value)| {
+            request.with_env_var(variable(name), value)
+        })
+}
+
+/// How the image takes a setting.
+fn variable(setting: &str) -> String {
+    format!("KAFKA_{}", setting.to_uppercase().replace('.', "_"))
+}
+
+fn engine_answers() -> bool {
+    let asked = Command::new("docker").arg("info").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
+/// Has a container removed once the returned pipe closes, however this process
+/// ends. Nothing else would: a test program drops no statics.
+fn remove_afterwards(name: &str) -> ChildStdin {
+    let mut waiting = Command::new("sh")
+        .args(["-c", "cat; docker rm -f -v \"$1\"", "sh", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Else Ctrl-C ends it too.
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|e| panic!("sh cannot be run: {e}"));
+    waiting.stdin.take().expect("it was piped")
+}
