@@ -15,7 +15,7 @@ use crate::{App, host::Stop};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use connect::LogArgs;
 use factum_core::{Error, Result};
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 /// Event sourcing on Apache Kafka.
@@ -33,7 +33,7 @@ struct Cli {
 #[derive(Debug, Args)]
 struct LoggingArgs {
     /// What to log to standard error: a level (error, warn, info, debug, trace) or filters as `factum_handler=debug`.
-    #[arg(long, global = true, env = "FACTUM_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "FACTUM_LOG", default_value = "warn,librdkafka=error", value_name = "FILTER")]
     log: String,
     /// How log lines look.
     #[arg(long, global = true, env = "FACTUM_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -102,7 +102,10 @@ fn dispatch(app: &App, verb: Verb) -> Result<()> {
 fn init_logging(args: &LoggingArgs) -> Result<()> {
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Error::invalid(format!("--log {:?} is not a filter: {error}", args.log)))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -3,6 +3,9 @@
 //!
 //! Every test has its own prefix, and so its own topics and groups.
 
+// A test that cannot get what it needs is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 #[path = "kafka/books.rs"]
 mod books;
 #[path = "kafka/process.rs"]

@@ -83,6 +83,8 @@ fn handler_that_pauses() {
     let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else { return };
     let [kafka, prefix, step, timeout_ms] =
         ["FACTUM_KAFKA", "FACTUM_PREFIX", STEP, TIMEOUT_MS].map(|name| env::var(name).unwrap());
+    let filter = tracing_subscriber::EnvFilter::from_env("FACTUM_LOG");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let options = HandlerOptions {
         session_timeout: Duration::from_secs(6),
         transaction_timeout: Duration::from_millis(timeout_ms.parse().unwrap()),

@@ -1,13 +1,13 @@
 //! One test's deployment: its prefix on a cluster, its processes, its folder.
 
 use crate::process::{Process, until};
+use factum::{KafkaConfig, KafkaLog};
 use factum::{
     Offset, Topic, TopicPartition, Topics,
     environment::Environment,
     log::{Admin, Isolation, Log},
     schemas::{LogRegistry, SchemaCache},
 };
-use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_test_broker::{bootstrap, unique};
 use serde_json::Value;
 use std::{
@@ -153,7 +153,9 @@ impl Site {
         ends.retain(|_, end| *end > Offset(0));
         until("every command is handled", || {
             let committed = admin.group_offsets(&group, &places).unwrap();
-            let done = committed.iter().filter(|(place, committed)| ends.get(place).is_some_and(|end| committed.offset >= *end));
+            let done = committed
+                .iter()
+                .filter(|(place, committed)| ends.get(place).is_some_and(|end| committed.offset >= *end));
             (done.count() == ends.len()).then_some(())
         });
     }
