@@ -22,7 +22,7 @@ const TOPIC_READY: Duration = Duration::from_secs(30);
 impl Environment {
     /// The topics of an aggregate type.
     pub fn topics(&self, aggregate_type: &str) -> Topics {
-        Topics::of(&format!("{}{aggregate_type}", self.prefix))
+        Topics::with_prefix(&self.prefix, aggregate_type)
     }
 
     /// The group of an aggregate type's handler.

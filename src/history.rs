@@ -24,8 +24,8 @@ pub fn read_events(
     let mut admin = environment.log.admin()?;
     let found = admin.describe_topic(&topics.events)?.ok_or_else(|| {
         Error::invalid(format!(
-            "topic {} does not exist; create it with `factum topics create {aggregate_type}`",
-            topics.events
+            "topic {} does not exist; create it with `factum topics create {}`",
+            topics.events, topics.arguments
         ))
     })?;
     let key = id.as_str().as_bytes();

@@ -66,18 +66,30 @@ pub struct Topics {
     pub replies: crate::Topic,
     /// Commands that cannot be handled.
     pub dead_letters: crate::Topic,
+    /// How the command line names them: the aggregate type, and the prefix if there is one.
+    pub arguments: String,
 }
 
 impl Topics {
     /// The topics of an aggregate type.
     pub fn of(aggregate_type: &str) -> Self {
-        let topic = |kind: &str| crate::Topic::new(format!("{aggregate_type}.{kind}"));
+        Self::with_prefix("", aggregate_type)
+    }
+
+    /// The topics of an aggregate type in a deployment whose names begin with `prefix`.
+    pub fn with_prefix(prefix: &str, aggregate_type: &str) -> Self {
+        let topic = |kind: &str| crate::Topic::new(format!("{prefix}{aggregate_type}.{kind}"));
         Topics {
             commands: topic("commands"),
             events: topic("events"),
             snapshots: topic("snapshots"),
             replies: topic("replies"),
             dead_letters: topic("dead-letters"),
+            arguments: if prefix.is_empty() {
+                aggregate_type.to_owned()
+            } else {
+                format!("{aggregate_type} --prefix {prefix}")
+            },
         }
     }
 

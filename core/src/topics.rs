@@ -124,7 +124,7 @@ impl std::fmt::Display for TopicProblem {
 /// # Errors
 /// Every problem, each with the command that mends it.
 pub fn check_topics(topics: &Topics, found: &[Option<TopicDescription>]) -> Result<u32, Vec<TopicProblem>> {
-    let aggregate = topics.commands.as_str().trim_end_matches(".commands");
+    let aggregate = &topics.arguments;
     let mut problems = Vec::new();
     let partitions = found.iter().flatten().map(|topic| topic.partitions).next().unwrap_or_default();
     let replicas = found.iter().flatten().map(|topic| topic.replication).max().unwrap_or_default();

@@ -84,10 +84,11 @@ mod with_the_feature {
         // The system's authorities did not sign it.
         let others: Vec<_> = properties.lines().filter(|line| !line.starts_with("ssl.ca.location=")).collect();
         fs::write(&file, others.join("\n")).unwrap();
-        let said = up(folder, &file, SecureBroker::PREFIX, "warn");
+        let said = up(folder, &file, SecureBroker::PREFIX, "debug");
         let stderr = text(&said.stderr);
         assert!(!said.status.success());
         assert!(stderr.contains("certificate verify failed"), "{stderr}");
+        assert!(!stderr.contains(&password_in(&broker.properties())), "{stderr}");
     }
 
     fn password_in(properties: &Path) -> String {

@@ -218,6 +218,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         self.stop_reading(place.partition);
         if self.protections.state_dropped_on_revocation {
             self.tenures.remove(&place.partition);
+            if self.tenures.is_empty() {
+                // What comes next may be another member's, and nothing is left of this one.
+                self.member_id = None;
+            }
         } else if let Some(kept) = self.tenures.get_mut(&place.partition) {
             kept.number = 0;
         }

@@ -407,6 +407,5 @@ impl Recovery {
 }
 
 fn adopt(config: &HandlerConfig) -> String {
-    let aggregate = config.topics.commands.as_str().trim_end_matches(".commands");
-    format!("if its commands are new ones, run `factum topics adopt {aggregate}`")
+    format!("if its commands are new ones, run `factum topics adopt {}`", config.topics.arguments)
 }

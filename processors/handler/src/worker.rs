@@ -309,7 +309,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         let topics = self.handler.config().topics.clone();
         let mut describe = |topic: &Topic| {
             self.admin.describe_topic(topic)?.ok_or_else(|| {
-                Error::invalid(format!("topic {topic} does not exist; create it with `factum topics create`"))
+                Error::invalid(format!(
+                    "topic {topic} does not exist; create it with `factum topics create {}`",
+                    topics.arguments
+                ))
             })
         };
         Ok([describe(&topics.commands)?, describe(&topics.events)?, describe(&topics.snapshots)?])

@@ -78,7 +78,7 @@ impl KafkaGroupConsumer {
         } else {
             partitions.iter().map(|(topic, number)| places::place(topic, *number)).collect()
         };
-        let known = self.forget(&places);
+        let known = self.forget(&places)?;
         self.change(&places::list(&known, rdkafka::Offset::Invalid)?, Change::Unassign)?;
         Ok(match (places.is_empty(), lost) {
             (true, _) => None,
@@ -99,15 +99,34 @@ impl KafkaGroupConsumer {
     }
 
     /// Stops delivering these; returns those that librdkafka knows of.
-    fn forget(&mut self, places: &[TopicPartition]) -> Vec<TopicPartition> {
+    fn forget(&mut self, places: &[TopicPartition]) -> Result<Vec<TopicPartition>> {
         let mut known = Vec::new();
+        let mut paused = Vec::new();
         for place in places {
-            if self.slots.find(place).is_some_and(|slot| slot.fetch != Fetch::Held) {
-                known.push(place.clone());
+            match self.slots.find(place).map(|slot| slot.fetch) {
+                None | Some(Fetch::Held) => {}
+                Some(Fetch::Running) => known.push(place.clone()),
+                Some(Fetch::Paused | Fetch::Stopped) => {
+                    known.push(place.clone());
+                    paused.push(place.clone());
+                }
             }
             self.slots.remove(place);
         }
-        known
+        self.resume(&paused)?;
+        Ok(known)
+    }
+
+    /// Ends pauses. librdkafka keeps a pause over a partition's removal and
+    /// return, where nothing would end it any more; so it ends before the
+    /// partition is given up. Not after it was assigned: a resume drops what
+    /// was fetched meanwhile.
+    fn resume(&self, places: &[TopicPartition]) -> Result<()> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let list = places::list(places, rdkafka::Offset::Invalid)?;
+        self.consumer.inner().resume(&list).map_err(|e| self.failed(&format!("cannot resume {places:?}"), &e))
     }
 
     fn change(&self, list: &TopicPartitionList, change: Change) -> Result<()> {
@@ -226,7 +245,7 @@ impl GroupConsumer for KafkaGroupConsumer {
                 Some(ConsumerEvent::Error { code: Code::PollExceeded, .. }) => {
                     // The client has left the group already; its revocations follow and find nothing.
                     let places = self.slots.places();
-                    let known = self.forget(&places);
+                    let known = self.forget(&places)?;
                     for place in &known {
                         self.unassign(place)?;
                     }
@@ -264,12 +283,12 @@ impl GroupConsumer for KafkaGroupConsumer {
             Fetch::Running => self.seek(place, offset)?,
             Fetch::Paused => {
                 self.seek(place, offset)?;
-                let list = places::list([place], rdkafka::Offset::Invalid)?;
-                self.consumer.inner().resume(&list).map_err(|e| self.failed(&format!("cannot resume {place}"), &e))?;
+                self.resume(std::slice::from_ref(place))?;
             }
             Fetch::Stopped => {
                 // Nothing else starts it again. Not done elsewhere: while a revocation waits in the
                 // queue, librdkafka would take this for the answer to it.
+                self.resume(std::slice::from_ref(place))?;
                 self.unassign(place)?;
                 self.assign(place, offset)?;
             }

@@ -18,7 +18,7 @@ pub const SCHEMAS_TOPIC: &str = "factum.schemas";
 
 /// All writers share it, so that beginning to write fences the one before: ids have one writer at a time.
 const TRANSACTIONAL_ID: &str = "factum.schemas.registry";
-const ATTEMPTS: u32 = 10;
+const ATTEMPTS: u32 = 30;
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A registry in a compacted topic of the log. Ids follow from the order of
@@ -94,12 +94,16 @@ impl LogRegistry {
     }
 
     fn append(&self, content: &mut Content, subject: &str, schema: &str) -> Result<u32> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             match self.try_append(content, subject, schema) {
                 Ok(id) => return Ok(id),
                 Err(error) if error.kind() == ErrorKind::Invalid => return Err(error),
                 // Another writer came in between, or the outcome is not known: what it wrote shows.
-                Err(_) => self.refresh(content)?,
+                // Waiting longer each time lets processes that start together get out of each other's way.
+                Err(_) => {
+                    std::thread::sleep(Duration::from_millis(20) * attempt);
+                    self.refresh(content)?;
+                }
             }
         }
         Err(Error::unavailable(format!("subject {subject}: the schema could not be written to {}", self.place)))

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::process::CommandExt,
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::OnceLock,
 };
 use testcontainers_modules::{
@@ -12,6 +12,8 @@ use testcontainers_modules::{
 
 /// The image's tag: the version that `kafka.sh` has.
 const TAG: &str = "4.3.0";
+/// The label that tells whose container it is, by process id.
+const OWNER: &str = "factum.test-process";
 /// What `kafka.sh` sets for any number of brokers.
 const SETTINGS: &str = include_str!("../../../deploy/kafka/broker.properties");
 /// What it sets for one broker.
@@ -29,7 +31,7 @@ const ONE_BROKER: &[(&str, &str)] = &[
 /// When an engine answers and the container does not start.
 pub(crate) fn bootstrap() -> Option<String> {
     // A container that is dropped is removed, and a static is never dropped.
-    static RUNNING: OnceLock<(Container<Kafka>, ChildStdin)> = OnceLock::new();
+    static RUNNING: OnceLock<(Container<Kafka>, Child)> = OnceLock::new();
     if !engine_answers() {
         return None;
     }
@@ -38,6 +40,7 @@ pub(crate) fn bootstrap() -> Option<String> {
         let life = remove_afterwards(&name);
         let container = request()
             .with_container_name(name)
+            .with_label(OWNER, std::process::id().to_string())
             .start()
             .unwrap_or_else(|e| panic!("the container apache/kafka:{TAG} does not start: {e}"));
         (container, life)
@@ -64,14 +67,14 @@ fn variable(setting: &str) -> String {
 }
 
 fn engine_answers() -> bool {
-    let asked = Command::new("docker").arg("info").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    asked.status().is_ok_and(|status| status.success())
+    let asked = Command::new("docker").arg("info").output();
+    asked.is_ok_and(|answer| answer.status.success())
 }
 
-/// Has a container removed once the returned pipe closes, however this process
-/// ends. Nothing else would: a test program drops no statics.
-fn remove_afterwards(name: &str) -> ChildStdin {
-    let mut waiting = Command::new("sh")
+/// Has a container removed once the pipe to the returned process closes, however
+/// this process ends. Nothing else would: a test program drops no statics.
+fn remove_afterwards(name: &str) -> Child {
+    Command::new("sh")
         .args(["-c", "cat; docker rm -f -v \"$1\"", "sh", name])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -79,6 +82,5 @@ fn remove_afterwards(name: &str) -> ChildStdin {
         // Else Ctrl-C ends it too.
         .process_group(0)
         .spawn()
-        .unwrap_or_else(|e| panic!("sh cannot be run: {e}"));
-    waiting.stdin.take().expect("it was piped")
+        .unwrap_or_else(|e| panic!("sh cannot be run: {e}"))
 }

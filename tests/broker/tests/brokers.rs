@@ -51,3 +51,35 @@ fn own_brokers_replicate_and_survive_a_kill_and_stop_with_their_owner() {
 fn answers(address: &str) -> bool {
     TcpStream::connect_timeout(&address.parse().expect("an address"), Duration::from_secs(1)).is_ok()
 }
+
+/// With the feature `docker` the shared broker is a container; an engine must answer.
+#[cfg(feature = "docker")]
+#[test]
+fn a_container_is_gone_when_its_process_is() {
+    use std::process::{Child, Command, Stdio};
+    let containers = |owner: &Child| {
+        let label = format!("label=factum.test-process={}", owner.id());
+        let listed = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &label]).output().unwrap();
+        assert!(listed.status.success(), "no Docker engine answers: {}", String::from_utf8_lossy(&listed.stderr));
+        String::from_utf8(listed.stdout).unwrap().lines().count()
+    };
+    let wait_for = |owner: &Child, count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while containers(owner) != count {
+            assert!(Instant::now() < deadline, "not {count} containers of process {}", owner.id());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    // This test program with another of its tests; its broker is not given.
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_shared_broker_takes_topics_and_never_makes_them_up"])
+        .env_remove("KAFKA_BOOTSTRAP")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&process, 1);
+    // In the midst of it, and without a chance to tidy up.
+    process.kill().unwrap();
+    process.wait().unwrap();
+    wait_for(&process, 0);
+}

@@ -94,6 +94,40 @@ pub fn leaving_hands_partitions_over(fixture: &dyn Fixture) {
     assert!(heir.events.iter().all(|event| matches!(event, GroupEvent::Assigned(_))), "{:?}", heir.events);
 }
 
+/// A pause belongs to one ownership: a partition that was given up while it
+/// was paused and comes back delivers once it is started.
+pub fn a_partition_given_up_while_paused_delivers_again(fixture: &dyn Fixture) {
+    let mut c = Context::new(fixture);
+    let topic = c.topic(2);
+    let places = places(&topic, 2);
+    let group = c.name("group");
+    let mut first = c.member(&group, from_ref(&topic));
+    c.eventually("the first member has all", || {
+        first.poll_and_start();
+        (first.owned.len() == 2).then_some(())
+    });
+    for place in &places {
+        first.consumer.pause(place).expect("a pause");
+    }
+    let mut second = c.member(&group, from_ref(&topic));
+    c.eventually("both have a partition", || {
+        first.poll();
+        second.poll();
+        (first.owned.len() == 1 && second.owned.len() == 1).then_some(())
+    });
+    let moved = second.owned.first().expect("one partition").clone();
+    second.consumer.close().expect("the member leaves");
+    c.eventually("the first member has all again", || {
+        first.poll_and_start();
+        (first.owned.len() == 2).then_some(())
+    });
+    c.write(&moved, &["for the returned"]);
+    c.eventually("the partition delivers", || {
+        first.poll();
+        (first.records.len() == 1).then_some(())
+    });
+}
+
 /// A member that does not poll loses its partitions to the others, and is told
 /// so before it reads again; it then joins as somebody new.
 pub fn a_silent_member_loses_its_partitions(fixture: &dyn Fixture) {

@@ -119,6 +119,7 @@ macro_rules! contract_tests {
             a_second_member_takes_over_in_order
             a_third_member_gets_from_both_others
             leaving_hands_partitions_over
+            a_partition_given_up_while_paused_delivers_again
             a_silent_member_loses_its_partitions
 
             a_zombies_transaction_is_refused
