@@ -36,7 +36,10 @@ impl ClientState {
         if code == RDKafkaErrorCode::Authentication {
             reported.authentication = Some(reason.to_owned());
         }
-        reported.last = Some(reason.to_owned());
+        // That all brokers are down says nothing where a connection's own error was told before.
+        if code != RDKafkaErrorCode::AllBrokersDown || reported.last.is_none() {
+            reported.last = Some(reason.to_owned());
+        }
     }
 
     /// Fails once for each refused authentication, which otherwise only shows as time-outs.
