@@ -28,6 +28,9 @@ pub(super) struct HandlerArgs {
     /// A name for this process that it keeps over restarts: it then comes back without a rebalance.
     #[arg(long, env = "FACTUM_INSTANCE_ID", value_name = "NAME")]
     instance_id: Option<String>,
+    /// Workers in this process: threads that share the partitions, each with clients of its own.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
     /// Milliseconds that a silent process keeps its partitions.
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     session_timeout_ms: u64,
@@ -77,33 +80,46 @@ pub(super) struct ViewArgs {
 
 pub(super) fn run(app: &App, verb: RunVerb) -> Result<()> {
     match verb {
-        RunVerb::Handler(args) => handler(app, args),
+        RunVerb::Handler(args) => handler(app, &args),
         RunVerb::View(args) => view(app, &args),
     }
 }
 
-fn handler(app: &App, args: HandlerArgs) -> Result<()> {
+fn handler(app: &App, args: &HandlerArgs) -> Result<()> {
     let host = app.aggregate_host(&args.aggregate_type)?;
     let stop = stop_on_signal()?;
     let environment = shared(&args.log, "run handler")?;
-    let options = HandlerOptions {
-        instance_id: args.instance_id,
-        session_timeout: Duration::from_millis(args.session_timeout_ms),
-        protocol: match args.group_protocol {
-            Protocol::Classic => GroupProtocol::Classic,
-            Protocol::Consumer => GroupProtocol::Consumer,
-        },
-        transaction_timeout: Duration::from_millis(args.transaction_timeout_ms),
-        granted: Granted::Only(args.grant.into_iter().collect()),
-        accept_lost_commands: if args.accept_lost_commands { AcceptLost::Yes } else { AcceptLost::No },
-        max_batch_commands: args.max_batch,
-        checkpoint_every_events: args.checkpoint_every,
-        snapshot_every_events: args.snapshot_every,
-        ..HandlerOptions::default()
-    };
-    let (running, _) = host.start_handler(&environment, options, &stop)?;
+    let workers = (0..args.workers).map(|worker| {
+        let (running, _) = host.start_handler(&environment, args.options(worker), &stop)?;
+        Ok(running)
+    });
+    let workers = workers.collect::<Result<Vec<_>>>()?;
     output::note(&format!("handling {}; Ctrl-C ends", host.aggregate_type()));
-    wait(running, &stop)
+    wait(workers, &stop)
+}
+
+impl HandlerArgs {
+    fn options(&self, worker: u16) -> HandlerOptions {
+        HandlerOptions {
+            // Each worker is a member of the group.
+            instance_id: self.instance_id.as_ref().map(|name| match self.workers {
+                1 => name.clone(),
+                _ => format!("{name}-{worker}"),
+            }),
+            session_timeout: Duration::from_millis(self.session_timeout_ms),
+            protocol: match self.group_protocol {
+                Protocol::Classic => GroupProtocol::Classic,
+                Protocol::Consumer => GroupProtocol::Consumer,
+            },
+            transaction_timeout: Duration::from_millis(self.transaction_timeout_ms),
+            granted: Granted::Only(self.grant.iter().cloned().collect()),
+            accept_lost_commands: if self.accept_lost_commands { AcceptLost::Yes } else { AcceptLost::No },
+            max_batch_commands: self.max_batch,
+            checkpoint_every_events: self.checkpoint_every,
+            snapshot_every_events: self.snapshot_every,
+            ..HandlerOptions::default()
+        }
+    }
 }
 
 fn view(app: &App, args: &ViewArgs) -> Result<()> {
@@ -112,12 +128,15 @@ fn view(app: &App, args: &ViewArgs) -> Result<()> {
     let environment = shared(&args.log, "run view")?;
     let (running, _) = host.start(&environment, &args.views, &stop)?;
     output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", host.table()?.name(), args.views.display()));
-    wait(running, &stop)
+    wait(vec![running], &stop)
 }
 
-fn wait(running: Running, stop: &Stop) -> Result<()> {
-    while !stop.is_stopped() && running.failure().is_none() {
+/// Until it is told to end, or one of them cannot go on.
+fn wait(running: Vec<Running>, stop: &Stop) -> Result<()> {
+    while !stop.is_stopped() && running.iter().all(|one| one.failure().is_none()) {
         std::thread::sleep(Duration::from_millis(100));
     }
-    running.join()
+    stop.stop();
+    let ended: Vec<Result<()>> = running.into_iter().map(Running::join).collect();
+    ended.into_iter().collect()
 }
