@@ -122,6 +122,7 @@ impl<'a> Bench<'a> {
             record.value(&value);
             let id = CommandId(*uuid::Uuid::new_v4().as_bytes()).to_string();
             record.header(header::ID, id.as_bytes());
+            record.header(header::TIME, b"2026-01-01T12:00:00Z");
             record.finish();
             if batch.len() == 5_000 || index + 1 == records {
                 size = batch.size_bytes() / batch.len();

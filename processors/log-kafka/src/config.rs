@@ -189,7 +189,8 @@ impl KafkaConfig {
                     .set("partition.assignment.strategy", "cooperative-sticky")
                     .set("session.timeout.ms", options.session_timeout.as_millis().to_string());
                 if self.get("heartbeat.interval.ms").is_none() {
-                    let heartbeat = (options.session_timeout.as_millis() / 3).clamp(1, 3_000);
+                    // Members learn of a rebalance with a heartbeat, and a partition that moves waits for two.
+                    let heartbeat = (options.session_timeout.as_millis() / 10).clamp(1, 1_000);
                     config.set("heartbeat.interval.ms", heartbeat.to_string());
                 }
             }
