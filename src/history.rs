@@ -1,9 +1,7 @@
 //! Reading one aggregate's events from the log.
 
 use crate::environment::Environment;
-use factum_core::{
-    AggregateId, DecodeError, Error, Offset, RecordBatch, RecordRef, Result, log::Isolation, partition_of,
-};
+use factum_core::{AggregateId, Error, Offset, RecordBatch, RecordRef, Result, log::Isolation, partition_of};
 use std::time::{Duration, Instant};
 
 /// A reader that gets nothing for so long gives up.
@@ -62,12 +60,6 @@ pub fn read_events(
 /// `Data` when it cannot be decoded, `Unavailable` when its schema cannot be had.
 pub fn event_json(environment: &Environment, record: RecordRef<'_>) -> Result<(String, serde_json::Value)> {
     let value = record.value().unwrap_or_default();
-    let decoded = match environment.schemas.to_json(value) {
-        Err(DecodeError::UnknownSchema(id)) => {
-            environment.schemas.fetch(id)?;
-            environment.schemas.to_json(value)
-        }
-        decoded => decoded,
-    };
-    decoded.map_err(|error| Error::from(error).context(format!("{record:?}")))
+    let decoded = environment.schemas.with_schema(|| environment.schemas.to_json(value));
+    decoded.map_err(|error| error.context(format!("{record:?}")))
 }

@@ -92,13 +92,7 @@ impl std::fmt::Display for Tally {
 pub fn connect(environment: &Environment, aggregate_type: &str) -> Result<Client> {
     let answers = AnswerCodec::for_reading(&environment.schemas)?;
     let schemas = environment.schemas.clone();
-    let decode = Box::new(move |value: &[u8]| match answers.decode(value) {
-        Err(factum_core::DecodeError::UnknownSchema(id)) => {
-            schemas.fetch(id)?;
-            Ok(answers.decode(value)?)
-        }
-        decoded => Ok(decoded?),
-    });
+    let decode = Box::new(move |value: &[u8]| schemas.with_schema(|| answers.decode(value)));
     Client::connect(&*environment.log, environment.topics(aggregate_type), ClientConfig::default(), decode)
 }
 

@@ -6,7 +6,7 @@ use crate::{
     newest, shape,
 };
 use apache_avro::Schema;
-use factum_core::{Error, ErrorKind, Result};
+use factum_core::{DecodeError, Error, ErrorKind, Result};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -78,6 +78,21 @@ impl SchemaCache {
         }
         let json = self.registry.schema_by_id(id)?;
         self.learn(id, &json)
+    }
+
+    /// What `decode` gives, after fetching the schema that it lacks. Blocks
+    /// while it asks: for readers of single values, not for a loop of records.
+    ///
+    /// # Errors
+    /// `Data` when the value cannot be decoded; those of [`SchemaCache::fetch`].
+    pub fn with_schema<T>(&self, decode: impl Fn() -> Result<T, DecodeError>) -> Result<T> {
+        match decode() {
+            Err(DecodeError::UnknownSchema(id)) => {
+                self.fetch(id)?;
+                Ok(decode()?)
+            }
+            decoded => Ok(decoded?),
+        }
     }
 
     /// Makes the schema of an id known without asking the registry.

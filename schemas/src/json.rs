@@ -57,15 +57,12 @@ impl SchemaCache {
     pub fn to_json(&self, value: &[u8]) -> Result<(String, Json), DecodeError> {
         let (id, bytes) = frame::read(value)?;
         let writer = self.get(id).ok_or(DecodeError::UnknownSchema(id))?;
-        let malformed = |error: apache_avro::Error| DecodeError::Malformed(format!("schema id {id}: {error}"));
-        let reader = GenericDatumReader::builder(&writer.schema).build().map_err(malformed)?;
+        let malformed = |wrong: String| DecodeError::Malformed(format!("schema id {id}: {wrong}"));
+        let reader = GenericDatumReader::builder(&writer.schema).build().map_err(|e| malformed(e.to_string()))?;
         let mut source = Source::new(bytes);
         let decoded = reader.read_value(&mut source);
-        if let Some(misfit) = source.misfit().filter(|_| decoded.is_ok()) {
-            return Err(DecodeError::Malformed(format!("schema id {id}: {misfit}")));
-        }
-        let decoded = decoded.map_err(malformed)?;
-        let json = Json::try_from(decoded).map_err(malformed)?;
+        let decoded = source.used_up(decoded).map_err(malformed)?;
+        let json = Json::try_from(decoded).map_err(|e| malformed(e.to_string()))?;
         Ok((writer.name.clone().unwrap_or_default(), json))
     }
 }

@@ -104,13 +104,9 @@ impl RecordReader<'_> {
             How::Direct => self.newest.reader.read_deser(&mut source),
             How::Resolve(writer) => resolve(writer, &self.newest.schema, &mut source),
         };
-        // apache-avro's generic decoder reads a boolean, string or union beyond
-        // the end as null, without an error: a truncated value comes first.
-        let wrong = match (result, source.misfit()) {
-            (Ok(value), None) => return Ok(value),
-            (Err(error), None) => error.to_string(),
-            (Err(error), Some(_)) if !source.truncated => error.to_string(),
-            (_, Some(misfit)) => misfit,
+        let wrong = match source.used_up(result) {
+            Ok(value) => return Ok(value),
+            Err(wrong) => wrong,
         };
         let name = &self.newest.name;
         Err(DecodeError::Malformed(match self.id {
@@ -153,12 +149,17 @@ impl<'a> Source<'a> {
         Source { bytes, truncated: false }
     }
 
-    /// What is wrong with how the bytes were used up, if anything.
-    pub(crate) fn misfit(&self) -> Option<String> {
-        if self.truncated {
-            return Some("the value is truncated".to_owned());
+    /// The value, if it took exactly these bytes; else what is wrong.
+    ///
+    /// apache-avro's generic decoder reads a boolean, string or union beyond
+    /// the end as null, without an error: whether bytes were missing comes first.
+    pub(crate) fn used_up<T>(&self, result: apache_avro::AvroResult<T>) -> Result<T, String> {
+        match result {
+            _ if self.truncated => Err("the value is truncated".to_owned()),
+            Ok(_) if !self.bytes.is_empty() => Err(format!("{} bytes follow the value", self.bytes.len())),
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.to_string()),
         }
-        (!self.bytes.is_empty()).then(|| format!("{} bytes follow the value", self.bytes.len()))
     }
 }
 

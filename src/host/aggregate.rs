@@ -294,14 +294,8 @@ where
     fn apply(&mut self, record: RecordRef<'_>) -> Result<()> {
         let header = EventHeader::read(record)?;
         let value = record.value().unwrap_or_default();
-        let event = match self.codec.decode_event(value) {
-            Err(factum_core::DecodeError::UnknownSchema(id)) => {
-                self.environment.schemas.fetch(id)?;
-                self.codec.decode_event(value)
-            }
-            decoded => decoded,
-        };
-        let event = event.map_err(|error| Error::from(error).context(format!("{record:?}")))?;
+        let event = self.environment.schemas.with_schema(|| self.codec.decode_event(value));
+        let event = event.map_err(|error| error.context(format!("{record:?}")))?;
         self.state.evolve(&event);
         self.version = header.version;
         Ok(())
