@@ -40,7 +40,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                     stalled.push((
                         partition,
                         format!(
-                            "reading {}/{partition} stands still at offset {} before {}: a transaction that its owner left open hides the rest until the broker aborts it",
+                            "reading {}/{partition} stands still at offset {} before {}: a transaction that its owner left open hides the rest until the broker ends it (if that goes on, see `Known flaws of Kafka` in ARCHITECTURE.md)",
                             recovery.topic(&self.config),
                             recovery.next,
                             recovery.until(&self.protections)

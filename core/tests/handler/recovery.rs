@@ -239,7 +239,7 @@ fn a_recovery_that_stands_still_says_why_and_tries_again() {
     let (open, end) = (rig.events().end() - 1, rig.events().end());
     let why = format!(
         "reading test.counter.events/0 stands still at offset {open} before {end}: a transaction that its owner left open \
-         hides the rest until the broker aborts it"
+         hides the rest until the broker ends it (if that goes on, see `Known flaws of Kafka` in ARCHITECTURE.md)"
     );
     assert_eq!(rig.notices(), [Notice::Waiting { partition: Partition(0), reason: why }]);
     rig.resolve(Kept::Hidden);

@@ -21,13 +21,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long the broker may take for a change.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long it may take for a question, which is asked twice.
+const READ_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long offsets of open transactions are waited for.
 const UNSTABLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause between two looks at something that is about to change.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A client for admin requests; librdkafka's producer is its lightest client.
+///
+/// librdkafka 2.12 waits for the controller that it heard of last, which may be
+/// a broker that is dead by now, and asks nobody for another. So a client
+/// without an answer is replaced by a new one, which begins at the bootstrap
+/// addresses.
 pub(crate) struct KafkaAdmin {
+    config: KafkaConfig,
     client: RawProducer,
     state: Arc<ClientState>,
 }
@@ -36,13 +46,35 @@ impl KafkaAdmin {
     pub(crate) fn new(config: &KafkaConfig) -> Result<Self> {
         let state = ClientState::new(config.servers());
         let client = RawProducer::new(&config.admin(), state.clone()).map_err(|e| invalid_property(&e))?;
-        Ok(KafkaAdmin { client, state })
+        Ok(KafkaAdmin { config: config.clone(), client, state })
+    }
+
+    /// Requests a change of `what`.
+    fn change<T>(
+        &mut self,
+        what: &str,
+        request: impl FnOnce(&mut Requests<'_>) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>> {
+        self.ask(what, CHANGE_TIMEOUT, request)
+    }
+
+    /// Asks for facts about `what`.
+    fn read<T>(
+        &mut self,
+        what: &str,
+        request: impl Fn(&mut Requests<'_>) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>> {
+        match self.ask(what, READ_TIMEOUT, &request) {
+            Err(error) if error.kind() == ErrorKind::Unavailable => self.ask(what, READ_TIMEOUT, &request),
+            answered => answered,
+        }
     }
 
     /// Sends a request about `what`; a refused authentication ends it early.
     fn ask<T>(
         &mut self,
         what: &str,
+        timeout: Duration,
         request: impl FnOnce(&mut Requests<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
         let refused = RefCell::new(None);
@@ -58,7 +90,7 @@ impl KafkaAdmin {
                 }
             }
         };
-        let result = request(&mut Requests::new(client, &mut serve));
+        let result = request(&mut Requests::new(client, &mut serve, timeout));
         if let Some(error) = refused.into_inner() {
             return Err(error.context(what));
         }
@@ -66,24 +98,26 @@ impl KafkaAdmin {
             Err(f)
                 if matches!(f.code, Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown) =>
             {
+                self.client =
+                    RawProducer::new(&self.config.admin(), self.state.clone()).map_err(|e| invalid_property(&e))?;
                 Err(self.state.no_answer(what))
             }
             other => Ok(other),
         }
     }
 
-    /// The same where every failure is an error.
-    fn call<T>(&mut self, what: &str, request: impl FnOnce(&mut Requests<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.ask(what, request)?.map_err(|f| errors::error(f.code, what, &f.text))
+    /// [`KafkaAdmin::read`] where every failure is an error.
+    fn read_all<T>(&mut self, what: &str, request: impl Fn(&mut Requests<'_>) -> Result<T, Failure>) -> Result<T> {
+        self.read(what, request)?.map_err(|f| errors::error(f.code, what, &f.text))
     }
 
     fn facts(&mut self, topic: &Topic) -> Result<Option<TopicFacts>> {
-        self.call(&format!("describe topic {topic}"), |r| r.describe_topic(topic.as_str()))
+        self.read_all(&format!("describe topic {topic}"), |r| r.describe_topic(topic.as_str()))
     }
 
     fn offset(&mut self, place: &TopicPartition, query: OffsetQuery, isolation: Isolation) -> Result<i64> {
         let number = places::number(place)?;
-        self.call(&format!("offsets of {place}"), |r| r.offset(place.topic.as_str(), number, query, isolation))
+        self.read_all(&format!("offsets of {place}"), |r| r.offset(place.topic.as_str(), number, query, isolation))
     }
 }
 
@@ -97,7 +131,7 @@ impl Admin for KafkaAdmin {
                 .ok_or_else(|| Error::invalid(format!("{what}: {} is no partition count", spec.partitions)))?;
             let replication = spec.replication.map_or(-1, i32::from);
             let created =
-                self.ask(&what, |r| r.create_topic(spec.topic.as_str(), partitions, replication, &spec.settings))?;
+                self.change(&what, |r| r.create_topic(spec.topic.as_str(), partitions, replication, &spec.settings))?;
             match created {
                 Err(f) if f.code == Code::TopicAlreadyExists => {}
                 Err(f) => return Err(errors::error(f.code, what, &f.text)),
@@ -110,7 +144,7 @@ impl Admin for KafkaAdmin {
     fn delete_topics(&mut self, topics: &[Topic]) -> Result<()> {
         for topic in topics {
             let what = format!("delete topic {topic}");
-            match self.ask(&what, |r| r.delete_topic(topic.as_str()))? {
+            match self.change(&what, |r| r.delete_topic(topic.as_str()))? {
                 Err(f) if f.code == Code::UnknownTopicOrPartition => {}
                 Err(f) => return Err(errors::error(f.code, what, &f.text)),
                 Ok(()) => {}
@@ -120,7 +154,9 @@ impl Admin for KafkaAdmin {
     }
 
     fn alter_topic(&mut self, topic: &Topic, settings: &BTreeMap<String, String>) -> Result<()> {
-        self.call(&format!("alter topic {topic}"), |r| r.alter_settings(topic.as_str(), settings))
+        let what = format!("alter topic {topic}");
+        self.change(&what, |r| r.alter_settings(topic.as_str(), settings))?
+            .map_err(|f| errors::error(f.code, what, &f.text))
     }
 
     fn add_partitions(&mut self, topic: &Topic, partitions: u32) -> Result<()> {
@@ -129,13 +165,14 @@ impl Admin for KafkaAdmin {
         if facts.partitions == partitions {
             return Ok(());
         }
-        self.call(&what, |r| r.create_partitions(topic.as_str(), partitions as usize))
+        self.change(&what, |r| r.create_partitions(topic.as_str(), partitions as usize))?
+            .map_err(|f| errors::error(f.code, what, &f.text))
     }
 
     fn describe_topic(&mut self, topic: &Topic) -> Result<Option<TopicDescription>> {
         let Some(facts) = self.facts(topic)? else { return Ok(None) };
         let what = format!("settings of topic {topic}");
-        let settings = match self.ask(&what, |r| r.describe_settings(topic.as_str()))? {
+        let settings = match self.read(&what, |r| r.describe_settings(topic.as_str()))? {
             Ok(settings) => settings,
             // Deleted between the two requests.
             Err(f) if f.code == Code::UnknownTopicOrPartition => return Ok(None),
@@ -165,7 +202,7 @@ impl Admin for KafkaAdmin {
     fn delete_records(&mut self, place: &TopicPartition, before: Offset) -> Result<()> {
         let number = places::number(place)?;
         let what = format!("delete records of {place} before {before}");
-        self.ask(&what, |r| r.delete_records(place.topic.as_str(), number, before.0))?.map_err(|f| match f.code {
+        self.change(&what, |r| r.delete_records(place.topic.as_str(), number, before.0))?.map_err(|f| match f.code {
             // Not a record that cannot be read, but an argument beyond the end.
             Code::OffsetOutOfRange => Error::invalid(format!("{what}: the offset is beyond the end")),
             code => errors::error(code, &what, &f.text),
@@ -180,7 +217,7 @@ impl Admin for KafkaAdmin {
         let list = places::list(wanted, rdkafka::Offset::Invalid)?;
         let deadline = Instant::now() + UNSTABLE_TIMEOUT;
         let offsets = loop {
-            match self.ask(&what, |r| r.group_offsets(group, &list))? {
+            match self.read(&what, |r| r.group_offsets(group, &list))? {
                 Ok(offsets) => break offsets,
                 Err(f) if f.code == Code::UnstableOffsetCommit && Instant::now() < deadline => {
                     std::thread::sleep(LOOK_AGAIN);
@@ -204,7 +241,7 @@ impl Admin for KafkaAdmin {
         }
         let what = format!("reset offsets of group {group}");
         let list = places::commit_list(offsets)?;
-        self.ask(&what, |r| r.alter_group_offsets(group, &list))?.map_err(|f| match f.code {
+        self.change(&what, |r| r.alter_group_offsets(group, &list))?.map_err(|f| match f.code {
             // What a group with members says to a commit by none of them.
             Code::UnknownMemberId | Code::NonEmptyGroup | Code::RebalanceInProgress | Code::IllegalGeneration => {
                 Error::new(ErrorKind::Conflict, format!("{what}: the group has members ({:?})", f.code))

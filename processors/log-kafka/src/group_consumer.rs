@@ -24,8 +24,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a seek, or a request for committed offsets, may take in all.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a seek, or a request for committed offsets, may take in all.
+const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A member of a consumer group.
 pub(crate) struct KafkaGroupConsumer {
@@ -53,6 +53,12 @@ impl KafkaGroupConsumer {
             options: options.clone(),
             member_id: String::new(),
         })
+    }
+
+    /// How long one call may wait. A call that outlasts the session would cost
+    /// the membership, and the next one would begin where this one did.
+    fn call_timeout(&self) -> Duration {
+        MAX_CALL_TIMEOUT.min(self.options.session_timeout / 3)
     }
 
     /// Takes an assignment over. librdkafka is given the partitions one by one
@@ -186,14 +192,14 @@ impl KafkaGroupConsumer {
         let begun = Instant::now();
         loop {
             let list = places::list([place], rdkafka::Offset::Offset(offset.0))?;
-            let error = match self.consumer.inner().seek_partitions(list, CALL_TIMEOUT) {
+            let error = match self.consumer.inner().seek_partitions(list, self.call_timeout()) {
                 Ok(list) => match sys::entries(&list) {
                     Ok(_) => return Ok(()),
                     Err(failure) => errors::at(failure.code, place, offset.0, &failure.text),
                 },
                 Err(error) => self.failed(&format!("cannot move to {place}@{offset}"), &error),
             };
-            if begun.elapsed() > CALL_TIMEOUT {
+            if begun.elapsed() > self.call_timeout() {
                 return Err(error.context("cannot start"));
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -316,11 +322,15 @@ impl GroupConsumer for KafkaGroupConsumer {
         let list = places::list(places, rdkafka::Offset::Invalid)?;
         let what = format!("committed offsets of group {}", self.options.group);
         // Waits for undecided offsets, since the isolation level is read_committed (KIP-447).
-        let list = match self.consumer.inner().committed_offsets(list, CALL_TIMEOUT) {
+        let list = match self.consumer.inner().committed_offsets(list, self.call_timeout()) {
             Ok(list) => list,
             Err(error) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
                 return Err(match errors::kind(code) {
+                    ErrorKind::Unavailable if code == Code::OperationTimedOut => self.state.no_answer(&format!(
+                        "{what}: {code} (a transaction that its owner left open hides them until the broker ends it; \
+                         if that goes on, see `Known flaws of Kafka` in ARCHITECTURE.md)"
+                    )),
                     ErrorKind::Unavailable => self.state.no_answer(&format!("{what}: {code}")),
                     _ => errors::error(code, what, ""),
                 });

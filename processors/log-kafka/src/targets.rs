@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long a topic that was not found is not asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long the broker may take to describe a topic.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The topics that a producer has written to. Without them a record of an
 /// unknown topic would wait half a minute for its error, and the broker might
@@ -57,7 +59,7 @@ impl Targets {
 
 fn partitions(topic: &Topic, producer: &RawProducer) -> Result<Option<u32>> {
     // The producer's own events keep: reports are served by its poll.
-    let facts = Requests::new(producer.client(), &mut || true).describe_topic(topic.as_str());
+    let facts = Requests::new(producer.client(), &mut || true, DESCRIBE_TIMEOUT).describe_topic(topic.as_str());
     Ok(facts.map_err(|f| error(&f, topic))?.map(|facts| facts.partitions))
 }
 

@@ -17,15 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the broker may take, and with it a broker that is not there.
-const REQUEST_TIMEOUT_MS: i32 = 8_000;
+/// What an operation of the broker's controllers may take is less than the request's time-out by this.
+const OPERATION_GRACE: Duration = Duration::from_secs(1);
 /// The library answers every request by its time-out; this guards against its not doing so.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(9_500);
+const ANSWER_GRACE: Duration = Duration::from_millis(1_500);
 
 /// Admin requests by any client.
 pub(crate) struct Requests<'a> {
     client: *mut rd::rd_kafka_t,
     serve: &'a mut dyn FnMut() -> bool,
+    timeout: Duration,
     alive: PhantomData<&'a ()>,
 }
 
@@ -41,8 +42,13 @@ pub(crate) struct TopicFacts {
 impl<'a> Requests<'a> {
     /// `serve` is called every few milliseconds while a request waits, to
     /// serve the client's own events; when it returns false the wait ends.
-    pub(crate) fn new<C: ClientContext>(client: &'a Client<C>, serve: &'a mut dyn FnMut() -> bool) -> Self {
-        Requests { client: client.native_ptr(), serve, alive: PhantomData }
+    /// `timeout` is how long the broker may take, and with it a broker that is not there.
+    pub(crate) fn new<C: ClientContext>(
+        client: &'a Client<C>,
+        serve: &'a mut dyn FnMut() -> bool,
+        timeout: Duration,
+    ) -> Self {
+        Requests { client: client.native_ptr(), serve, timeout, alive: PhantomData }
     }
 
     pub(crate) fn create_topic(
@@ -244,18 +250,16 @@ impl<'a> Requests<'a> {
         send: impl FnOnce(*mut rd::rd_kafka_t, *mut rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
     ) -> Result<Event, Failure> {
         let mut text = [0 as c_char; 256];
+        let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        let (request_ms, operation_ms) =
+            (milliseconds(self.timeout), milliseconds(self.timeout.saturating_sub(OPERATION_GRACE)));
         // SAFETY: the client is alive (`'a`); the options are destroyed once, after the request that
         // copies them; buffer and length agree; errors of the setters are taken over.
         let mut queue = unsafe {
             let options = rd::rd_kafka_AdminOptions_new(self.client, op);
-            rd::rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_TIMEOUT_MS, text.as_mut_ptr(), text.len());
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, request_ms, text.as_mut_ptr(), text.len());
             if operates {
-                rd::rd_kafka_AdminOptions_set_operation_timeout(
-                    options,
-                    REQUEST_TIMEOUT_MS - 1_000,
-                    text.as_mut_ptr(),
-                    text.len(),
-                );
+                rd::rd_kafka_AdminOptions_set_operation_timeout(options, operation_ms, text.as_mut_ptr(), text.len());
             }
             let mut set = Ok(());
             if let Some(isolation) = isolation {
@@ -277,7 +281,7 @@ impl<'a> Requests<'a> {
             set?;
             queue
         };
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        let deadline = Instant::now() + self.timeout + ANSWER_GRACE;
         loop {
             if let Some(event) = queue.poll(20) {
                 return match event.code() {
