@@ -2,7 +2,10 @@
 
 use factum_core::{Error, Result, Topics, log::Log, topics};
 use factum_schemas::SchemaCache;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A log and the schemas that its records are written with.
 #[derive(Debug, Clone)]
@@ -18,6 +21,10 @@ pub struct Environment {
 
 /// After so long a topic that was made just now has a leader everywhere.
 const TOPIC_READY: Duration = Duration::from_secs(30);
+/// After so long a topic that every broker has is seen by whichever is asked.
+const TOPIC_SEEN: Duration = Duration::from_secs(3);
+/// Between two looks for a topic.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Environment {
     /// The topics of an aggregate type.
@@ -55,7 +62,15 @@ impl Environment {
     pub fn check_topics(&self, aggregate_type: &str) -> Result<u32> {
         let mut admin = self.log.admin()?;
         let topics = self.topics(aggregate_type);
-        let found = topics.all().into_iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
+        let begun = Instant::now();
+        let found = loop {
+            let found = topics.all().into_iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
+            // Brokers learn of new topics one after another, and any of them may be the one that is asked.
+            if found.iter().all(Option::is_some) || begun.elapsed() > TOPIC_SEEN {
+                break found;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        };
         topics::check_topics(&topics, &found).map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
             Error::invalid(format!("the topics of {aggregate_type} cannot be used:{}", lines.concat()))

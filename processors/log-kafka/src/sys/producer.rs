@@ -143,6 +143,19 @@ impl RawProducer {
         (self.producer.client(), EventServer { queue: &mut self.queue, state: &self.state })
     }
 
+    /// Raises a fatal error, as the loss of a broker may.
+    #[cfg(test)]
+    pub(crate) fn break_down(&self) {
+        // SAFETY: the client is alive, and the text is copied.
+        unsafe {
+            rd::rd_kafka_test_fatal_error(
+                self.client().native_ptr(),
+                rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                c"broken by a test".as_ptr(),
+            );
+        }
+    }
+
     /// The error that made the client unusable, if there is one.
     pub(crate) fn fatal(&self) -> Option<(RDKafkaErrorCode, String)> {
         let mut text = [0 as c_char; 512];
