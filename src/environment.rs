@@ -1,7 +1,10 @@
 //! What verbs run on: a log and the schemas.
 
-use factum_core::{Error, Result, Topics, log::Log, topics};
-use factum_schemas::SchemaCache;
+use factum_client::TypedClient;
+use factum_core::{Aggregate, Error, Result, Topics, client::ClientConfig, log::Log, topics};
+use factum_log_kafka::{KafkaConfig, KafkaLog};
+use factum_log_memory::MemoryLog;
+use factum_schemas::{AvroMessage, LogRegistry, MemoryRegistry, SchemaCache};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -27,6 +30,36 @@ const TOPIC_SEEN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Environment {
+    /// A log in memory with its registry: for examples and tests.
+    pub fn in_memory() -> Self {
+        Environment {
+            log: Arc::new(MemoryLog::with_system_clock()),
+            schemas: Arc::new(SchemaCache::in_memory(Arc::new(MemoryRegistry::new()))),
+            prefix: String::new(),
+        }
+    }
+
+    /// A Kafka cluster, with the schemas in its topic `factum.schemas`.
+    ///
+    /// # Errors
+    /// `Invalid` for settings that Kafka's client refuses, `Unavailable` when the cluster is away.
+    pub fn on_kafka(config: KafkaConfig) -> Result<Self> {
+        let log: Arc<dyn Log> = Arc::new(KafkaLog::new(config)?);
+        let registry = Arc::new(LogRegistry::open(log.clone(), None)?);
+        Ok(Environment { log, schemas: Arc::new(SchemaCache::in_memory(registry)), prefix: String::new() })
+    }
+
+    /// A client for the commands of an aggregate.
+    ///
+    /// # Errors
+    /// Those of [`TypedClient::connect`].
+    pub fn client<A: Aggregate>(&self) -> Result<TypedClient<A>>
+    where
+        A::Command: AvroMessage,
+    {
+        TypedClient::connect(&*self.log, self.topics(A::TYPE), &self.schemas, ClientConfig::default())
+    }
+
     /// The topics of an aggregate type.
     pub fn topics(&self, aggregate_type: &str) -> Topics {
         Topics::with_prefix(&self.prefix, aggregate_type)

@@ -26,6 +26,10 @@
 //!     factum::app("shop").aggregate::<Basket>().main()
 //! }
 //! ```
+//!
+//! Commands are sent by a [`TypedClient`]: `environment.client::<Basket>()?` makes
+//! one, and `client.send(to("basket-1", Add { pieces: 2 }))?` gives a [`Reply`].
+//! The examples `send`, `fire_and_forget` and `batches` run on a log in memory.
 
 mod adopt;
 mod app;
@@ -37,6 +41,9 @@ pub mod import;
 pub mod send;
 
 pub use app::{App, SampleCommand, app};
+pub use factum_client::{
+    Accepted, Conflict, Envelope, PendingReply, Refused, Reply, TypedClient, Undecided, new_trace, to,
+};
 pub use factum_core::*;
 pub use factum_log_kafka::{KafkaConfig, KafkaLog};
 pub use factum_log_memory::MemoryLog;

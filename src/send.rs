@@ -1,24 +1,19 @@
-//! Sending many commands with a bounded number in flight, and counting their answers.
+//! Sending commands whose types are not known, given as JSON, and counting
+//! their answers. Code that has the domain's types uses
+//! [`Environment::client`](crate::environment::Environment::client).
 
 use crate::{
     environment::Environment,
     host::{AggregateHost, CommandEncoder},
     import::ImportRow,
 };
-pub use factum_client::{Client, Pending, Request};
+pub use factum_client::{Client, Pending, Request, new_trace};
 use factum_core::{
     AggregateId, CommandId, Error, ErrorKind, Result, TimestampMs, Version,
     client::ClientConfig,
     wire::{Answer, AnswerCode},
 };
-use factum_schemas::AnswerCodec;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
-
-/// Commands that wait for an answer at the same time.
-const WINDOW: usize = 2_000;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A command on its way to the client.
 #[derive(Debug, Clone)]
@@ -90,10 +85,8 @@ impl std::fmt::Display for Tally {
 /// # Errors
 /// `Invalid` when the topics do not exist; what log and registry say.
 pub fn connect(environment: &Environment, aggregate_type: &str) -> Result<Client> {
-    let answers = AnswerCodec::for_reading(&environment.schemas)?;
-    let schemas = environment.schemas.clone();
-    let decode = Box::new(move |value: &[u8]| schemas.with_schema(|| answers.decode(value)));
-    Client::connect(&*environment.log, environment.topics(aggregate_type), ClientConfig::default(), decode)
+    let topics = environment.topics(aggregate_type);
+    Client::connect(&*environment.log, topics, &environment.schemas, ClientConfig::default())
 }
 
 /// The request of one command.
@@ -121,34 +114,10 @@ pub fn send_all(
     mut progress: impl FnMut(u64),
 ) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut waiting: VecDeque<(AggregateId, Pending)> = VecDeque::new();
-    let mut done = 0;
-    let mut settle = |waiting: &mut VecDeque<(AggregateId, Pending)>, tally: &mut Tally| -> Result<()> {
-        if let Some((aggregate, pending)) = waiting.pop_front() {
-            tally.add(&aggregate, &pending.wait()?);
-            done += 1;
-            progress(done);
-        }
-        Ok(())
-    };
-    for request in requests {
-        let request = request?;
-        while waiting.len() >= WINDOW {
-            settle(&mut waiting, &mut tally)?;
-        }
-        let aggregate = request.aggregate.clone();
-        let pending = loop {
-            match client.submit(request.clone()) {
-                Err(error) if error.kind() == ErrorKind::Unavailable && !waiting.is_empty() => {
-                    settle(&mut waiting, &mut tally)?;
-                }
-                submitted => break submitted?,
-            }
-        };
-        waiting.push_back((aggregate, pending));
-    }
-    while !waiting.is_empty() {
-        settle(&mut waiting, &mut tally)?;
+    for (answered, done) in client.send_all(requests.into_iter()).zip(1..) {
+        let (aggregate, answer) = answered?;
+        tally.add(&aggregate, &answer);
+        progress(done);
     }
     Ok(tally)
 }

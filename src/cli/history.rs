@@ -37,6 +37,7 @@ pub(super) fn history(app: &App, args: &HistoryArgs) -> Result<()> {
                     "occurred": rfc3339(header.occurred), "recorded": rfc3339(recorded),
                     "command": header.command.to_string(), "correlation": header.correlation.to_string(),
                     "source": header.source, "partition": record.partition().0, "offset": record.offset().0,
+                    "trace": header.trace.map(|trace| trace.to_string()),
                 })
                 .to_string(),
             );

@@ -107,8 +107,14 @@ fn init_logging(args: &LoggingArgs) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => {
+            output::notes_as(output::Notes::Text);
+            builder.init();
+        }
+        LogFormat::Json => {
+            output::notes_as(output::Notes::Json);
+            builder.json().init();
+        }
     }
     Ok(())
 }

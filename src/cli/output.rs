@@ -2,7 +2,25 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use factum_core::Error;
-use std::io::Write;
+use serde_json::json;
+use std::{io::Write, sync::OnceLock};
+
+/// What standard error holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notes {
+    /// Text for people.
+    Text,
+    /// One JSON value a line, as the log's lines beside them.
+    Json,
+}
+
+static NOTES: OnceLock<Notes> = OnceLock::new();
+
+/// Says once how notes look; text without it.
+pub(super) fn notes_as(notes: Notes) {
+    // The first word counts: it was said before anything was printed.
+    NOTES.set(notes).unwrap_or_default();
+}
 
 /// A line of a verb's result.
 pub(super) fn line(text: &str) {
@@ -12,12 +30,24 @@ pub(super) fn line(text: &str) {
 
 /// A line beside the result.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    beside("INFO", "", text);
 }
 
 /// Why a verb failed.
 pub(super) fn error(error: &Error) {
-    eprintln!("error: {error}");
+    beside("ERROR", "error: ", &error.to_string());
+}
+
+fn beside(level: &str, prefix: &str, text: &str) {
+    match NOTES.get() {
+        Some(Notes::Json) => {
+            let time = jiff::Timestamp::now();
+            let fields = json!({ "message": text });
+            let line = json!({ "timestamp": time.to_string(), "level": level, "fields": fields, "target": "factum" });
+            eprintln!("{line}");
+        }
+        Some(Notes::Text) | None => eprintln!("{prefix}{text}"),
+    }
 }
 
 /// Rows under their columns' names; numbers to the right.

@@ -9,7 +9,7 @@ use crate::{
     send::{self, Outgoing, Tally},
 };
 use clap::Args;
-use factum_core::{AggregateId, CommandId, Error, Result, TimestampMs, Version};
+use factum_core::{AggregateId, CommandId, Error, Result, TimestampMs, Version, wire::TraceContext};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
@@ -46,6 +46,10 @@ pub(super) struct PublishArgs {
     /// When it occurred, RFC 3339; without it, when it is handled.
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "file")]
     occurred: Option<TimestampMs>,
+    /// The W3C trace context (traceparent) that the command and its events belong to; alone it begins a new trace.
+    /// Without it, the one in the environment variable TRACEPARENT, if it is well formed.
+    #[arg(long, value_name = "TRACEPARENT", num_args = 0..=1, require_equals = true, conflicts_with = "file")]
+    trace: Option<Option<TraceContext>>,
     #[command(flatten)]
     import: ImportArgs,
     /// Seconds to wait for an answer.
@@ -119,14 +123,17 @@ pub(super) fn publish(app: &App, args: &PublishArgs) -> Result<()> {
         expected_version: args.expected_version,
     };
     let client = send::connect(&environment, host.aggregate_type())?;
-    let answer = client.send(send::request(&host.encoder(&environment)?, &command, timeout)?)?;
+    let mut request = send::request(&host.encoder(&environment)?, &command, timeout)?;
+    request.trace = trace(args.trace, std::env::var("TRACEPARENT").ok().as_deref());
+    let trace = request.trace.map(|trace| trace.to_string());
+    let answer = client.send(request)?;
     let token = answer.token.as_ref().map(ToString::to_string);
     if args.format.json {
         let detail = answer.detail.as_deref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
         output::line(
             &json!({
                 "command": answer.command.to_string(), "code": answer.code.as_str(), "version": answer.version.0,
-                "events": answer.events, "token": token, "detail": detail,
+                "events": answer.events, "token": token, "detail": detail, "trace": trace,
             })
             .to_string(),
         );
@@ -134,9 +141,19 @@ pub(super) fn publish(app: &App, args: &PublishArgs) -> Result<()> {
     send::expect_accepted(&answer)?;
     if !args.format.json {
         let token = token.unwrap_or_else(|| "none".into());
-        output::line(&format!("accepted: {aggregate} is at version {}, position {token}", answer.version));
+        let trace = trace.map(|trace| format!(", trace {trace}")).unwrap_or_default();
+        output::line(&format!("accepted: {aggregate} is at version {}, position {token}{trace}", answer.version));
     }
     Ok(())
+}
+
+/// The trace that was asked for, else the one that this process was started in.
+fn trace(asked: Option<Option<TraceContext>>, inherited: Option<&str>) -> Option<TraceContext> {
+    match asked {
+        Some(given) => Some(given.unwrap_or_else(send::new_trace)),
+        // W3C: what is not well formed is passed over.
+        None => inherited.and_then(|text| TraceContext::parse(text.as_bytes())),
+    }
 }
 
 /// Sends the rows of a file, with a progress bar.
@@ -166,4 +183,21 @@ pub(super) fn report(tally: &Tally, format: FormatArgs) -> Result<()> {
     let good: u64 = ["accepted", "conflict"].iter().filter_map(|code| tally.codes.get(code)).sum();
     let all: u64 = tally.codes.values().sum();
     if good == all { Ok(()) } else { Err(Error::invalid(format!("{} of {all} rows were not accepted", all - good))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_that_is_asked_for_goes_before_the_inherited_one() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let given = TraceContext::parse(text.as_bytes());
+        assert_eq!(trace(None, Some(text)), given);
+        assert_eq!(trace(None, Some("nonsense")), None);
+        assert_eq!(trace(None, None), None);
+        assert_eq!(trace(Some(given), Some("nonsense")), given);
+        let begun = trace(Some(None), Some(text));
+        assert!(begun.is_some() && begun != given);
+    }
 }

@@ -29,5 +29,7 @@ mod open_transaction;
 mod outage;
 #[path = "kafka/recovery.rs"]
 mod recovery;
+#[path = "kafka/tracing.rs"]
+mod tracing;
 #[path = "kafka/zombie.rs"]
 mod zombie;

@@ -121,6 +121,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
                 false
             }
         };
+        if let Some(trace) = headers.trace {
+            self.plan.traces.push(command.id, trace);
+        }
         self.tenure.staged_next = Some(record.offset().next());
         Ok(())
     }

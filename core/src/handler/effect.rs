@@ -3,7 +3,7 @@
 use crate::{
     CommitOffset, Membership, Offset, Partition, RecordBatch, TopicId, TopicPartition,
     log::{Bounds, Committed, Isolation},
-    wire::Answer,
+    wire::{Answer, Traces},
 };
 
 /// Something for the shell to do. Effects are to be executed in their order.
@@ -117,6 +117,8 @@ pub struct Plan {
     pub offsets: Vec<CommitOffset>,
     /// The member on whose behalf it is: the fence.
     pub member: Option<Membership>,
+    /// The commands behind it that carry a trace.
+    pub traces: Traces,
 }
 
 /// An answer and where it goes.

@@ -16,6 +16,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     ///
     /// `member` is to be read after the last poll.
     pub fn plan(&mut self, member: &Membership, now: TimestampMs) -> bool {
+        self.plan.traces.clear();
         if !self.may_write_as(member, now) {
             return false;
         }
@@ -39,7 +40,8 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         true
     }
 
-    /// The transaction to run, after [`Handler::plan`] returned true.
+    /// The transaction to run, after [`Handler::plan`] returned true. Its
+    /// traces are those of the last call in any case.
     pub fn current_plan(&self) -> &Plan {
         &self.plan
     }
@@ -76,6 +78,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     fn decide_inbox(&mut self, care: Care, now: TimestampMs) -> Result<(), ()> {
         self.plan.records.clear();
         self.plan.offsets.clear();
+        self.plan.traces.clear();
         let mut known: BTreeMap<Partition, u64> = BTreeMap::new();
         let mut index = 0;
         while index < self.inbox.len() {

@@ -3,7 +3,8 @@
 
 use super::{Recorded, Stop, StopClass};
 use crate::{
-    AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version, wire::EventHeader,
+    AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version,
+    wire::{EventHeader, Traces},
 };
 
 /// The most events of one command that a view holds back while the rest is missing.
@@ -70,10 +71,12 @@ pub(super) enum Refused {
 }
 
 /// Takes a record in behind what is held. The batch is whole when this answers true.
+/// A command's trace is noted with its first event.
 pub(super) fn take<E: Message, C: MessageCodec<E>>(
     held: &mut Option<Held<E>>,
     record: RecordRef<'_>,
     codec: &C,
+    traces: &mut Traces,
 ) -> Result<bool, Refused> {
     let stop = |class, reason: String| Err(Refused::Stop(Stop::new(class, reason)));
     let header = match EventHeader::read(record) {
@@ -140,6 +143,9 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
         Err(DecodeError::UnknownSchema(id)) => return Err(Refused::UnknownSchema(id)),
         Err(DecodeError::Malformed(why)) => return stop(StopClass::Undecodable, format!("{record:?}: {why}")),
     };
+    if let Some(trace) = header.trace.filter(|_| header.index == 0) {
+        traces.push(header.command, trace);
+    }
     let batch = held.get_or_insert_with(|| Held {
         command: header.command,
         command_offset: header.command_offset,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, RecordRef, Result, Retry,
-    TimestampMs, TopicId, TopicPartition, log::Bounds,
+    TimestampMs, TopicId, TopicPartition, log::Bounds, wire::Traces,
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -55,6 +55,7 @@ pub struct ViewMachine<V: View, C> {
     shape: RowShape<V::Row>,
     places: Vec<Place<V::Event>>,
     flight: Option<Flight<V>>,
+    traces: Traces,
     now: TimestampMs,
 }
 
@@ -85,6 +86,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             shape: RowShape::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?,
             places: Vec::new(),
             flight: None,
+            traces: Traces::default(),
             now: TimestampMs(0),
         })
     }
@@ -99,6 +101,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         self.places.iter().map(|place| (place.at.clone(), place.status())).collect()
     }
 
+    /// The commands whose events the last poll brought, if they carry a trace.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// Takes the outcome of a poll.
     ///
     /// # Panics
@@ -106,6 +113,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     pub fn polled(&mut self, poll: &Polled<'_>) -> Vec<Effect> {
         assert!(self.flight.is_none(), "a poll comes only after the last one's effects are done");
         self.now = poll.now;
+        self.traces.clear();
         let mut effects = Vec::new();
         let mut loss = false;
         if let Some(GroupEvent::Revoked(gone) | GroupEvent::Lost(gone)) = poll.event {
@@ -382,7 +390,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
         let place = &mut self.places[index];
         let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
-        match intake::take(&mut place.held, record, &self.codec) {
+        match intake::take(&mut place.held, record, &self.codec, &mut self.traces) {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
                 place.next = record.offset().next();

@@ -22,7 +22,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tracing::{debug, debug_span, error, info, warn};
+use tracing::{
+    debug, debug_span, error,
+    field::{self, display},
+    info, trace, warn,
+};
 
 /// Waiting for a command on an idle system; a command ends the wait at once.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -209,10 +213,19 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     fn commit(&mut self) -> Result<()> {
         let member = self.consumer.membership()?;
         let now = self.now();
-        if self.handler.plan(&member, now) {
-            let plan = self.handler.current_plan();
-            let span =
-                debug_span!("log.commit", records = plan.records.len(), bytes = plan.records.size_bytes()).entered();
+        let commands = self.handler.inbox().len();
+        let span = debug_span!("command.handle", commands, trace_ids = field::Empty).entered();
+        let planned = self.handler.plan(&member, now);
+        let plan = self.handler.current_plan();
+        if !plan.traces.is_empty() && !span.is_disabled() {
+            span.record("trace_ids", display(&plan.traces));
+            for (command, context) in plan.traces.iter() {
+                trace!(%command, %context, "command with a trace");
+            }
+        }
+        if planned {
+            let span = debug_span!("log.commit", records = plan.records.len(), size_bytes = plan.records.size_bytes())
+                .entered();
             let outcome = execute(plan, &mut *self.producer, &mut self.offsets, &mut self.options.pause_point);
             debug!(?outcome, "transaction");
             drop(span);

@@ -19,7 +19,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tracing::{debug, debug_span, error, info, warn};
+use tracing::{
+    debug, debug_span, error,
+    field::{self, display},
+    info, trace, warn,
+};
 
 /// Waiting for a record on an idle system; a record ends the wait at once.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -180,7 +184,16 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         let poll = Polled { now, records: &self.records, event: event.as_ref(), positions: &positions };
         let effects = self.machine.polled(&poll);
         worked |= event.is_some() || !self.records.is_empty() || !effects.is_empty();
-        let span = debug_span!("view.batch", view = V::NAME, records = self.records.len());
+        let span = debug_span!("view.batch", view = V::NAME, records = self.records.len(), trace_ids = field::Empty);
+        let traces = self.machine.traces();
+        if !traces.is_empty() && !span.is_disabled() {
+            span.record("trace_ids", display(traces));
+            span.in_scope(|| {
+                for (command, context) in traces.iter() {
+                    trace!(%command, %context, "events of a command with a trace");
+                }
+            });
+        }
         span.in_scope(|| self.execute(effects))?;
         let progressed = if worked { Progressed::Worked } else { Progressed::Idle };
         if progressed == Progressed::Idle {

@@ -1,9 +1,9 @@
 //! The client's thread: executes what the pure machine asks for.
 
-use crate::{Pending, Request};
+use crate::{Request, permits::Permit};
 use factum_core::{
     CommandId, Partition, RecordBatch, Result, TimestampMs, Topics,
-    client::{ClientConfig, ClientEffect, ClientMachine},
+    client::{ClientConfig, ClientEffect, ClientMachine, Fate, Until},
     log::{Delivery, Producer, Reader},
     partition_of,
     wire::{Answer, header},
@@ -19,7 +19,7 @@ use std::{
 use tracing::debug;
 
 /// Reads an answer's wire bytes.
-pub type AnswerDecoder = Box<dyn Fn(&[u8]) -> Result<Answer> + Send>;
+pub(crate) type AnswerDecoder = Box<dyn Fn(&[u8]) -> Result<Answer> + Send>;
 
 /// Waiting for answers; a new request waits at most this long to be sent.
 const POLL_WAIT: Duration = Duration::from_millis(1);
@@ -28,17 +28,29 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// Requests taken, and answers read, before the other is looked after.
 const ROUND: usize = 1_000;
 
-/// A request and where its answer goes.
+/// A request and where its fate is told.
 #[derive(Debug)]
 pub(crate) struct Message {
     request: Request,
-    answer: SyncSender<Result<Answer>>,
+    until: Until,
+    permit: Permit,
+    fate: SyncSender<Result<Fate>>,
 }
 
 impl Message {
-    pub(crate) fn new(request: Request) -> (Self, Pending) {
-        let (answer, receiver) = sync_channel(1);
-        (Message { request, answer }, Pending(receiver))
+    pub(crate) fn new(request: Request, until: Until, permit: Permit) -> (Self, Receiver<Result<Fate>>) {
+        let (fate, receiver) = sync_channel(1);
+        (Message { request, until, permit, fate }, receiver)
+    }
+
+    /// Tells the requester; one that no longer waits has dropped its end.
+    fn tell(self, result: Result<Fate>, topics: &Topics, partitions: u32) {
+        let Request { id, aggregate, .. } = &self.request;
+        let place = topics.commands.partition(partition_of(aggregate.as_str().as_bytes(), partitions));
+        let result = result.map_err(|error| error.context(format_args!("command {id} for {aggregate} at {place}")));
+        // First: the requester may send another command as soon as it knows.
+        drop(self.permit);
+        self.fate.try_send(result).unwrap_or_default();
     }
 }
 
@@ -93,6 +105,7 @@ impl Worker {
             self.machine.tick(now());
             self.execute();
             self.serve_deliveries();
+            self.execute();
             if self.machine.in_flight() == 0 {
                 continue;
             }
@@ -123,9 +136,9 @@ impl Worker {
             let id = message.request.id;
             let now = now();
             let timeout = i64::try_from(message.request.timeout.as_millis()).unwrap_or(i64::MAX / 2);
-            match self.machine.submit(id, now, TimestampMs(now.0 + timeout)) {
+            match self.machine.submit(id, message.until, now, TimestampMs(now.0.saturating_add(timeout))) {
                 Ok(()) => drop(self.waiting.insert(id, message)),
-                Err(error) => tell(&message.answer, Err(error)),
+                Err(error) => message.tell(Err(error), &self.topics, self.partitions),
             }
         }
     }
@@ -137,13 +150,13 @@ impl Worker {
             match effect {
                 ClientEffect::Send(id) => {
                     if let Some(message) = self.waiting.get(&id) {
-                        write(&message.request, &self.topics, self.partitions, &self.reply_to, &mut self.outbox);
+                        write(message, &self.topics, self.partitions, &self.reply_to, &mut self.outbox);
                         ids.push(id);
                     }
                 }
                 ClientEffect::Resolve(id, result) => {
                     if let Some(message) = self.waiting.remove(&id) {
-                        tell(&message.answer, result);
+                        message.tell(result, &self.topics, self.partitions);
                     }
                 }
             }
@@ -162,7 +175,7 @@ impl Worker {
     fn send_alone(&mut self, id: CommandId) {
         let Some(message) = self.waiting.get(&id) else { return };
         self.outbox.clear();
-        write(&message.request, &self.topics, self.partitions, &self.reply_to, &mut self.outbox);
+        write(message, &self.topics, self.partitions, &self.reply_to, &mut self.outbox);
         match self.producer.produce(&self.outbox) {
             Ok(sequence) => self.sent.push_back((sequence, id)),
             Err(error) => self.machine.failed(id, error),
@@ -176,8 +189,10 @@ impl Worker {
         }
         for delivery in self.deliveries.drain(..) {
             let found = self.sent.binary_search_by_key(&delivery.sequence, |(sequence, _)| *sequence);
-            if let (Ok(index), Err(error)) = (found, delivery.result) {
-                self.machine.failed(self.sent[index].1, error);
+            let Some((_, id)) = found.ok().and_then(|index| self.sent.get(index)) else { continue };
+            match delivery.result {
+                Ok(_) => self.machine.delivered(*id),
+                Err(error) => self.machine.failed(*id, error),
             }
         }
         // Reports come about in order; what is long behind will not fail any more.
@@ -186,13 +201,16 @@ impl Worker {
     }
 }
 
-fn write(request: &Request, topics: &Topics, partitions: u32, reply_to: &str, into: &mut RecordBatch) {
+fn write(message: &Message, topics: &Topics, partitions: u32, reply_to: &str, into: &mut RecordBatch) {
+    let request = &message.request;
     let key = request.aggregate.as_str().as_bytes();
     let mut record = into.start(&topics.commands, partition_of(key, partitions));
     record.key(key);
     record.value(&request.value);
     record.header(header::ID, request.id.to_string().as_bytes());
-    record.header(header::REPLY_TO, reply_to.as_bytes());
+    if message.until == Until::Answered {
+        record.header(header::REPLY_TO, reply_to.as_bytes());
+    }
     if let Some(version) = request.expected_version {
         record.header(header::EXPECTED_VERSION, version.to_string().as_bytes());
     }
@@ -202,16 +220,14 @@ fn write(request: &Request, topics: &Topics, partitions: u32, reply_to: &str, in
     if let Some(correlation) = request.correlation {
         record.header(header::CORRELATION_ID, correlation.to_string().as_bytes());
     }
+    if let Some(trace) = request.trace {
+        record.header(header::TRACEPARENT, trace.to_string().as_bytes());
+    }
     record.finish();
 }
 
 fn rfc3339(time: TimestampMs) -> Option<String> {
     jiff::Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
-}
-
-fn tell(answer: &SyncSender<Result<Answer>>, result: Result<Answer>) {
-    // A requester that no longer waits has dropped its end.
-    answer.try_send(result).unwrap_or_default();
 }
 
 fn now() -> TimestampMs {

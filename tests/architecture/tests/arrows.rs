@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-core", &[]),
     ("factum-derive", &[]),
     ("factum-schemas", &["factum-core", "factum-derive"]),
-    ("factum-client", &["factum-core"]),
+    ("factum-client", &["factum-core", "factum-schemas"]),
     ("factum-log-memory", &["factum-core"]),
     ("factum-log-kafka", &["factum-core"]),
     ("factum-handler", &["factum-core"]),
