@@ -93,7 +93,13 @@ impl KafkaProducer {
     pub(crate) fn new(config: &KafkaConfig) -> Result<Self> {
         let state = ClientState::new(config.servers());
         let producer = RawProducer::new(&config.producer(), state.clone()).map_err(|e| invalid_property(&e))?;
-        Ok(KafkaProducer { config: config.clone(), producer, targets: Targets::default(), state, reports: Reports::default() })
+        Ok(KafkaProducer {
+            config: config.clone(),
+            producer,
+            targets: Targets::default(),
+            state,
+            reports: Reports::default(),
+        })
     }
 
     /// Serves what there is, waiting for the first event.
@@ -193,8 +199,8 @@ impl fmt::Debug for KafkaProducer {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test's failure is its panic
     use super::*;
-    use factum_core::{Partition, Topic, log::TopicSpec};
     use factum_core::log::Log;
+    use factum_core::{Partition, Topic, log::TopicSpec};
     use std::collections::BTreeMap;
 
     #[test]

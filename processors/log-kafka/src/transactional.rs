@@ -232,10 +232,12 @@ impl TransactionalProducer for KafkaTransactionalProducer {
             ))));
         }
         let list = places::commit_list(offsets).map_err(TxnError::Abort)?;
-        let timeout = i32::try_from(self.step_timeout().as_millis()).unwrap_or(i32::MAX);
-        match self.producer.send_offsets(member, &list, timeout) {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(self.classify("offsets", &failure)),
+        match self.producer.send_offsets(member, list, self.step_timeout()) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(failure)) => Err(self.classify("offsets", &failure)),
+            None => Err(TxnError::Fatal(
+                self.state.no_answer(&format!("offsets of transaction {}", self.options.transactional_id)),
+            )),
         }
     }
 

@@ -16,15 +16,19 @@ use rdkafka_sys as rd;
 use std::{
     ffi::{c_char, c_void},
     ptr,
-    sync::Arc,
+    sync::{Arc, mpsc::sync_channel},
+    time::Duration,
 };
+
+/// How much longer than its time-out a call may take.
+const CALL_GRACE: Duration = Duration::from_secs(2);
 
 /// A producer.
 pub(crate) struct RawProducer {
     // Topics and queue are dropped before the client that they belong to.
     topics: Vec<*mut rd::rd_kafka_topic_t>,
     queue: Queue,
-    producer: BaseProducer<Events>,
+    producer: Arc<BaseProducer<Events>>,
     state: Arc<ClientState>,
 }
 
@@ -40,7 +44,7 @@ impl RawProducer {
         let producer: BaseProducer<Events> = config.create_with_context(Events(state.clone()))?;
         // SAFETY: the client is alive; its main queue always exists.
         let queue = Queue(unsafe { rd::rd_kafka_queue_get_main(producer.client().native_ptr()) });
-        Ok(RawProducer { topics: Vec::new(), queue, producer, state })
+        Ok(RawProducer { topics: Vec::new(), queue, producer: Arc::new(producer), state })
     }
 
     /// The client, for the calls of transactions.
@@ -166,34 +170,60 @@ impl RawProducer {
         }
     }
 
-    /// Adds offsets to the transaction, fenced by a member of a group (KIP-447).
+    /// Adds offsets to the transaction, fenced by a member of a group (KIP-447);
+    /// none when librdkafka does not return within `timeout`, after which the
+    /// client is of no more use.
+    ///
+    /// The call is made on a thread of its own: librdkafka 2.12 looks at its
+    /// time-out only when a broker's state changes (`rd_kafka_coord_req_fsm`),
+    /// and so may wait for ever when a broker dies while the group's coordinator
+    /// is asked for. The thread then keeps the client until the call returns.
     pub(crate) fn send_offsets(
         &self,
         member: &Membership,
-        offsets: &TopicPartitionList,
-        timeout_ms: i32,
-    ) -> Result<(), Failure> {
-        let group = c_string(&member.group)?;
-        let id = c_string(&member.member_id)?;
-        let instance = member.instance_id.as_deref().map(c_string).transpose()?;
-        // SAFETY: the strings live during the call, which copies them; the group metadata is owned
-        // here and destroyed once, after the call that reads it; client and list are alive.
-        unsafe {
-            let metadata = rd::rd_kafka_consumer_group_metadata_new_with_genid(
-                group.as_ptr(),
-                member.generation,
-                id.as_ptr(),
-                instance.as_ref().map_or(ptr::null(), |i| i.as_ptr()),
-            );
-            let error = rd::rd_kafka_send_offsets_to_transaction(
-                self.client().native_ptr(),
-                offsets.ptr(),
-                metadata,
-                timeout_ms,
-            );
-            rd::rd_kafka_consumer_group_metadata_destroy(metadata);
-            take_error(error)
+        offsets: TopicPartitionList,
+        timeout: Duration,
+    ) -> Option<Result<(), Failure>> {
+        let (told, result) = sync_channel(1);
+        let (producer, member) = (self.producer.clone(), member.clone());
+        let call = move || {
+            // Nobody listens any more when it took too long.
+            told.send(send_offsets(&producer, &member, &offsets, timeout)).unwrap_or_default();
+        };
+        match std::thread::Builder::new().name("offsets".to_owned()).spawn(call) {
+            Ok(_) => result.recv_timeout(timeout + CALL_GRACE).ok(),
+            Err(error) => Some(Err(super::failure(RDKafkaErrorCode::Resolve, error.to_string()))),
         }
+    }
+}
+
+fn send_offsets(
+    producer: &BaseProducer<Events>,
+    member: &Membership,
+    offsets: &TopicPartitionList,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let group = c_string(&member.group)?;
+    let id = c_string(&member.member_id)?;
+    let instance = member.instance_id.as_deref().map(c_string).transpose()?;
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the strings live during the call, which copies them; the group metadata is owned
+    // here and destroyed once, after the call that reads it; client and list are alive.
+    unsafe {
+        let metadata = rd::rd_kafka_consumer_group_metadata_new_with_genid(
+            group.as_ptr(),
+            member.generation,
+            id.as_ptr(),
+            instance.as_ref().map_or(ptr::null(), |i| i.as_ptr()),
+        );
+        let error = rd::rd_kafka_send_offsets_to_transaction(
+            producer.client().native_ptr(),
+            offsets.ptr(),
+            metadata,
+            timeout_ms,
+        );
+        rd::rd_kafka_consumer_group_metadata_destroy(metadata);
+        take_error(error)
     }
 }
 
