@@ -1,5 +1,5 @@
 //! The log's interface: shaped by batches and transactions, implemented in
-//! memory, on Kafka, and later on disk, and checked by one contract suite.
+//! memory, on disk and on Kafka, and checked by one contract suite.
 //!
 //! Every call is synchronous and belongs to one thread. Nothing here decides:
 //! which offsets to commit, when to abort and whom to trust is the work of the

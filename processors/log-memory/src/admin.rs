@@ -1,7 +1,6 @@
 //! Topics, settings and offsets, for operators and start-up checks.
 
 use crate::log::Shared;
-use crate::topic::unknown_topic;
 use factum_core::log::{Admin, Bounds, CommitOffset, Committed, Isolation, TopicDescription, TopicSpec};
 use factum_core::{Error, Offset, Result, TimestampMs, Topic, TopicPartition};
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
@@ -23,68 +22,55 @@ impl MemoryAdmin {
 
 impl Admin for MemoryAdmin {
     fn create_topics(&mut self, topics: &[TopicSpec]) -> Result<()> {
-        self.shared.call(|broker, _| {
-            for spec in topics {
-                if broker.topics.create(spec)? {
-                    broker.touch();
-                }
-            }
-            Ok(())
-        })
+        self.shared.durably(|broker, _| topics.iter().try_for_each(|spec| broker.create_topic(spec)))
     }
 
     fn delete_topics(&mut self, topics: &[Topic]) -> Result<()> {
-        self.shared.call(|broker, _| topics.iter().for_each(|topic| broker.delete_topic(topic)));
-        Ok(())
+        self.shared.durably(|broker, _| {
+            topics.iter().for_each(|topic| broker.delete_topic(topic));
+            Ok(())
+        })
     }
 
     fn alter_topic(&mut self, topic: &Topic, settings: &BTreeMap<String, String>) -> Result<()> {
-        self.shared.call(|broker, _| broker.topics.alter(topic, settings))
+        self.shared.durably(|broker, _| broker.alter_topic(topic, settings))
     }
 
     fn add_partitions(&mut self, topic: &Topic, partitions: u32) -> Result<()> {
-        self.shared.call(|broker, _| {
-            broker.topics.add_partitions(topic, partitions)?;
-            broker.touch();
-            Ok(())
-        })
+        self.shared.durably(|broker, _| broker.add_partitions(topic, partitions))
     }
 
     fn describe_topic(&mut self, topic: &Topic) -> Result<Option<TopicDescription>> {
-        Ok(self.shared.call(|broker, _| {
-            broker.topics.get(topic).map(|state| TopicDescription {
+        self.shared.settled(|broker, _| {
+            Ok(broker.topics.get(topic).map(|state| TopicDescription {
                 topic: topic.clone(),
                 id: state.id,
-                partitions: u32::try_from(state.partitions.len()).expect("a topic is created with a u32 of partitions"),
+                partitions: state.count(),
                 replication: state.replication,
                 settings: state.settings.clone(),
-            })
-        }))
+            }))
+        })
     }
 
     fn bounds(&mut self, place: &TopicPartition, isolation: Isolation) -> Result<Bounds> {
-        self.shared.call(|broker, _| Ok(broker.topics.partition(place)?.bounds(isolation)))
+        self.shared.settled(|broker, _| {
+            if isolation == Isolation::ReadUncommitted {
+                broker.recorder.want_everything();
+            }
+            // They are told when they are durable.
+            Ok(broker.topics.partition(place)?.bounds(isolation))
+        })
     }
 
     fn offset_for_time(&mut self, place: &TopicPartition, time: TimestampMs) -> Result<Option<Offset>> {
-        self.shared.call(|broker, _| Ok(broker.topics.partition(place)?.offset_for_time(time)))
+        self.shared.call(|broker, _| {
+            let durable = broker.recorder.durable();
+            Ok(broker.topics.partition(place)?.offset_for_time(time, durable))
+        })
     }
 
     fn delete_records(&mut self, place: &TopicPartition, before: Offset) -> Result<()> {
-        self.shared.call(|broker, _| {
-            let state = broker.topics.get(&place.topic).ok_or_else(|| unknown_topic(&place.topic))?;
-            if !state.rules.delete {
-                return Err(Error::invalid(format!("{place} is compacted, its records cannot be deleted")));
-            }
-            let log = broker.topics.partition_mut(place)?;
-            let bounds = log.bounds(Isolation::ReadUncommitted);
-            if before > bounds.end {
-                return Err(Error::invalid(format!("{place}@{before} is beyond the end at {}", bounds.end)));
-            }
-            log.delete_before(before);
-            broker.touch();
-            Ok(())
-        })
+        self.shared.durably(|broker, _| broker.delete_records(place, before))
     }
 
     fn group_offsets(&mut self, group: &str, places: &[TopicPartition]) -> Result<Vec<(TopicPartition, Committed)>> {
@@ -93,7 +79,7 @@ impl Admin for MemoryAdmin {
     }
 
     fn reset_group_offsets(&mut self, group: &str, offsets: &[CommitOffset]) -> Result<()> {
-        self.shared.call(|broker, _| broker.reset_offsets(group, offsets))
+        self.shared.durably(|broker, _| broker.reset_offsets(group, offsets))
     }
 }
 
@@ -103,10 +89,12 @@ pub(crate) fn wait_for_committed(
     group: &str,
     places: &[TopicPartition],
 ) -> Result<Vec<Option<Committed>>> {
-    shared
+    let (committed, group) = shared
         .wait(UNDECIDED_WAIT, |broker, _| match broker.committed(group, places) {
-            Some(committed) => ControlFlow::Break(committed),
+            Some(committed) => ControlFlow::Break((committed, broker.recorder.wanted())),
             None => ControlFlow::Continue(()),
         })
-        .ok_or_else(|| Error::unavailable(format!("group {group} has offsets in an open transaction")))
+        .ok_or_else(|| Error::unavailable(format!("group {group} has offsets in an open transaction")))?;
+    shared.sync(group)?;
+    Ok(committed)
 }

@@ -3,19 +3,22 @@
 
 use crate::faults::CommitFault;
 use crate::group::{CommitKind, Group, Join, Refusal, Step};
+use crate::journal::{Effect, Recorder};
 use crate::partition::{Ending, TxnNumber};
-use crate::topic::Topics;
+use crate::topic::{Target, TopicState, Topics, unknown_topic};
 use crate::transactions::{Epoch, Open, Superseded, Transactions};
-use factum_core::log::{CommitOffset, Committed, Membership};
+use factum_core::log::{CommitOffset, Committed, Isolation, Membership, TopicSpec};
 use factum_core::{Error, Offset, RecordRef, Result, TimestampMs, Topic, TopicPartition};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The state of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
     pub(crate) topics: Topics,
-    transactions: Transactions,
-    groups: BTreeMap<String, Group>,
+    pub(crate) transactions: Transactions,
+    pub(crate) groups: BTreeMap<String, Group>,
+    pub(crate) recorder: Recorder,
     pub(crate) faults: VecDeque<CommitFault>,
     changed: bool,
 }
@@ -50,13 +53,9 @@ impl Broker {
         std::mem::take(&mut self.changed)
     }
 
-    pub(crate) fn touch(&mut self) {
-        self.changed = true;
-    }
-
     /// Whether the log would take the record.
     pub(crate) fn check(&mut self, record: RecordRef<'_>) -> Result<()> {
-        self.topics.target(record.topic(), record.partition())?.0.check(record)
+        self.topics.target(record.topic(), record.partition())?.rules.check(record)
     }
 
     /// Appends a record outside a transaction.
@@ -66,18 +65,85 @@ impl Broker {
 
     fn append_owned(&mut self, record: RecordRef<'_>, owner: Option<TxnNumber>, now: TimestampMs) -> Result<Offset> {
         let (topic, partition) = (record.topic(), record.partition());
-        let (rules, log) = self.topics.target(topic, partition)?;
-        let offset = log.append((topic, partition), record, rules.timestamp(record, now), owner, rules.segment);
+        let Target { number, rules, log } = self.topics.target(topic, partition)?;
+        let timestamp = rules.timestamp(record, now);
+        let offset = log.append((topic, partition), record, timestamp, owner, rules.segment);
+        let transaction = owner.map(|owner| owner.0);
+        log.written(self.recorder.record(|| Effect::Appended {
+            topic: number,
+            record,
+            offset,
+            timestamp,
+            transaction,
+        }));
         self.changed = true;
         Ok(offset)
     }
 
+    /// Creates a topic; one that exists is left alone.
+    pub(crate) fn create_topic(&mut self, spec: &TopicSpec) -> Result<()> {
+        if self.topics.create(spec)?
+            && let Some(state) = self.topics.get(&spec.topic)
+        {
+            self.recorder.record(|| Effect::TopicCreated {
+                topic: state.number,
+                id: state.id,
+                name: spec.topic.clone(),
+                partitions: spec.partitions,
+                replication: state.replication,
+                settings: Cow::Borrowed(&state.settings),
+            });
+            self.changed = true;
+        }
+        Ok(())
+    }
+
     /// Deletes a topic and the offsets that groups have in it.
     pub(crate) fn delete_topic(&mut self, topic: &Topic) {
-        if self.topics.delete(topic) {
+        if let Some(state) = self.topics.delete(topic) {
+            self.recorder.record(|| Effect::TopicDeleted { topic: state.number });
             self.groups.values_mut().for_each(|group| group.offsets.forget(topic));
             self.changed = true;
         }
+    }
+
+    /// Changes settings of a topic.
+    pub(crate) fn alter_topic(&mut self, topic: &Topic, changes: &BTreeMap<String, String>) -> Result<()> {
+        self.topics.alter(topic, changes)?;
+        if let Some(state) = self.topics.get(topic) {
+            let settings = Cow::Borrowed(&state.settings);
+            self.recorder.record(|| Effect::TopicAltered { topic: state.number, settings });
+        }
+        Ok(())
+    }
+
+    /// Adds partitions until the topic has `partitions`.
+    pub(crate) fn add_partitions(&mut self, topic: &Topic, partitions: u32) -> Result<()> {
+        self.topics.add_partitions(topic, partitions)?;
+        if let Some(state) = self.topics.get(topic) {
+            self.recorder.record(|| Effect::PartitionsAdded { topic: state.number, partitions });
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Deletes the records before an offset.
+    pub(crate) fn delete_records(&mut self, place: &TopicPartition, before: Offset) -> Result<()> {
+        if self.topics.get(&place.topic).is_none() {
+            return Err(unknown_topic(&place.topic));
+        }
+        let Target { number, rules, log } = self.topics.target(&place.topic, place.partition)?;
+        if !rules.delete {
+            return Err(Error::invalid(format!("{place} is compacted, its records cannot be deleted")));
+        }
+        let end = log.bounds(Isolation::ReadUncommitted).end;
+        if before > end {
+            return Err(Error::invalid(format!("{place}@{before} is beyond the end at {end}")));
+        }
+        log.delete_before(before);
+        self.recorder.record(|| Effect::RecordsDeleted { topic: number, partition: place.partition, before });
+        self.changed = true;
+        Ok(())
     }
 
     /// Registers a transactional producer; its predecessor is fenced and what it left open is aborted.
@@ -124,6 +190,8 @@ impl Broker {
         let number = open.number;
         if let Some(group) = self.groups.get_mut(&member.group) {
             group.offsets.hold(number, offsets);
+            let (transaction, offsets) = (number.0, Cow::Borrowed(offsets));
+            self.recorder.record(|| Effect::OffsetsHeld { transaction, group: &member.group, offsets });
         }
         Ok(())
     }
@@ -148,11 +216,13 @@ impl Broker {
         }
     }
 
-    fn end(&mut self, open: &Open, ending: Ending) {
+    pub(crate) fn end(&mut self, open: &Open, ending: Ending) {
+        let written = self.recorder.record(|| Effect::TransactionEnded { transaction: open.number.0, ending });
         for place in &open.places {
             // A topic may have been deleted since.
             if let Ok(log) = self.topics.partition_mut(place) {
                 log.end_transaction(open.number, ending);
+                log.written(written);
             }
         }
         for group in &open.groups {
@@ -170,11 +240,16 @@ impl Broker {
         offsets: &[CommitOffset],
     ) -> Result<Result<(), Refusal>> {
         self.check_places(offsets)?;
-        Ok(self.group_for(member).and_then(|group| {
+        let committed = self.group_for(member).and_then(|group| {
             group.validate_commit(member, CommitKind::Plain)?;
             group.offsets.commit(offsets);
             Ok(())
-        }))
+        });
+        if committed.is_ok() {
+            let offsets = Cow::Borrowed(offsets);
+            self.recorder.record(|| Effect::OffsetsCommitted { group: &member.group, offsets });
+        }
+        Ok(committed)
     }
 
     /// The committed offsets of a group; none while an open transaction holds one of them.
@@ -194,6 +269,7 @@ impl Broker {
             ));
         }
         group.offsets.commit(offsets);
+        self.recorder.record(|| Effect::OffsetsCommitted { group: name, offsets: Cow::Borrowed(offsets) });
         Ok(())
     }
 
@@ -209,10 +285,7 @@ impl Broker {
         now: TimestampMs,
     ) -> Result<Step, Refusal> {
         let topics = &self.topics;
-        let count = |topic: &Topic| {
-            let partitions = topics.get(topic).map_or(0, |state| state.partitions.len());
-            u32::try_from(partitions).expect("a topic is created with a u32 of partitions")
-        };
+        let count = |topic: &Topic| topics.get(topic).map_or(0, TopicState::count);
         let group = self.groups.get_mut(group).ok_or(Refusal::UnknownMember)?;
         let (step, moved) = group.poll(id, instance_id, &count, now)?;
         self.changed |= moved;

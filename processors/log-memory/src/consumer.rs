@@ -104,7 +104,7 @@ impl GroupConsumer for MemoryConsumer {
 
     fn commit(&mut self, offsets: &[CommitOffset]) -> Result<()> {
         let membership = self.member.membership();
-        self.shared.call(|broker, _| broker.commit_offsets(&membership, offsets))?.map_err(|refusal| {
+        self.shared.durably(|broker, _| broker.commit_offsets(&membership, offsets))?.map_err(|refusal| {
             Error::fenced(format!(
                 "offsets of group {} in generation {}: {}",
                 membership.group,

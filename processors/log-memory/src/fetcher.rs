@@ -60,12 +60,17 @@ impl Fetcher {
 
     /// Appends up to `max` records. A position out of the log's range is told
     /// once, before anything is read, and its partition stops.
-    pub(crate) fn fetch(&mut self, broker: &Broker, max: usize, into: &mut RecordBatch) -> Result<Fetched> {
+    pub(crate) fn fetch(&mut self, broker: &mut Broker, max: usize, into: &mut RecordBatch) -> Result<Fetched> {
+        if self.isolation == Isolation::ReadUncommitted {
+            broker.recorder.want_everything();
+        }
+        let sees = (self.isolation, broker.recorder.durable());
         for cursor in self.cursors.iter_mut().filter(|cursor| cursor.delivering) {
             let log = broker.topics.partition(&cursor.place).inspect_err(|_| cursor.delivering = false)?;
             if !log.in_range(cursor.position) {
                 cursor.delivering = false;
-                return Err(out_of_range(&cursor.place, cursor.position, log));
+                let bounds = log.bounds_at(Isolation::ReadUncommitted, sees.1);
+                return Err(out_of_range(&cursor.place, cursor.position, bounds));
             }
         }
         let mut fetched = Fetched::Nothing;
@@ -78,7 +83,7 @@ impl Fetcher {
                 continue;
             }
             let log = broker.topics.partition(&cursor.place)?;
-            let position = log.read(cursor.position, self.isolation, full - into.len(), into);
+            let position = log.read(cursor.position, sees, full - into.len(), into);
             if position != cursor.position {
                 cursor.position = position;
                 fetched = Fetched::Progress;

@@ -7,7 +7,8 @@
 //! assignment, compaction and retention. It passes the same contract suite as
 //! the log on Kafka.
 //!
-//! What it is not: durable, replicated or distributed. `unclean.leader.election`,
+//! What it is not: durable (with a [`journal`] it is the engine of a log that
+//! is), replicated or distributed. `unclean.leader.election`,
 //! `min.insync.replicas` and the like are kept and described, nothing more, and
 //! a replication factor is taken as it is given. A member is told its new
 //! generation by its poll, where Kafka's client learns it in the background,
@@ -38,16 +39,23 @@ mod assignment;
 mod broker;
 mod cleaner;
 mod consumer;
+mod ends;
 pub mod faults;
 mod fetcher;
 mod group;
+pub mod journal;
 mod log;
 mod offsets;
 mod partition;
 mod producer;
 mod reader;
+mod restore;
+mod segment;
+mod snapshot;
 mod topic;
 mod transactional;
 mod transactions;
 
-pub use log::{Clock, MemoryLog};
+pub use cleaner::Compaction;
+pub use log::{Clock, MemoryLog, system_clock};
+pub use restore::Restore;

@@ -2,10 +2,14 @@
 
 use crate::admin::MemoryAdmin;
 use crate::broker::Broker;
+use crate::cleaner::{Compaction, clean};
 use crate::consumer::MemoryConsumer;
 use crate::faults::CommitFault;
+use crate::journal::{Effect, Journal};
 use crate::producer::MemoryProducer;
 use crate::reader::MemoryReader;
+use crate::restore::Restore;
+use crate::snapshot;
 use crate::transactional::MemoryTransactionalProducer;
 use factum_core::log::{
     Admin, GroupConsumer, GroupOptions, Isolation, Log, Producer, Reader, TransactionOptions, TransactionalProducer,
@@ -22,6 +26,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Where a log gets the time.
 pub type Clock = Arc<dyn Fn() -> TimestampMs + Send + Sync>;
 
+/// The system's time.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        // Before 1970 there is no meaningful answer; 0 keeps the log usable.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        TimestampMs(millis(since))
+    })
+}
+
 /// A log in memory. Clones are handles of the same log.
 #[derive(Clone)]
 pub struct MemoryLog {
@@ -32,24 +45,64 @@ impl MemoryLog {
     /// An empty log that takes the time from `clock`: for timestamps, session
     /// and transaction timeouts, and retention.
     pub fn new(clock: Clock) -> Self {
-        let inner = Inner { clock, broker: Mutex::default(), changed: Condvar::new() };
-        MemoryLog { shared: Shared(Arc::new(inner)) }
+        MemoryLog { shared: Shared::new(clock, Broker::default(), None) }
+    }
+
+    /// A log as it was, which writes what becomes of it to a journal: no call
+    /// is acknowledged before its effects are durable, and nobody sees what is
+    /// not durable yet. Transactions that were open are aborted; their number
+    /// is returned, too.
+    ///
+    /// # Errors
+    /// Those of [`Journal::sync`].
+    pub fn journaled(clock: Clock, restore: Restore, journal: Arc<dyn Journal>) -> Result<(Self, usize)> {
+        let (broker, aborted) = restore.finish(journal.clone());
+        let log = MemoryLog { shared: Shared::new(clock, broker, Some(journal)) };
+        log.shared.settled(|_, _| Ok(()))?;
+        Ok((log, aborted))
+    }
+
+    /// Tells the effects that make the log as it is at one moment, in which
+    /// `cut` is called. The log goes on meanwhile; only cleaning is left for
+    /// later by the caller.
+    ///
+    /// # Errors
+    /// Those of `tell`, which ends it.
+    pub fn snapshot(&self, cut: impl FnOnce(), tell: &mut dyn FnMut(&Effect<'_>) -> Result<()>) -> Result<()> {
+        snapshot::tell(&self.shared, cut, tell)
+    }
+
+    /// About the bytes that the log's records take, and how many there are.
+    pub fn size(&self) -> (usize, usize) {
+        self.shared.call(|broker, _| {
+            let partitions = || broker.topics.iter().flat_map(|(_, state)| &state.partitions);
+            (partitions().map(|log| log.size_bytes()).sum(), partitions().map(|log| log.records()).sum())
+        })
+    }
+
+    /// How many topics there are.
+    pub fn topics(&self) -> usize {
+        self.shared.call(|broker, _| broker.topics.iter().count())
     }
 
     /// An empty log that takes the time from the system.
     pub fn with_system_clock() -> Self {
-        MemoryLog::new(Arc::new(|| {
-            // Before 1970 there is no meaningful answer; 0 keeps the log usable.
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            TimestampMs(millis(since))
-        }))
+        MemoryLog::new(system_clock())
     }
 
     /// Applies compaction and retention to every partition, once. Where Kafka
     /// leaves the newest segment alone, this looks at everything below the
     /// last stable offset.
     pub fn run_cleaner(&self) {
-        self.shared.call(crate::cleaner::run);
+        self.clean(Compaction::Always);
+    }
+
+    /// The same with a choice of what is compacted. Other clients have their
+    /// turn between any two partitions.
+    pub fn clean(&self, compaction: Compaction) {
+        for place in self.shared.call(|broker, _| broker.topics.places()) {
+            self.shared.call(|broker, now| clean(broker, &place, compaction, now));
+        }
     }
 
     /// Makes the next commit of any transaction fail in this way. Several
@@ -95,6 +148,7 @@ struct Inner {
     clock: Clock,
     broker: Mutex<Broker>,
     changed: Condvar,
+    journal: Option<Arc<dyn Journal>>,
 }
 
 impl fmt::Debug for Shared {
@@ -104,6 +158,58 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    fn new(clock: Clock, broker: Broker, journal: Option<Arc<dyn Journal>>) -> Self {
+        Shared(Arc::new(Inner { clock, broker: Mutex::new(broker), changed: Condvar::new(), journal }))
+    }
+
+    /// Works on the state when its journal takes effects, and does not wait
+    /// until these are durable.
+    ///
+    /// # Errors
+    /// That of the journal, before any work, else those of `work`.
+    pub(crate) fn write<R>(&self, work: impl FnOnce(&mut Broker, TimestampMs) -> Result<R>) -> Result<R> {
+        self.admit()?;
+        self.call(work)
+    }
+
+    /// Works on the state when its journal takes effects, and returns when
+    /// they are durable.
+    ///
+    /// # Errors
+    /// That of the journal before any work, those of `work`, and that of the
+    /// journal afterwards, which leaves open whether the work counts.
+    pub(crate) fn durably<R>(&self, work: impl FnOnce(&mut Broker, TimestampMs) -> Result<R>) -> Result<R> {
+        self.admit()?;
+        self.settled(work)
+    }
+
+    /// Works on the state, and returns when everything that others may see of
+    /// it is durable.
+    ///
+    /// # Errors
+    /// Those of `work` and of the journal.
+    pub(crate) fn settled<R>(&self, work: impl FnOnce(&mut Broker, TimestampMs) -> Result<R>) -> Result<R> {
+        let (result, group) = self.call(|broker, now| (work(broker, now), broker.recorder.wanted()));
+        let result = result?;
+        self.sync(group)?;
+        Ok(result)
+    }
+
+    /// Whether the journal takes effects now.
+    pub(crate) fn admit(&self) -> Result<()> {
+        self.0.journal.as_ref().map_or(Ok(()), |journal| journal.admit())
+    }
+
+    /// Waits until a group of the journal is durable, for all to see.
+    pub(crate) fn sync(&self, group: u64) -> Result<()> {
+        let Some(journal) = self.0.journal.as_ref().filter(|journal| journal.durable() < group) else { return Ok(()) };
+        journal.sync(group)?;
+        // Whoever has looked at the state is asleep by now, not about to be.
+        drop(self.lock());
+        self.0.changed.notify_all();
+        Ok(())
+    }
+
     /// Works on the state, as of now, and wakes the others when it changed.
     pub(crate) fn call<R>(&self, work: impl FnOnce(&mut Broker, TimestampMs) -> R) -> R {
         let mut broker = self.lock();
@@ -122,6 +228,18 @@ impl Shared {
         loop {
             if let ControlFlow::Break(result) = self.step(&mut broker, &mut work) {
                 return Some(result);
+            }
+            let wanted = broker.recorder.wanted();
+            if broker.recorder.durable().is_some_and(|durable| durable < wanted) {
+                drop(broker);
+                // Where that fails there is nothing to see; its writer is told why.
+                let synced = self.sync(wanted);
+                broker = self.lock();
+                if synced.is_ok()
+                    && let ControlFlow::Break(result) = self.step(&mut broker, &mut work)
+                {
+                    return Some(result);
+                }
             }
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {

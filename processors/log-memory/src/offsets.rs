@@ -17,6 +17,16 @@ impl Offsets {
         self.committed.extend(offsets.iter().map(entry));
     }
 
+    /// All that are decided.
+    pub(crate) fn all(&self) -> Vec<CommitOffset> {
+        self.committed.iter().map(commit).collect()
+    }
+
+    /// Those of open transactions.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (TxnNumber, Vec<CommitOffset>)> {
+        self.pending.iter().map(|(txn, held)| (*txn, held.iter().map(commit).collect()))
+    }
+
     /// Keeps offsets until their transaction ends.
     pub(crate) fn hold(&mut self, txn: TxnNumber, offsets: &[CommitOffset]) {
         self.pending.entry(txn).or_default().extend(offsets.iter().map(entry));
@@ -49,6 +59,10 @@ impl Offsets {
 /// An offset waits for its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Undecided;
+
+fn commit((place, committed): (&TopicPartition, &Committed)) -> CommitOffset {
+    CommitOffset { place: place.clone(), offset: committed.offset, metadata: committed.metadata.clone() }
+}
 
 fn entry(offset: &CommitOffset) -> (TopicPartition, Committed) {
     (offset.place.clone(), Committed { offset: offset.offset, metadata: offset.metadata.clone() })

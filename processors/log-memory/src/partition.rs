@@ -1,8 +1,11 @@
 //! One partition: records in segments, transaction markers, and its ends.
 
+use crate::ends::Ends;
+use crate::journal::Written;
+use crate::segment::{Segment, SegmentLimit};
 use factum_core::log::{Bounds, Isolation};
 use factum_core::{Offset, Partition, RecordBatch, RecordRef, TimestampMs, Topic};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// The number of a transaction; every transaction of a log has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,10 +13,15 @@ pub(crate) struct TxnNumber(pub(crate) u64);
 
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
+    /// Its records and offsets count.
     Commit,
+    /// They never do.
     Abort,
 }
+
+/// What a record takes beside its bytes, wherever it is kept: an estimate.
+const RECORD_BYTES: usize = 24;
 
 /// The records of one partition. Control records take an offset and nothing
 /// else: a marker is a gap.
@@ -25,23 +33,10 @@ pub(crate) struct PartitionLog {
     /// First offset of each transaction that is still open here.
     open: BTreeMap<TxnNumber, Offset>,
     aborted: BTreeSet<TxnNumber>,
-}
-
-#[derive(Debug)]
-struct Segment {
-    base: Offset,
-    records: RecordBatch,
-    owners: Vec<Option<TxnNumber>>,
-    first: TimestampMs,
-    newest: TimestampMs,
-}
-
-/// When a segment is closed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SegmentLimit {
-    pub(crate) bytes: usize,
-    /// The most that a record may be younger than the segment's first.
-    pub(crate) ms: i64,
+    /// The ends that readers may see while newer ones are not durable.
+    ends: Ends,
+    /// Compaction has looked at what is below.
+    cleaned: Offset,
 }
 
 /// What retention and compaction look at.
@@ -61,6 +56,8 @@ impl PartitionLog {
             end: Offset(0),
             open: BTreeMap::new(),
             aborted: BTreeSet::new(),
+            ends: Ends::default(),
+            cleaned: Offset(0),
         }
     }
 
@@ -96,12 +93,33 @@ impl PartitionLog {
         }
     }
 
+    /// Tells in which group of the journal the last change was written.
+    pub(crate) fn written(&mut self, written: Option<Written>) {
+        if let Some(written) = written {
+            self.ends.note(written, self.end, self.stable());
+        }
+    }
+
+    /// Where records begin and end, now and whether durable or not.
     pub(crate) fn bounds(&self, isolation: Isolation) -> Bounds {
+        self.bounds_at(isolation, None)
+    }
+
+    /// Where records begin and end for a reader that sees what is `durable`.
+    pub(crate) fn bounds_at(&self, isolation: Isolation, durable: Option<u64>) -> Bounds {
+        let (end, stable) = match durable {
+            Some(durable) => self.ends.at(durable),
+            None => (self.end, self.stable()),
+        };
         let end = match isolation {
-            Isolation::ReadUncommitted => self.end,
-            Isolation::ReadCommitted => self.open.values().min().copied().unwrap_or(self.end),
+            Isolation::ReadUncommitted => end,
+            Isolation::ReadCommitted => stable,
         };
         Bounds { start: self.start, end: end.max(self.start) }
+    }
+
+    fn stable(&self) -> Offset {
+        self.open.values().min().copied().unwrap_or(self.end)
     }
 
     /// Whether reading may begin at `offset`.
@@ -111,8 +129,14 @@ impl PartitionLog {
 
     /// Copies up to `max` records from `from` on and returns the position
     /// behind them: the next visible record, else the end for this isolation.
-    pub(crate) fn read(&self, from: Offset, isolation: Isolation, max: usize, into: &mut RecordBatch) -> Offset {
-        let end = self.bounds(isolation).end;
+    pub(crate) fn read(
+        &self,
+        from: Offset,
+        (isolation, durable): (Isolation, Option<u64>),
+        max: usize,
+        into: &mut RecordBatch,
+    ) -> Offset {
+        let end = self.bounds_at(isolation, durable).end;
         if from >= end {
             return from;
         }
@@ -138,12 +162,14 @@ impl PartitionLog {
     }
 
     /// The first record whose timestamp is at or after `time`.
-    pub(crate) fn offset_for_time(&self, time: TimestampMs) -> Option<Offset> {
+    pub(crate) fn offset_for_time(&self, time: TimestampMs, durable: Option<u64>) -> Option<Offset> {
+        let bounds = self.bounds_at(Isolation::ReadUncommitted, durable);
         self.segments
             .iter()
             .filter(|segment| segment.newest >= time)
             .flat_map(|segment| segment.records.iter())
-            .find(|record| record.offset() >= self.start && record.timestamp().is_some_and(|at| at >= time))
+            .filter(|record| (bounds.start..bounds.end).contains(&record.offset()))
+            .find(|record| record.timestamp().is_some_and(|at| at >= time))
             .map(|record| record.offset())
     }
 
@@ -173,18 +199,19 @@ impl PartitionLog {
         }
     }
 
-    /// Keeps the latest record of each key below the last stable offset, and
-    /// drops tombstones older than `tombstones_before`. Offsets stay.
-    pub(crate) fn compact(&mut self, tombstones_before: TimestampMs, limit: SegmentLimit) {
-        let stable = self.bounds(Isolation::ReadCommitted).end;
-        let mut latest: BTreeMap<Vec<u8>, Offset> = BTreeMap::new();
+    /// Keeps the latest record of each key below `stable`, where every
+    /// transaction has ended, and drops tombstones older than
+    /// `tombstones_before`. Offsets stay. True when a record went.
+    pub(crate) fn compact(&mut self, stable: Offset, tombstones_before: TimestampMs, limit: SegmentLimit) -> bool {
+        let mut latest: HashMap<&[u8], Offset> = HashMap::new();
         for (record, owner) in self.all() {
             if record.offset() < stable && !self.is_aborted(owner) {
-                latest.insert(record.key().unwrap_or_default().to_vec(), record.offset());
+                latest.insert(record.key().unwrap_or_default(), record.offset());
             }
         }
         let mut kept: VecDeque<Segment> = VecDeque::new();
         let mut aborted = BTreeSet::new();
+        let mut dropped = false;
         for (record, owner) in self.all() {
             let dead_tombstone = record.value().is_none() && record.timestamp().is_none_or(|at| at < tombstones_before);
             let below = record.offset() < stable;
@@ -193,6 +220,7 @@ impl PartitionLog {
                     || dead_tombstone
                     || latest.get(record.key().unwrap_or_default()) != Some(&record.offset()))
             {
+                dropped = true;
                 continue;
             }
             if let Some(txn) = owner.filter(|txn| self.aborted.contains(txn)) {
@@ -207,6 +235,81 @@ impl PartitionLog {
         }
         self.segments = kept;
         self.aborted = aborted;
+        self.cleaned = stable;
+        dropped
+    }
+
+    /// Which part of the records below the last stable offset, from 0 to 1,
+    /// no compaction has seen (Kafka's "dirty ratio", by count).
+    pub(crate) fn dirty_ratio(&self) -> f64 {
+        let count = |below: Offset| -> u32 {
+            let segments = self.segments.iter().take_while(|segment| segment.base < below);
+            let records: usize = segments.map(|segment| segment.index_of(below)).sum();
+            u32::try_from(records).unwrap_or(u32::MAX)
+        };
+        let all = count(self.stable());
+        f64::from(all.saturating_sub(count(self.cleaned))) / f64::from(all.max(1))
+    }
+
+    /// About the bytes that the records take.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.segments.iter().map(|segment| segment.records.size_bytes() + RECORD_BYTES * segment.owners.len()).sum()
+    }
+
+    /// How many records there are, those of aborted transactions included.
+    pub(crate) fn records(&self) -> usize {
+        self.segments.iter().map(|segment| segment.owners.len() - segment.index_of(self.start)).sum()
+    }
+
+    /// The transactions that are open here, and the first offset of each.
+    pub(crate) fn open_transactions(&self) -> impl Iterator<Item = (TxnNumber, Offset)> {
+        self.open.iter().map(|(txn, first)| (*txn, *first))
+    }
+
+    /// Copies up to `max` records with their owners, aborted ones left out, of
+    /// the offsets `from..end`; returns where to go on.
+    pub(crate) fn copy(
+        &self,
+        (from, end): (Offset, Offset),
+        max: usize,
+        into: &mut RecordBatch,
+        owners: &mut Vec<Option<TxnNumber>>,
+    ) -> Offset {
+        let first = self.segments.partition_point(|segment| segment.last().is_none_or(|last| last < from));
+        for segment in self.segments.iter().skip(first) {
+            for index in segment.index_of(from.max(self.start))..segment.owners.len() {
+                let (record, owner) = (segment.records.get(index), segment.owners[index]);
+                if record.offset() >= end {
+                    return end;
+                }
+                if owners.len() == max {
+                    return record.offset();
+                }
+                if !self.is_aborted(owner) {
+                    into.push(record);
+                    owners.push(owner);
+                }
+            }
+        }
+        end
+    }
+
+    /// Leaves a gap up to `offset`, where the next record goes; false when
+    /// the log is beyond it already.
+    pub(crate) fn skip_to(&mut self, offset: Offset) -> bool {
+        let ahead = offset >= self.end;
+        self.end = self.end.max(offset);
+        ahead
+    }
+
+    /// Sets which transactions are open, where the records do not tell.
+    pub(crate) fn set_open(&mut self, open: impl Iterator<Item = (TxnNumber, Offset)>) {
+        self.open = open.collect();
+    }
+
+    /// Everything here is durable: it was read from a journal.
+    pub(crate) fn settle(&mut self) {
+        self.ends = Ends::starting(self.end, self.stable());
     }
 
     fn all(&self) -> impl Iterator<Item = (RecordRef<'_>, Option<TxnNumber>)> {
@@ -218,59 +321,6 @@ impl PartitionLog {
 
     fn is_aborted(&self, owner: Option<TxnNumber>) -> bool {
         owner.is_some_and(|txn| self.aborted.contains(&txn))
-    }
-}
-
-impl Segment {
-    fn new(base: Offset, first: TimestampMs) -> Self {
-        Segment { base, records: RecordBatch::new(), owners: Vec::new(), first, newest: first }
-    }
-
-    fn is_full(&self, timestamp: TimestampMs, limit: SegmentLimit) -> bool {
-        self.records.size_bytes() >= limit.bytes || timestamp.0.saturating_sub(self.first.0) > limit.ms
-    }
-
-    fn append(
-        &mut self,
-        (topic, partition): (&Topic, Partition),
-        record: RecordRef<'_>,
-        offset: Offset,
-        timestamp: TimestampMs,
-        owner: Option<TxnNumber>,
-    ) {
-        let mut new = self.records.start(topic, partition);
-        new.offset(offset);
-        new.timestamp(timestamp);
-        if let Some(key) = record.key() {
-            new.key(key);
-        }
-        if let Some(value) = record.value() {
-            new.value(value);
-        }
-        for (name, value) in record.headers() {
-            new.header_opt(name, value);
-        }
-        new.finish();
-        self.owners.push(owner);
-        self.newest = self.newest.max(timestamp);
-    }
-
-    fn last(&self) -> Option<Offset> {
-        self.owners.len().checked_sub(1).map(|last| self.records.get(last).offset())
-    }
-
-    /// The index of the first record at or after `offset`.
-    fn index_of(&self, offset: Offset) -> usize {
-        let (mut low, mut high) = (0, self.owners.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.records.get(middle).offset() < offset {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
     }
 }
 
@@ -303,7 +353,7 @@ mod tests {
 
     fn read(log: &PartitionLog, isolation: Isolation) -> (Vec<i64>, i64) {
         let mut batch = RecordBatch::new();
-        let position = log.read(log.start, isolation, usize::MAX, &mut batch);
+        let position = log.read(log.start, (isolation, None), usize::MAX, &mut batch);
         (batch.iter().map(|record| record.offset().0).collect(), position.0)
     }
 
@@ -323,16 +373,16 @@ mod tests {
         let mut log = log(&[("a", Some("1"), None), ("b", Some("2"), Some(1)), ("c", Some("3"), None)]);
         log.end_transaction(TxnNumber(1), Ending::Abort);
         let mut batch = RecordBatch::new();
-        assert_eq!(log.read(Offset(0), Isolation::ReadCommitted, 1, &mut batch), Offset(2));
+        assert_eq!(log.read(Offset(0), (Isolation::ReadCommitted, None), 1, &mut batch), Offset(2));
     }
 
     #[test]
     fn compaction_leaves_the_open_transaction_alone() {
         let mut log = log(&[("a", Some("1"), None), ("a", Some("2"), None), ("b", None, None), ("a", None, Some(1))]);
-        log.compact(TimestampMs(1_000), LIMIT);
+        log.compact(log.stable(), TimestampMs(1_000), LIMIT);
         assert_eq!(read(&log, Isolation::ReadUncommitted), (vec![1, 3], 4));
         log.end_transaction(TxnNumber(1), Ending::Abort);
-        log.compact(TimestampMs(1_000), LIMIT);
+        log.compact(log.stable(), TimestampMs(1_000), LIMIT);
         assert_eq!(read(&log, Isolation::ReadUncommitted), (vec![1], 5));
     }
 

@@ -1,7 +1,8 @@
 //! Topics: names, identities, settings and their partitions.
 
-use crate::partition::{PartitionLog, Retention, SegmentLimit};
-use factum_core::log::TopicSpec;
+use crate::partition::{PartitionLog, Retention};
+use crate::segment::SegmentLimit;
+use factum_core::log::{Bounds, TopicSpec};
 use factum_core::{Error, Offset, Partition, RecordRef, Result, TimestampMs, Topic, TopicId, TopicPartition};
 use std::collections::BTreeMap;
 
@@ -46,11 +47,15 @@ const OVERHEAD_BYTES: usize = 70;
 pub(crate) struct Topics {
     topics: BTreeMap<Topic, TopicState>,
     created: u64,
+    /// Makes the topics' ids differ from another log's.
+    salt: (u64, u64),
 }
 
 /// One topic.
 #[derive(Debug)]
 pub(crate) struct TopicState {
+    /// From 1 on; no other topic of this log has had it.
+    pub(crate) number: u64,
     pub(crate) id: TopicId,
     pub(crate) replication: u16,
     pub(crate) settings: BTreeMap<String, String>,
@@ -69,6 +74,16 @@ pub(crate) struct Rules {
     retention_ms: Option<i64>,
     retention_bytes: Option<usize>,
     delete_retention_ms: i64,
+    min_dirty_ratio: f64,
+}
+
+/// A partition to write to.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    /// The topic's number.
+    pub(crate) number: u64,
+    pub(crate) rules: &'a Rules,
+    pub(crate) log: &'a mut PartitionLog,
 }
 
 impl Topics {
@@ -86,7 +101,8 @@ impl Topics {
         let rules = Rules::read(&spec.topic, &settings)?;
         self.created += 1;
         let state = TopicState {
-            id: topic_id(self.created),
+            number: self.created,
+            id: topic_id(self.created, self.salt),
             replication: spec.replication.unwrap_or(1),
             settings,
             rules,
@@ -96,9 +112,36 @@ impl Topics {
         Ok(true)
     }
 
-    /// Deletes a topic; false when there was none.
-    pub(crate) fn delete(&mut self, topic: &Topic) -> bool {
-        self.topics.remove(topic).is_some()
+    /// Creates a topic again as it was, with its number and id.
+    pub(crate) fn restore(&mut self, spec: &TopicSpec, number: u64, id: TopicId) -> Result<()> {
+        let created = self.created;
+        if !self.create(spec)? {
+            return Err(Error::data(format!("topic {} is created twice", spec.topic)));
+        }
+        if let Some(state) = self.topics.get_mut(&spec.topic) {
+            (state.number, state.id) = (number, id);
+        }
+        self.created = created.max(number);
+        Ok(())
+    }
+
+    /// How many topics were ever created.
+    pub(crate) fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// No topic to come gets one of the first `created` numbers.
+    pub(crate) fn set_created(&mut self, created: u64) {
+        self.created = self.created.max(created);
+    }
+
+    pub(crate) fn set_salt(&mut self, salt: (u64, u64)) {
+        self.salt = salt;
+    }
+
+    /// Deletes a topic and returns what it was.
+    pub(crate) fn delete(&mut self, topic: &Topic) -> Option<TopicState> {
+        self.topics.remove(topic)
     }
 
     pub(crate) fn alter(&mut self, topic: &Topic, changes: &BTreeMap<String, String>) -> Result<()> {
@@ -126,8 +169,21 @@ impl Topics {
         self.topics.get(topic)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &TopicState)> {
+        self.topics.iter()
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut TopicState> {
         self.topics.values_mut()
+    }
+
+    /// All partitions.
+    pub(crate) fn places(&self) -> Vec<TopicPartition> {
+        let each = |(topic, state): (&Topic, &TopicState)| {
+            let topic = topic.clone();
+            (0u32..).zip(&state.partitions).map(|(number, _)| topic.partition(Partition(number))).collect::<Vec<_>>()
+        };
+        self.topics.iter().flat_map(each).collect()
     }
 
     pub(crate) fn partition(&self, place: &TopicPartition) -> Result<&PartitionLog> {
@@ -145,11 +201,21 @@ impl Topics {
     }
 
     /// The topic and partition that a record goes to, and the rules there.
-    pub(crate) fn target(&mut self, topic: &Topic, partition: Partition) -> Result<(&Rules, &mut PartitionLog)> {
+    pub(crate) fn target(&mut self, topic: &Topic, partition: Partition) -> Result<Target<'_>> {
         self.topics
             .get_mut(topic)
-            .and_then(|state| Some((&state.rules, state.partitions.get_mut(partition.0 as usize)?)))
+            .and_then(|state| {
+                let log = state.partitions.get_mut(partition.0 as usize)?;
+                Some(Target { number: state.number, rules: &state.rules, log })
+            })
             .ok_or_else(|| unknown_place(&topic.partition(partition)))
+    }
+}
+
+impl TopicState {
+    /// How many partitions it has.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).expect("a topic is created with a u32 of partitions")
     }
 }
 
@@ -177,6 +243,11 @@ impl Rules {
             retention_ms: Some(number("retention.ms")?).filter(|ms| *ms >= 0),
             retention_bytes: usize::try_from(number("retention.bytes")?).ok(),
             delete_retention_ms: number("delete.retention.ms")?.max(0),
+            min_dirty_ratio: text("min.cleanable.dirty.ratio")
+                .parse()
+                .ok()
+                .filter(|ratio| (0.0..=1.0).contains(ratio))
+                .ok_or_else(|| refused("min.cleanable.dirty.ratio"))?,
         };
         number("min.insync.replicas")?;
         number("max.compaction.lag.ms")?;
@@ -221,6 +292,11 @@ impl Rules {
         }
     }
 
+    /// Whether so much is new that compaction is due.
+    pub(crate) fn is_dirty(&self, ratio: f64) -> bool {
+        ratio > 0.0 && ratio >= self.min_dirty_ratio
+    }
+
     /// Tombstones older than this are dropped by compaction.
     pub(crate) fn tombstones_before(&self, now: TimestampMs) -> TimestampMs {
         TimestampMs(now.0.saturating_sub(self.delete_retention_ms).saturating_add(1))
@@ -228,8 +304,7 @@ impl Rules {
 }
 
 /// The error of a read outside the log.
-pub(crate) fn out_of_range(place: &TopicPartition, offset: Offset, log: &PartitionLog) -> Error {
-    let bounds = log.bounds(factum_core::log::Isolation::ReadUncommitted);
+pub(crate) fn out_of_range(place: &TopicPartition, offset: Offset, bounds: Bounds) -> Error {
     Error::data(format!("{place}@{offset} is out of range: the log has {} to {}", bounds.start, bounds.end))
 }
 
@@ -260,10 +335,10 @@ fn merge(topic: &Topic, settings: &mut BTreeMap<String, String>, changes: &BTree
     Ok(())
 }
 
-/// An id that looks random and is the same in every run (splitmix64).
-fn topic_id(created: u64) -> TopicId {
+/// An id that looks random and is the same in every run with the same salt (splitmix64).
+fn topic_id(created: u64, salt: (u64, u64)) -> TopicId {
     let mut id = [0; 16];
-    for (half, seed) in id.chunks_exact_mut(8).zip([created, !created]) {
+    for (half, seed) in id.chunks_exact_mut(8).zip([created ^ salt.0, !created ^ salt.1]) {
         let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -70,15 +70,31 @@ impl MemoryTransactionalProducer {
         TxnError::Abort(error)
     }
 
-    fn unclear(&mut self) -> TxnError {
+    fn unclear(&mut self, error: Error) -> TxnError {
         self.state = State::Dead;
-        TxnError::Fatal(Error::unavailable(format!("the commit of {} got no answer", self.id)))
+        TxnError::Fatal(error)
     }
 
+    fn unanswered(&mut self) -> TxnError {
+        self.unclear(Error::unavailable(format!("the commit of {} got no answer", self.id)))
+    }
+
+    /// A commit returns when it is durable. An abort needs not be: what is
+    /// open when the log's process ends is aborted at the next start.
     fn end(&mut self, epoch: Epoch, ending: Ending) -> Result<(), TxnError> {
-        let ended = self.shared.call(|broker, _| broker.end_transaction(&self.id, epoch, ending));
+        if ending == Ending::Commit {
+            self.shared.admit().map_err(TxnError::Retry)?;
+        }
+        let (ended, group) =
+            self.shared.call(|broker, _| (broker.end_transaction(&self.id, epoch, ending), broker.recorder.wanted()));
         if ended.is_err() {
             return Err(self.die());
+        }
+        if ending == Ending::Commit
+            && let Err(error) = self.shared.sync(group)
+        {
+            let what = format!("the commit of {} may yet become durable", self.id);
+            return Err(self.unclear(error.context(what)));
         }
         self.state = State::Ready;
         self.delivered.clear();
@@ -105,7 +121,7 @@ impl TransactionalProducer for MemoryTransactionalProducer {
     fn produce(&mut self, records: &RecordBatch) -> Result<(), TxnError> {
         let epoch = self.require(&[State::Open], "produce")?;
         let (id, delivered) = (self.id.as_str(), &mut self.delivered);
-        let produced = self.shared.call(|broker, now| {
+        let produced = self.shared.write(|broker, now| {
             if broker.check_epoch(id, epoch).is_err() {
                 return Ok(Err(()));
             }
@@ -140,6 +156,9 @@ impl TransactionalProducer for MemoryTransactionalProducer {
                 "{}: a transaction needs at least one offset, or nothing fences it",
                 self.id
             ))));
+        }
+        if let Err(error) = self.shared.admit() {
+            return Err(self.fail(error));
         }
         let sent = self.shared.call(|broker, now| broker.send_offsets((&self.id, epoch), member, offsets, now));
         match sent {
@@ -176,11 +195,11 @@ impl TransactionalProducer for MemoryTransactionalProducer {
             }
             Some(CommitFault::UnknownCommitted) => {
                 self.end(epoch, Ending::Commit)?;
-                Err(self.unclear())
+                Err(self.unanswered())
             }
             Some(CommitFault::UnknownAborted) => {
                 self.end(epoch, Ending::Abort)?;
-                Err(self.unclear())
+                Err(self.unanswered())
             }
         }
     }

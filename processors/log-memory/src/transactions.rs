@@ -32,11 +32,28 @@ pub(crate) struct Open {
     deadline: TimestampMs,
 }
 
+impl Open {
+    /// One that is read from a journal: its producer is gone.
+    pub(crate) fn orphan(number: TxnNumber) -> Self {
+        Open { number, places: BTreeSet::new(), groups: BTreeSet::new(), deadline: TimestampMs(0) }
+    }
+}
+
 /// Another producer has the transactional id, or the broker ended the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Superseded;
 
 impl Transactions {
+    /// How many transactions have begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// No transaction to come gets one of the first `begun` numbers.
+    pub(crate) fn set_begun(&mut self, begun: u64) {
+        self.begun = self.begun.max(begun);
+    }
+
     /// Registers a producer; what its predecessor left open is returned, to be aborted.
     pub(crate) fn init(&mut self, id: &str, timeout_ms: i64) -> (Epoch, Option<Open>) {
         let entry = self.ids.entry(id.to_owned()).or_insert(Entry { epoch: Epoch(-1), timeout_ms, open: None });

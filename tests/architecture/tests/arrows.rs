@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-schemas", &["factum-core", "factum-derive"]),
     ("factum-client", &["factum-core", "factum-schemas"]),
     ("factum-log-memory", &["factum-core"]),
+    ("factum-log-embedded", &["factum-core", "factum-log-memory"]),
     ("factum-log-kafka", &["factum-core"]),
     ("factum-handler", &["factum-core"]),
     ("factum-views", &["factum-core"]),
