@@ -7,7 +7,7 @@ use crate::{
 use factum_core::{Aggregate, Error, Result, view::View};
 use factum_schemas::{AvroMessage, AvroSchema};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, process::ExitCode};
+use std::{fmt, process::ExitCode, sync::Arc};
 
 /// Begins a program of that name.
 pub fn app(name: &'static str) -> App {
@@ -68,7 +68,7 @@ impl App {
 
     /// Reads the command line and does what it says.
     pub fn main(self) -> ExitCode {
-        cli::main(&self)
+        cli::main(Arc::new(self))
     }
 
     pub(crate) fn aggregate_host(&self, aggregate_type: &str) -> Result<&dyn AggregateHost> {

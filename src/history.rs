@@ -2,13 +2,16 @@
 
 use crate::environment::Environment;
 use factum_core::{AggregateId, Error, Offset, RecordBatch, RecordRef, Result, log::Isolation, partition_of};
-use std::time::{Duration, Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 /// A reader that gets nothing for so long gives up.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Calls `each` for every event of an aggregate, oldest first, up to the end
-/// of its partition as it is now.
+/// of its partition as it is now, or until `each` breaks off.
 ///
 /// # Errors
 /// `Invalid` when the topics do not exist; what the log and `each` say.
@@ -16,7 +19,7 @@ pub fn read_events(
     environment: &Environment,
     aggregate_type: &str,
     id: &AggregateId,
-    mut each: impl FnMut(RecordRef<'_>) -> Result<()>,
+    mut each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let topics = environment.topics(aggregate_type);
     let mut admin = environment.log.admin()?;
@@ -39,7 +42,9 @@ pub fn read_events(
         batch.clear();
         reader.poll(10_000, Duration::from_millis(100), &mut batch)?;
         for record in batch.iter().filter(|record| record.offset() < bounds.end && record.key() == Some(key)) {
-            each(record)?;
+            if each(record)?.is_break() {
+                return Ok(());
+            }
         }
         let position = reader.position(&place)?.unwrap_or(next);
         if position > next {

@@ -38,7 +38,10 @@ pub mod environment;
 pub mod history;
 pub mod host;
 pub mod import;
+mod node;
 pub mod send;
+pub mod serve;
+mod service;
 
 pub use app::{App, SampleCommand, app};
 pub use factum_client::{

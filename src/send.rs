@@ -67,10 +67,30 @@ impl Tally {
         }
     }
 
+    /// Adds what another process counted, as JSON.
+    ///
+    /// # Errors
+    /// `Data` when it names a code that there is not.
+    pub(crate) fn merge(&mut self, counted: Counted) -> Result<()> {
+        for (code, count) in counted.answers {
+            *self.codes.entry(code.parse::<AnswerCode>()?.as_str()).or_default() += count;
+        }
+        let room = MAX_SAMPLES.saturating_sub(self.samples.len());
+        self.samples.extend(counted.samples.into_iter().take(room));
+        Ok(())
+    }
+
     /// How many had this code.
     pub fn count(&self, code: AnswerCode) -> u64 {
         self.codes.get(code.as_str()).copied().unwrap_or(0)
     }
+}
+
+/// A [`Tally`] on its way between processes.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Counted {
+    answers: BTreeMap<String, u64>,
+    samples: Vec<String>,
 }
 
 impl std::fmt::Display for Tally {
@@ -78,6 +98,11 @@ impl std::fmt::Display for Tally {
         let parts: Vec<String> = self.codes.iter().map(|(code, count)| format!("{count} {code}")).collect();
         f.write_str(&parts.join(", "))
     }
+}
+
+/// A new command's id.
+pub fn fresh_id() -> CommandId {
+    CommandId(*uuid::Uuid::new_v4().as_bytes())
 }
 
 /// A client for an aggregate type of this environment.

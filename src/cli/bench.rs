@@ -1,6 +1,10 @@
 //! `bench`: the handler against a bare loop, and the time to an answer.
 
-use super::{FormatArgs, connect::LogArgs, output, shared};
+use super::{
+    FormatArgs,
+    connect::{LogArgs, Place},
+    output,
+};
 use crate::{
     App, SampleCommand,
     environment::Environment,
@@ -91,7 +95,10 @@ impl<'a> Bench<'a> {
         let sample = app.sample.iter().find(|sample| sample.aggregate_type == common.aggregate_type);
         let sample =
             sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
-        let mut environment = shared(&common.log, "bench")?;
+        let mut environment = match common.log.place() {
+            Place::Kafka => common.log.cluster("bench")?,
+            Place::Embedded(folder) => common.log.open(&folder)?.1,
+        };
         environment.prefix = format!("{}bench-{}.", environment.prefix, uuid::Uuid::new_v4().simple());
         environment.create_topics(host.aggregate_type(), common.partitions, common.log.replication())?;
         let bare_events = Topic::new(format!("{}bare.events", environment.prefix));

@@ -1,15 +1,31 @@
-//! Which log and which registry.
+//! Which log and which registry, and who answers a verb's requests.
 
-use crate::environment::Environment;
+use super::output;
+use crate::{
+    App,
+    environment::Environment,
+    host::Stop,
+    node::{NewTopics, Node},
+    service::{LocalService, RemoteService, Service},
+};
 use clap::Args;
 use factum_core::{Error, Result, log::Log};
+use factum_log_embedded::{EmbeddedConfig, EmbeddedLog, owner};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
 use factum_schemas::{HttpRegistry, LogRegistry, MemoryRegistry, Registry, SchemaCache};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct LogArgs {
+    /// The folder of the embedded log and its views, used where no cluster is named.
+    #[arg(long, env = "FACTUM_DATA", value_name = "FOLDER", default_value = "factum-data", help_heading = "Log")]
+    data: PathBuf,
     /// The Kafka cluster, by one or more of its brokers.
     #[arg(long, env = "FACTUM_KAFKA", value_name = "HOST:PORT,…", help_heading = "Log")]
     kafka: Option<String>,
@@ -30,10 +46,54 @@ pub(super) struct LogArgs {
     replication: Option<u16>,
 }
 
+/// Where the log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a folder that one process holds.
+    Embedded(PathBuf),
+    /// On a cluster.
+    Kafka,
+}
+
+/// What must run in this process before it can answer, where no other process does it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Needs<'a> {
+    /// Only the log.
+    Log,
+    /// An aggregate type's handler.
+    Handler(&'a str),
+    /// A view that has caught up.
+    View(&'a str),
+}
+
+/// Who answers the requests of one verb.
+pub(super) struct Session {
+    service: Box<dyn Service>,
+    node: Option<Node>,
+}
+
+impl Session {
+    /// Who answers.
+    pub(super) fn service(&self) -> &dyn Service {
+        &*self.service
+    }
+
+    /// Ends what ran for it in this process.
+    pub(super) fn end(self) -> Result<()> {
+        // Its clients go before the log.
+        drop(self.service);
+        self.node.map_or(Ok(()), Node::end)
+    }
+}
+
 impl LogArgs {
-    /// Whether no cluster was named.
-    pub(super) fn is_in_memory(&self) -> bool {
-        self.kafka.is_none() && self.kafka_config.is_none()
+    /// Where the log is.
+    pub(super) fn place(&self) -> Place {
+        if self.kafka.is_none() && self.kafka_config.is_none() {
+            Place::Embedded(self.data.clone())
+        } else {
+            Place::Kafka
+        }
     }
 
     /// The number of replicas asked for.
@@ -41,12 +101,73 @@ impl LogArgs {
         self.replication
     }
 
-    /// Connects to the log and the registry.
-    pub(super) fn connect(&self) -> Result<Environment> {
-        let log = self.log()?;
+    /// The cluster and its registry, for verbs whose processes share a log.
+    pub(super) fn cluster(&self, verb: &str) -> Result<Environment> {
+        match self.place() {
+            Place::Kafka => self.environment(Arc::new(KafkaLog::new(self.kafka_settings()?)?)),
+            Place::Embedded(_) => Err(Error::invalid(format!(
+                "`{verb}` needs a log that processes share: give --kafka HOST:PORT (or FACTUM_KAFKA); \
+                 on the embedded log, `up` runs everything"
+            ))),
+        }
+    }
+
+    /// A log that is gone with this process.
+    pub(super) fn memory(&self) -> Result<Environment> {
+        let registry = Arc::new(MemoryRegistry::new());
+        let schemas = Arc::new(SchemaCache::in_memory(registry));
+        Ok(Environment { log: Arc::new(MemoryLog::with_system_clock()), schemas, prefix: self.prefix.clone() })
+    }
+
+    /// Opens the embedded log of a folder, which no other process may hold.
+    pub(super) fn open(&self, folder: &Path) -> Result<(Arc<EmbeddedLog>, Environment)> {
+        make_folder(folder)?;
+        let log = Arc::new(EmbeddedLog::open(&folder.join("log"), EmbeddedConfig::default())?);
+        let environment = self.environment(log.clone())?;
+        Ok((log, environment))
+    }
+
+    /// Who answers requests: the process that holds the embedded log, or this one.
+    pub(super) fn session(&self, app: &Arc<App>, views: Option<PathBuf>, needs: Needs<'_>) -> Result<Session> {
+        let folder = match self.place() {
+            Place::Kafka => {
+                let environment = self.cluster("")?;
+                let views = views.unwrap_or_else(|| "factum-views.sqlite".into());
+                let service = LocalService::new(app.clone(), environment, views);
+                return Ok(Session { service: Box::new(service), node: None });
+            }
+            Place::Embedded(folder) => folder,
+        };
+        if let Some(address) = served_by(&folder)? {
+            return Ok(Session { service: Box::new(RemoteService::new(address)?), node: None });
+        }
+        let fresh = !folder.join("log").exists();
+        if fresh && !matches!(needs, Needs::Handler(_)) {
+            return Err(Error::invalid(format!(
+                "there is no log in {}: `up` or `publish` begins one, --data names another, --kafka a cluster",
+                folder.display()
+            )));
+        }
+        let (_, environment) = self.open(&folder)?;
+        let views = views.unwrap_or_else(|| folder.join("views.sqlite"));
+        let mut node = Node::new(environment.clone(), Stop::default());
+        let topics = NewTopics { partitions: 6, replication: None };
+        match needs {
+            Needs::Log => {}
+            Needs::Handler(aggregate_type) => node.start_handler(app, aggregate_type, topics)?,
+            Needs::View(name) => {
+                node.start_view(app, name, &views, topics)?;
+                node.wait_until_idle(|what| output::note(&format!("waiting for {what}")))?;
+            }
+        }
+        let service = LocalService::new(app.clone(), environment, views);
+        Ok(Session { service: Box::new(service), node: Some(node) })
+    }
+
+    /// A log with its registry.
+    fn environment(&self, log: Arc<dyn Log>) -> Result<Environment> {
         let registry: Arc<dyn Registry> = match &self.registry {
             Some(urls) => Arc::new(HttpRegistry::new(&urls.split(',').collect::<Vec<_>>())?),
-            None if self.is_in_memory() => Arc::new(MemoryRegistry::new()),
             None => Arc::new(LogRegistry::open(log.clone(), self.replication)?),
         };
         let schemas = match &self.schema_cache {
@@ -67,14 +188,28 @@ impl LogArgs {
         }
         Ok(config)
     }
+}
 
-    fn log(&self) -> Result<Arc<dyn Log>> {
-        if self.is_in_memory() {
-            if self.registry.is_some() {
-                return Err(Error::invalid("--registry goes with --kafka: the log in memory has its registry with it"));
-            }
-            return Ok(Arc::new(MemoryLog::with_system_clock()));
-        }
-        Ok(Arc::new(KafkaLog::new(self.kafka_settings()?)?))
+/// The address of the process that holds a folder's log, if one does.
+fn served_by(folder: &Path) -> Result<Option<SocketAddr>> {
+    let Some(owner) = owner(&folder.join("log"))? else { return Ok(None) };
+    match owner.http {
+        Some(address) => Ok(Some(address)),
+        None => Err(Error::new(
+            factum_core::ErrorKind::Fenced,
+            format!("process {} holds the log in {} and serves nobody; try again when it has ended", owner.pid, folder.display()),
+        )),
     }
+}
+
+/// Makes the data folder; version control passes it over.
+fn make_folder(folder: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::invalid(format!("the data folder {} cannot be used: {error}; --data names another", folder.display()))
+    };
+    if !folder.exists() {
+        fs::create_dir_all(folder).map_err(failed)?;
+        fs::write(folder.join(".gitignore"), "*\n").map_err(failed)?;
+    }
+    Ok(())
 }

@@ -1,14 +1,21 @@
 //! `history`: an aggregate's events.
 
-use super::{FormatArgs, connect::LogArgs, output, shared};
-use crate::{App, history, host::rfc3339};
+use super::{
+    FormatArgs,
+    connect::{LogArgs, Needs},
+    output,
+};
+use crate::{
+    App,
+    service::{EventFound, HistoryRequest, MAX_EVENTS},
+};
 use clap::Args;
-use factum_core::{AggregateId, Result, TimestampMs, wire::EventHeader};
-use serde_json::json;
+use factum_core::{AggregateId, Error, Result, Version};
+use std::sync::Arc;
 
 /// Show an aggregate's events, oldest first.
 ///
-/// Example: factum history bank.account anna --kafka localhost:9092
+/// Example: factum history bank.account anna
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct HistoryArgs {
@@ -22,38 +29,44 @@ pub(super) struct HistoryArgs {
     log: LogArgs,
 }
 
-pub(super) fn history(app: &App, args: &HistoryArgs) -> Result<()> {
+pub(super) fn history(app: &Arc<App>, args: &HistoryArgs) -> Result<()> {
     app.aggregate_host(&args.aggregate_type)?;
-    let environment = shared(&args.log, "history")?;
+    let session = args.log.session(app, None, Needs::Log)?;
+    let mut request = HistoryRequest {
+        aggregate_type: args.aggregate_type.clone(),
+        id: args.id.clone(),
+        after: Version(0),
+        limit: MAX_EVENTS,
+    };
     let mut rows = Vec::new();
-    history::read_events(&environment, &args.aggregate_type, &args.id, |record| {
-        let header = EventHeader::read(record)?;
-        let (name, event) = history::event_json(&environment, record)?;
-        let recorded = record.timestamp().unwrap_or(TimestampMs(0));
-        if args.format.json {
-            output::line(
-                &json!({
-                    "version": header.version.0, "type": name, "event": event,
-                    "occurred": rfc3339(header.occurred), "recorded": rfc3339(recorded),
-                    "command": header.command.to_string(), "correlation": header.correlation.to_string(),
-                    "source": header.source, "partition": record.partition().0, "offset": record.offset().0,
-                    "trace": header.trace.map(|trace| trace.to_string()),
-                })
-                .to_string(),
-            );
-        } else {
-            let short = name.rsplit('.').next().unwrap_or(&name).to_owned();
-            rows.push(vec![header.version.to_string(), rfc3339(header.occurred), short, event.to_string()]);
+    loop {
+        let found = session.service().history(&request)?;
+        for event in &found.events {
+            if args.format.json {
+                let line = serde_json::to_string(event)
+                    .map_err(|error| Error::data(format!("the event cannot be shown: {error}")))?;
+                output::line(&line);
+            } else {
+                rows.push(row(event));
+            }
+            request.after = Version(event.version);
         }
-        Ok(())
-    })?;
+        if !found.more {
+            break;
+        }
+    }
     if args.format.json {
-        return Ok(());
+        return session.end();
     }
     if rows.is_empty() {
         output::note(&format!("{} {} has no events", args.aggregate_type, args.id));
-        return Ok(());
+    } else {
+        output::table(&["version", "occurred", "event", "fields"].map(String::from), &rows);
     }
-    output::table(&["version", "occurred", "event", "fields"].map(String::from), &rows);
-    Ok(())
+    session.end()
+}
+
+fn row(event: &EventFound) -> Vec<String> {
+    let short = event.record.rsplit('.').next().unwrap_or(&event.record).to_owned();
+    vec![event.version.to_string(), event.occurred.clone(), short, event.event.to_string()]
 }

@@ -13,14 +13,14 @@ mod up;
 
 use crate::{App, host::Stop};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use connect::LogArgs;
 use factum_core::{Error, Result};
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 use tracing_subscriber::EnvFilter;
 
 /// Event sourcing on Apache Kafka.
 ///
-/// Without --kafka a verb runs on a log in memory, which is gone when it ends.
+/// Without --kafka a verb works on the embedded log in the folder factum-data; while `up` holds
+/// it, the other verbs ask that process.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 struct Cli {
@@ -70,13 +70,13 @@ enum Verb {
 }
 
 /// Reads the command line and does what it says.
-pub(crate) fn main(app: &App) -> ExitCode {
+pub(crate) fn main(app: Arc<App>) -> ExitCode {
     let matches = Cli::command().name(app.name).bin_name(app.name).get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let result = init_logging(&cli.logging).and_then(|()| dispatch(app, cli.verb));
+    let result = init_logging(&cli.logging).and_then(|()| dispatch(&app, cli.verb));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,7 +86,7 @@ pub(crate) fn main(app: &App) -> ExitCode {
     }
 }
 
-fn dispatch(app: &App, verb: Verb) -> Result<()> {
+fn dispatch(app: &Arc<App>, verb: Verb) -> Result<()> {
     match verb {
         Verb::Up(args) => up::up(app, args),
         Verb::Publish(args) => publish::publish(app, &args),
@@ -142,14 +142,4 @@ struct FormatArgs {
     /// Print JSON, one value a line.
     #[arg(long)]
     json: bool,
-}
-
-/// The log that a reading verb needs; one in memory would be empty.
-fn shared(log: &LogArgs, verb: &str) -> Result<crate::environment::Environment> {
-    if log.is_in_memory() {
-        return Err(Error::invalid(format!(
-            "`{verb}` needs a log that other processes share: give --kafka HOST:PORT (or FACTUM_KAFKA)"
-        )));
-    }
-    log.connect()
 }

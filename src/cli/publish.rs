@@ -1,12 +1,15 @@
 //! `publish`: one command, or the rows of a file.
 
-use super::{FormatArgs, connect::LogArgs, output, shared};
+use super::{
+    FormatArgs,
+    connect::{LogArgs, Needs},
+    output,
+};
 use crate::{
     App,
-    environment::Environment,
-    host::AggregateHost,
     import::{ImportRow, Mapping, read_rows},
     send::{self, Outgoing, Tally},
+    service::{PublishAllRequest, PublishRequest, Service},
 };
 use clap::Args;
 use factum_core::{AggregateId, CommandId, Error, Result, TimestampMs, Version, wire::TraceContext};
@@ -15,13 +18,14 @@ use serde_json::json;
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 /// Send a command and show its answer, or send the rows of a CSV file as commands.
 ///
 /// Examples:
-///   factum publish bank.account anna Deposit '{"cents": 100}' --kafka localhost:9092
+///   factum publish bank.account anna Deposit '{"cents": 100}'
 ///   factum publish bank.account --file F.csv --mapping M.toml --kafka localhost:9092
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -101,14 +105,15 @@ fn parse_time(text: &str) -> Result<TimestampMs, jiff::Error> {
     text.parse::<jiff::Timestamp>().map(|time| TimestampMs(time.as_millisecond()))
 }
 
-pub(super) fn publish(app: &App, args: &PublishArgs) -> Result<()> {
+pub(super) fn publish(app: &Arc<App>, args: &PublishArgs) -> Result<()> {
     let host = app.aggregate_host(&args.aggregate_type)?;
     // Before anything is sent: a file that is broken anywhere is not sent at all.
     let rows = args.import.rows(host.aggregate_type())?;
-    let environment = shared(&args.log, "publish")?;
     let timeout = Duration::from_secs(args.timeout);
     if let Some(rows) = rows {
-        let tally = import(&environment, host, rows, timeout)?;
+        let session = args.log.session(app, None, Needs::Handler(host.aggregate_type()))?;
+        let tally = import(session.service(), host.aggregate_type(), &rows, timeout)?;
+        session.end()?;
         return report(&tally, args.format);
     }
     let (Some(aggregate), Some(record), Some(fields)) = (&args.id, &args.command, &args.fields) else {
@@ -122,11 +127,12 @@ pub(super) fn publish(app: &App, args: &PublishArgs) -> Result<()> {
         occurred: args.occurred,
         expected_version: args.expected_version,
     };
-    let client = send::connect(&environment, host.aggregate_type())?;
-    let mut request = send::request(&host.encoder(&environment)?, &command, timeout)?;
-    request.trace = trace(args.trace, std::env::var("TRACEPARENT").ok().as_deref());
-    let trace = request.trace.map(|trace| trace.to_string());
-    let answer = client.send(request)?;
+    let session = args.log.session(app, None, Needs::Handler(host.aggregate_type()))?;
+    let trace = trace(args.trace, std::env::var("TRACEPARENT").ok().as_deref());
+    let request = PublishRequest { aggregate_type: host.aggregate_type().to_owned(), command, trace, timeout };
+    let trace = trace.map(|trace| trace.to_string());
+    let answer = session.service().publish(&request)?;
+    session.end()?;
     let token = answer.token.as_ref().map(ToString::to_string);
     if args.format.json {
         let detail = answer.detail.as_deref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
@@ -158,18 +164,31 @@ fn trace(asked: Option<Option<TraceContext>>, inherited: Option<&str>) -> Option
 
 /// Sends the rows of a file, with a progress bar.
 pub(super) fn import(
-    environment: &Environment,
-    host: &dyn AggregateHost,
-    rows: Vec<ImportRow>,
+    service: &dyn Service,
+    aggregate_type: &str,
+    rows: &Vec<ImportRow>,
     timeout: Duration,
 ) -> Result<Tally> {
-    let bar = ProgressBar::new(rows.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {per_sec}, {eta} left") {
+    let bar = progress_bar(rows.len() as u64, "rows");
+    let request = PublishAllRequest { aggregate_type: aggregate_type.to_owned(), commands: rows, timeout };
+    let tally = service.publish_all(&request, &mut |done| bar.set_position(done));
+    bar.finish_and_clear();
+    tally.map_err(|failed| match failed.at {
+        Some(at) => {
+            let line = rows.get(at).map_or(0, ImportRow::line);
+            failed.error.context(format_args!("line {line}")).context("nothing was imported")
+        }
+        None => failed.error,
+    })
+}
+
+/// A bar that shows how many of something are done, and how long the rest takes.
+pub(super) fn progress_bar(count: u64, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(count);
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left")) {
         bar.set_style(style);
     }
-    let tally = send::import(environment, host, rows, timeout, |done| bar.set_position(done));
-    bar.finish_and_clear();
-    tally
+    bar
 }
 
 /// Shows what became of a file's rows.

@@ -1,12 +1,18 @@
 //! `query`: the rows of a view.
 
-use super::{FormatArgs, output};
-use crate::{App, host::ViewHost};
+use super::{
+    FormatArgs,
+    connect::{LogArgs, Needs, Place},
+    output,
+};
+use crate::{
+    App,
+    service::{QueryFound, QueryRequest, query_database},
+};
 use clap::Args;
-use factum_core::{Error, Result, view::Value};
-use serde_json::{Map, json};
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use factum_core::Result;
+use serde_json::{Map, Value};
+use std::{path::PathBuf, sync::Arc};
 
 /// Show the rows of a view, by key.
 ///
@@ -22,105 +28,47 @@ pub(super) struct QueryArgs {
     /// The most rows that are shown.
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
-    /// The SQLite file of the views.
-    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE", default_value = "factum-views.sqlite")]
-    views: PathBuf,
+    /// The SQLite file of the views; without it the data folder's, with --kafka factum-views.sqlite.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE")]
+    views: Option<PathBuf>,
     #[command(flatten)]
     format: FormatArgs,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
-/// Where the rows of this process's views are.
-#[derive(Debug)]
-pub(super) enum Database {
-    /// In a file that stays.
-    File(PathBuf),
-    /// In a folder that goes with this process.
-    Temporary(TempDir),
-}
-
-impl Database {
-    /// That file, or one that goes with this process.
-    pub(super) fn new(file: Option<PathBuf>) -> Result<Self> {
-        match file {
-            Some(file) => Ok(Database::File(file)),
-            None => TempDir::new()
-                .map(Database::Temporary)
-                .map_err(|error| Error::invalid(format!("there is no temporary folder for the views: {error}"))),
-        }
-    }
-
-    pub(super) fn path(&self) -> PathBuf {
-        match self {
-            Database::File(file) => file.clone(),
-            Database::Temporary(folder) => folder.path().join("views.sqlite"),
-        }
-    }
-}
-
-pub(super) fn query(app: &App, args: &QueryArgs) -> Result<()> {
-    let host = app.view_host(&args.name)?;
-    if !args.views.exists() {
-        return Err(Error::invalid(format!(
-            "there is no file {}: `run view {}` makes it, and --views names another",
-            args.views.display(),
-            args.name
-        )));
-    }
-    print(host, &args.views, &args.filter, args.limit, args.format)
-}
-
-/// Prints the rows that a filter lets through.
-pub(super) fn print(
-    host: &dyn ViewHost,
-    database: &Path,
-    filter: &str,
-    limit: usize,
-    format: FormatArgs,
-) -> Result<()> {
-    let rows = host.query(database, filter, limit)?;
-    if format.json {
-        for row in rows {
-            let mut object = Map::new();
-            object.insert("key".into(), json!(row.key));
-            object.extend(row.columns.iter().map(|(name, value)| (name.clone(), to_json(value))));
-            output::line(&serde_json::Value::Object(object).to_string());
-        }
+pub(super) fn query(app: &Arc<App>, args: &QueryArgs) -> Result<()> {
+    app.view_host(&args.name)?;
+    let request = QueryRequest { view: args.name.clone(), filter: args.filter.clone(), limit: args.limit };
+    if args.log.place() == Place::Kafka {
+        // The rows lie in a file; the cluster has nothing to say.
+        let file = args.views.clone().unwrap_or_else(|| "factum-views.sqlite".into());
+        print(&query_database(app, &file, &request)?, args.format);
         return Ok(());
     }
-    let table = host.table()?;
-    output::line(&format!(
-        "{} ({} shown)",
-        host.name(),
-        if rows.len() == 1 { "1 row".into() } else { format!("{} rows", rows.len()) }
-    ));
-    let columns: Vec<String> =
-        ["key".to_owned()].into_iter().chain(table.columns().iter().map(|column| column.name.clone())).collect();
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| [row.key].into_iter().chain(row.columns.iter().map(|(_, value)| text(value))).collect())
-        .collect();
-    output::table(&columns, &rows);
-    Ok(())
+    let session = args.log.session(app, args.views.clone(), Needs::View(&args.name))?;
+    print(&session.service().query(&request)?, args.format);
+    session.end()
 }
 
-fn to_json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Integer(number) => json!(number),
-        Value::Real(number) => json!(number),
-        Value::Boolean(truth) => json!(truth),
-        Value::Text(text) => json!(text),
-        Value::Bytes(bytes) => json!(hex(bytes)),
+/// Prints rows.
+pub(super) fn print(found: &QueryFound, format: FormatArgs) {
+    if format.json {
+        for row in &found.rows {
+            let object: Map<_, _> = found.columns.iter().cloned().zip(row.iter().cloned()).collect();
+            output::line(&Value::Object(object).to_string());
+        }
+        return;
     }
+    let count = found.rows.len();
+    output::line(&format!("{} ({count} {} shown)", found.view, if count == 1 { "row" } else { "rows" }));
+    let rows: Vec<Vec<String>> = found.rows.iter().map(|row| row.iter().map(text).collect()).collect();
+    output::table(&found.columns, &rows);
 }
 
 fn text(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
-        other => to_json(other).to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,6 @@
 //! `run`: one processor.
 
-use super::{connect::LogArgs, output, shared, stop_on_signal};
+use super::{connect::LogArgs, output, stop_on_signal};
 use crate::{
     App,
     host::{HandlerOptions, Running, Stop},
@@ -88,7 +88,7 @@ pub(super) fn run(app: &App, verb: RunVerb) -> Result<()> {
 fn handler(app: &App, args: &HandlerArgs) -> Result<()> {
     let host = app.aggregate_host(&args.aggregate_type)?;
     let stop = stop_on_signal()?;
-    let environment = shared(&args.log, "run handler")?;
+    let environment = args.log.cluster("run handler")?;
     let workers = (0..args.workers).map(|worker| {
         let (running, _) = host.start_handler(&environment, args.options(worker), &stop)?;
         Ok(running)
@@ -125,7 +125,7 @@ impl HandlerArgs {
 fn view(app: &App, args: &ViewArgs) -> Result<()> {
     let host = app.view_host(&args.name)?;
     let stop = stop_on_signal()?;
-    let environment = shared(&args.log, "run view")?;
+    let environment = args.log.cluster("run view")?;
     let (running, _) = host.start(&environment, &args.views, &stop)?;
     output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", host.table()?.name(), args.views.display()));
     wait(vec![running], &stop)

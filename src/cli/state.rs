@@ -1,14 +1,19 @@
 //! `state`: an aggregate's state, folded from its events.
 
-use super::{FormatArgs, connect::LogArgs, output, shared};
-use crate::{App, history};
+use super::{
+    FormatArgs,
+    connect::{LogArgs, Needs},
+    output,
+};
+use crate::{App, service::StateRequest};
 use clap::Args;
 use factum_core::{AggregateId, Result};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Show an aggregate's state and version.
 ///
-/// Example: factum state bank.account anna --kafka localhost:9092
+/// Example: factum state bank.account anna
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct StateArgs {
@@ -22,18 +27,17 @@ pub(super) struct StateArgs {
     log: LogArgs,
 }
 
-pub(super) fn state(app: &App, args: &StateArgs) -> Result<()> {
-    let host = app.aggregate_host(&args.aggregate_type)?;
-    let environment = shared(&args.log, "state")?;
-    let mut fold = host.fold(&environment)?;
-    history::read_events(&environment, &args.aggregate_type, &args.id, |record| fold.apply(record))?;
-    let (state, version) = (fold.state()?, fold.version());
+pub(super) fn state(app: &Arc<App>, args: &StateArgs) -> Result<()> {
+    app.aggregate_host(&args.aggregate_type)?;
+    let session = args.log.session(app, None, Needs::Log)?;
+    let request = StateRequest { aggregate_type: args.aggregate_type.clone(), id: args.id.clone() };
+    let found = session.service().state(&request)?;
     if args.format.json {
-        output::line(&json!({ "id": args.id.as_str(), "version": version.0, "state": state }).to_string());
-    } else if version.0 == 0 {
+        output::line(&json!({ "id": found.id, "version": found.version, "state": found.state }).to_string());
+    } else if found.version == 0 {
         output::note(&format!("{} {} has no events", args.aggregate_type, args.id));
     } else {
-        output::line(&format!("{} {} at version {version}: {state}", args.aggregate_type, args.id));
+        output::line(&format!("{} {} at version {}: {}", args.aggregate_type, args.id, found.version, found.state));
     }
-    Ok(())
+    session.end()
 }

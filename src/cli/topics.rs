@@ -1,6 +1,6 @@
 //! `topics`: make, check and adopt the topics of an aggregate type.
 
-use super::{connect::LogArgs, output, shared};
+use super::{connect::LogArgs, output};
 use crate::{App, adopt};
 use clap::{Args, Subcommand};
 use factum_core::Result;
@@ -39,19 +39,19 @@ pub(super) fn topics(app: &App, verb: &TopicsVerb) -> Result<()> {
     match verb {
         TopicsVerb::Create { which, partitions } => {
             let name = app.aggregate_host(&which.aggregate_type)?.aggregate_type();
-            let environment = shared(&which.log, "topics create")?;
+            let environment = which.log.cluster("topics create")?;
             environment.create_topics(name, *partitions, which.log.replication())?;
             let partitions = environment.check_topics(name)?;
             output::line(&format!("{name}: 5 topics with {partitions} partitions each"));
         }
         TopicsVerb::Check { which } => {
             let name = app.aggregate_host(&which.aggregate_type)?.aggregate_type();
-            let partitions = shared(&which.log, "topics check")?.check_topics(name)?;
+            let partitions = which.log.cluster("topics check")?.check_topics(name)?;
             output::line(&format!("{name}: all topics are as they should be, {partitions} partitions each"));
         }
         TopicsVerb::Adopt { which } => {
             let name = app.aggregate_host(&which.aggregate_type)?.aggregate_type();
-            let adopted = adopt::adopt_commands_topic(&shared(&which.log, "topics adopt")?, name)?;
+            let adopted = adopt::adopt_commands_topic(&which.log.cluster("topics adopt")?, name)?;
             output::line(&format!("{name}: the commands topic with the id {adopted} is taken as a new one"));
         }
     }

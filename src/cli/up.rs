@@ -2,7 +2,7 @@
 
 use super::{
     FormatArgs,
-    connect::LogArgs,
+    connect::{LogArgs, Place},
     output,
     publish::{self, ImportArgs},
     query, stop_on_signal,
@@ -10,30 +10,35 @@ use super::{
 use crate::{
     App,
     environment::Environment,
-    host::{HandlerOptions, Running, Stop, ViewProgress},
-    send::{self, Outgoing},
+    host::Stop,
+    import::ImportRow,
+    node::{NewTopics, Node},
+    send::Outgoing,
+    serve::Server,
+    service::{self, LocalService, PublishAllRequest, QueryRequest, Service},
 };
 use clap::Args;
 use factum_core::{
-    AggregateId, Error, Offset, Result,
-    handler::{Activity, Granted},
+    AggregateId, Error, Result, Topic,
     log::{Admin, Isolation},
 };
-use factum_handler::WorkerStatus;
+use factum_log_embedded::EmbeddedLog;
 use std::{
-    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
+use tempfile::TempDir;
 
 /// Run everything in one process: log, handlers and views.
 ///
-/// Without --kafka the log is in memory and gone at the end. On an empty log a
-/// few sample commands are published first.
+/// Without --kafka the log is the embedded one in the folder factum-data, and while this runs, the
+/// other verbs ask this process over HTTP. On an empty log a sample is published first.
 ///
 /// Examples:
-///   factum up --until-idle
+///   factum up
+///   factum up --until-idle --where 'balance < 0'
 ///   factum up --until-idle --file F.csv --mapping M.toml
 ///   factum up --kafka localhost:9092
 #[derive(Debug, Args)]
@@ -53,7 +58,13 @@ pub(super) struct UpArgs {
     /// How many partitions topics get that do not exist yet.
     #[arg(long, default_value_t = 6)]
     partitions: u32,
-    /// The SQLite file of the views; without it they are in memory.
+    /// Keep the log in memory: everything is gone at the end.
+    #[arg(long, conflicts_with_all = ["kafka", "kafka_config"])]
+    memory: bool,
+    /// Where to serve HTTP; port 0 takes a free one. Without it 127.0.0.1:8710, and with --until-idle none.
+    #[arg(long, env = "FACTUM_HTTP", value_name = "ADDRESS:PORT")]
+    http: Option<SocketAddr>,
+    /// The SQLite file of the views; without it the data folder's, or a temporary one where the log is elsewhere.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE")]
     views: Option<PathBuf>,
     /// With --until-idle: only rows for which this holds, for example 'balance > 50'.
@@ -68,184 +79,161 @@ pub(super) struct UpArgs {
     log: LogArgs,
 }
 
-const LOOK: Duration = Duration::from_millis(20);
-/// Between words about progress.
-const TELL: Duration = Duration::from_secs(5);
+/// The address that `up` serves at when it is told none.
+const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8710);
+/// How long an answer to a command of the sample or of a file may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks at whether all goes well.
+const LOOK: Duration = Duration::from_millis(200);
 
-/// What runs in this process.
-#[derive(Debug)]
-struct Node {
-    environment: Environment,
-    running: Vec<Running>,
-    handlers: BTreeMap<&'static str, Arc<Mutex<WorkerStatus>>>,
-    views: Vec<ViewProgress>,
-    stop: Stop,
-}
-
-pub(super) fn up(app: &App, args: UpArgs) -> Result<()> {
+pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     // A file that is broken anywhere is not sent at all.
     let rows = args.import.rows(&args.import_type)?;
     let stop = stop_on_signal()?;
-    let environment = args.log.connect()?;
-    let views = query::Database::new(args.views.clone())?;
-    let mut node = Node { environment, running: Vec::new(), handlers: BTreeMap::new(), views: Vec::new(), stop };
+    let (log, environment) = args.open()?;
+    let views = args.database()?;
+    let mut node = Node::new(environment.clone(), stop.clone());
+    let topics = NewTopics { partitions: args.partitions, replication: args.log.replication() };
     for host in &app.aggregates {
-        let name = host.aggregate_type();
-        node.environment.create_topics(name, args.partitions, args.log.replication())?;
-        // One process that belongs to one user: every command is permitted.
-        let options = HandlerOptions { granted: Granted::All, ..HandlerOptions::default() };
-        let (running, status) = host.start_handler(&node.environment, options, &node.stop)?;
-        node.running.push(running);
-        node.handlers.insert(name, status);
+        node.start_handler(app, host.aggregate_type(), topics)?;
     }
     for host in &app.views {
-        let (running, status) = host.start(&node.environment, &views.path(), &node.stop)?;
-        node.running.push(running);
-        node.views.push(status);
+        node.start_view(app, host.name(), &views.path(), topics)?;
     }
-    let worked = node.work(app, &args, rows, &views);
-    node.stop.stop();
-    let ended: Vec<Result<()>> = node.running.into_iter().map(Running::join).collect();
-    worked?;
-    ended.into_iter().collect()
+    let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views.path()));
+    // The server ends after the processors, so that it can tell that they are ending.
+    let serving = Stop::default();
+    let server = args.serve(service.clone(), log.as_deref(), &serving)?;
+    let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
+    let ended = node.end();
+    serving.stop();
+    worked.and(ended).and(server.map_or(Ok(()), Server::join))
 }
 
-impl Node {
-    fn work(
-        &self,
-        app: &App,
-        args: &UpArgs,
-        rows: Option<Vec<crate::import::ImportRow>>,
-        views: &query::Database,
-    ) -> Result<()> {
-        if args.log.is_in_memory() {
-            output::note("the log is in memory: everything is gone when this ends (--kafka HOST:PORT keeps it)");
+impl UpArgs {
+    fn open(&self) -> Result<(Option<Arc<EmbeddedLog>>, Environment)> {
+        if self.memory {
+            output::note("the log is in memory: everything is gone when this ends");
+            return Ok((None, self.log.memory()?));
         }
-        if let Some(rows) = rows {
-            let host = app.aggregate_host(&args.import_type)?;
-            let count = rows.len();
-            let tally = publish::import(&self.environment, host, rows, Duration::from_secs(60))?;
-            output::note(&format!("{count} rows: {tally}"));
-        } else if !args.no_sample {
-            self.publish_sample(app)?;
-        }
-        if args.until_idle {
-            self.wait_until_idle()?;
-            for host in &app.views {
-                query::print(&**host, &views.path(), &args.filter, args.limit, args.format)?;
+        match self.log.place() {
+            Place::Kafka => Ok((None, self.log.cluster("up")?)),
+            Place::Embedded(folder) => {
+                let (log, environment) = self.log.open(&folder)?;
+                output::note(&format!(
+                    "the log is the embedded one in {}, for one process on one machine; --kafka HOST:PORT takes a cluster",
+                    folder.display()
+                ));
+                Ok((Some(log), environment))
             }
-            return Ok(());
         }
-        output::note("serving; Ctrl-C ends");
-        while !self.stop.is_stopped() {
-            self.check()?;
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        Ok(())
     }
 
-    fn publish_sample(&self, app: &App) -> Result<()> {
-        let mut admin = self.environment.log.admin()?;
-        for name in self.handlers.keys() {
-            let commands = app.sample.iter().filter(|command| command.aggregate_type == *name).map(|sample| {
-                Ok(Outgoing {
-                    id: None,
-                    aggregate: AggregateId::new(sample.id)?,
-                    record: sample.record.to_owned(),
-                    fields: sample.fields.clone(),
-                    occurred: None,
-                    expected_version: None,
-                })
-            });
-            let commands = commands.collect::<Result<Vec<_>>>()?;
-            if commands.is_empty() || total_end(&mut *admin, &self.environment.topics(name).commands)? > 0 {
-                continue;
-            }
-            let encode = app.aggregate_host(name)?.encoder(&self.environment)?;
-            let client = send::connect(&self.environment, name)?;
-            let requests = commands.iter().map(|command| send::request(&encode, command, Duration::from_secs(60)));
-            let tally = send::send_all(&client, requests, |_| {})?;
-            output::note(&format!("{name}: {} sample commands: {tally}", commands.len()));
+    /// Where the rows of the views are.
+    fn database(&self) -> Result<Database> {
+        match (&self.views, self.log.place()) {
+            (Some(file), _) => Ok(Database::File(file.clone())),
+            (None, Place::Embedded(folder)) if !self.memory => Ok(Database::File(folder.join("views.sqlite"))),
+            (None, _) => TempDir::new()
+                .map(Database::Temporary)
+                .map_err(|error| Error::invalid(format!("there is no temporary folder for the views: {error}"))),
         }
-        Ok(())
     }
 
-    /// Fails when something of this process cannot go on.
-    fn check(&self) -> Result<()> {
-        if let Some(failure) = self.running.iter().find_map(Running::failure).filter(|_| !self.stop.is_stopped()) {
-            return Err(Error::invalid(failure));
+    /// Answers the verbs of other processes, unless this one ends by itself.
+    fn serve(&self, service: Arc<LocalService>, log: Option<&EmbeddedLog>, stop: &Stop) -> Result<Option<Server>> {
+        let Some(address) = self.http.or((!self.until_idle).then_some(DEFAULT_HTTP)) else { return Ok(None) };
+        let server = Server::start(address, service::router(service), stop)?;
+        if let Some(log) = log {
+            log.announce(server.address())?;
         }
-        for (name, status) in &self.handlers {
-            for partition in &lock(status).partitions {
-                if let Activity::Stopped(reason) = &partition.activity {
-                    return Err(Error::invalid(format!(
-                        "{name}.commands/{} stands still: {reason}",
-                        partition.partition
-                    )));
-                }
-            }
-        }
-        for view in &self.views {
-            if let Some(stopped) = view.stopped() {
-                return Err(Error::invalid(stopped));
-            }
-        }
-        Ok(())
-    }
-
-    fn wait_until_idle(&self) -> Result<()> {
-        let mut admin = self.environment.log.admin()?;
-        let mut told = Instant::now();
-        while !self.stop.is_stopped() {
-            self.check()?;
-            let waiting_for = self.behind(&mut *admin)?;
-            let Some(waiting_for) = waiting_for else { return Ok(()) };
-            if told.elapsed() >= TELL {
-                told = Instant::now();
-                output::note(&format!("waiting for {waiting_for}"));
-            }
-            std::thread::sleep(LOOK);
-        }
-        Err(Error::unavailable("stopped before everything was handled"))
-    }
-
-    /// What is not at its log's end yet.
-    fn behind(&self, admin: &mut dyn Admin) -> Result<Option<String>> {
-        for (name, status) in &self.handlers {
-            let known: BTreeMap<_, _> = {
-                let status = lock(status);
-                status.partitions.iter().map(|health| (health.partition, health.next_command)).collect()
-            };
-            for place in admin.partitions(&self.environment.topics(name).commands)? {
-                let end = admin.bounds(&place, Isolation::ReadUncommitted)?.end;
-                if known.get(&place.partition).is_none_or(|next| *next < end) && end > Offset(0) {
-                    return Ok(Some(format!("the handler at {place}@{end}")));
-                }
-            }
-        }
-        for view in &self.views {
-            let positions = view.positions();
-            for input in view.inputs {
-                for place in admin.partitions(&self.environment.topics(input).events)? {
-                    let end = admin.bounds(&place, Isolation::ReadCommitted)?.end;
-                    if positions.get(&place).is_none_or(|position| *position < end) && end > Offset(0) {
-                        return Ok(Some(format!("the view {} at {place}@{end}", view.name)));
-                    }
-                }
-            }
-        }
-        Ok(None)
+        Ok(Some(server))
     }
 }
 
-fn total_end(admin: &mut dyn Admin, topic: &factum_core::Topic) -> Result<i64> {
+/// Where the rows of this process's views are.
+#[derive(Debug)]
+enum Database {
+    /// In a file that stays.
+    File(PathBuf),
+    /// In a folder that goes with this process.
+    Temporary(TempDir),
+}
+
+impl Database {
+    fn path(&self) -> PathBuf {
+        match self {
+            Database::File(file) => file.clone(),
+            Database::Temporary(folder) => folder.path().join("views.sqlite"),
+        }
+    }
+}
+
+fn work(
+    args: &UpArgs,
+    rows: Option<Vec<ImportRow>>,
+    node: &Node,
+    service: &LocalService,
+    environment: &Environment,
+    server: Option<&Server>,
+    stop: &Stop,
+) -> Result<()> {
+    if let Some(server) = server {
+        output::note(&format!("serving at http://{}", server.address()));
+    }
+    if let Some(rows) = rows {
+        let tally = publish::import(service, &args.import_type, &rows, ANSWER_TIMEOUT)?;
+        output::note(&format!("{} rows: {tally}", rows.len()));
+    } else if !args.no_sample {
+        publish_sample(service, environment)?;
+    }
+    if args.until_idle {
+        node.wait_until_idle(|what| output::note(&format!("waiting for {what}")))?;
+        for host in &service.app().views {
+            let request =
+                QueryRequest { view: host.name().to_owned(), filter: args.filter.clone(), limit: args.limit };
+            query::print(&service.query(&request)?, args.format);
+        }
+        return Ok(());
+    }
+    output::note("ready; Ctrl-C ends");
+    while !stop.is_stopped() {
+        node.check()?;
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+fn publish_sample(service: &LocalService, environment: &Environment) -> Result<()> {
+    let mut admin = environment.log.admin()?;
+    let app = service.app();
+    for host in &app.aggregates {
+        let name = host.aggregate_type();
+        let commands = app.sample.iter().filter(|command| command.aggregate_type == name).map(|sample| {
+            Ok(Outgoing {
+                id: None,
+                aggregate: AggregateId::new(sample.id)?,
+                record: sample.record.to_owned(),
+                fields: sample.fields.clone(),
+                occurred: None,
+                expected_version: None,
+            })
+        });
+        let commands = commands.collect::<Result<Vec<_>>>()?;
+        if commands.is_empty() || total_end(&mut *admin, &environment.topics(name).commands)? > 0 {
+            continue;
+        }
+        let request = PublishAllRequest { aggregate_type: name.to_owned(), commands: &commands, timeout: ANSWER_TIMEOUT };
+        let tally = service.publish_all(&request, &mut |_| {}).map_err(|failed| failed.error)?;
+        output::note(&format!("{name}: {} sample commands: {tally}", commands.len()));
+    }
+    Ok(())
+}
+
+fn total_end(admin: &mut dyn Admin, topic: &Topic) -> Result<i64> {
     let mut total = 0;
     for place in admin.partitions(topic)? {
         total += admin.bounds(&place, Isolation::ReadUncommitted)?.end.0;
     }
     Ok(total)
-}
-
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -72,7 +72,7 @@ impl fmt::Debug for HandlerOptions {
 /// A command's wire bytes from its record's name and JSON.
 ///
 /// Errors: `Invalid` when there is no such record or the JSON does not fit it.
-pub type CommandEncoder = Box<dyn Fn(&str, &serde_json::Value) -> Result<Vec<u8>>>;
+pub type CommandEncoder = Box<dyn Fn(&str, &serde_json::Value) -> Result<Vec<u8>> + Send>;
 
 /// See [`AggregateHost::bare_step`].
 pub type BareStep = Box<dyn FnMut(&[u8], &[u8], &mut Vec<u8>)>;

@@ -49,6 +49,9 @@ pub trait ViewHost: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
 
+    /// The aggregate types that it reads.
+    fn inputs(&self) -> &'static [&'static str];
+
     /// Its table's name.
     ///
     /// # Errors
@@ -90,6 +93,10 @@ where
 {
     fn name(&self) -> &'static str {
         V::NAME
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        V::INPUTS
     }
 
     fn table(&self) -> Result<ViewTable> {

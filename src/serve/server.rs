@@ -1,0 +1,147 @@
+//! One listener, its connections, and their end.
+
+use super::guard;
+use crate::host::Stop;
+use axum::{Router, http::StatusCode, middleware};
+use factum_core::{Error, Result};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time};
+use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tracing::{debug, warn};
+
+/// The most bytes of a request's body; more is answered with 413.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// The most connections at a time; more of them wait until one is closed.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a client may take for a request's head, and be silent between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an answer's head may take; then it is 503.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long requests under way may take at the end.
+const GRACE: Duration = Duration::from_secs(3);
+/// Between looks at the stop.
+const LOOK: Duration = Duration::from_millis(25);
+/// After an accept that failed for want of something that others hold.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// A router that is served on a thread of its own.
+///
+/// It ends by its [`Stop`]: no connection is taken any more, and requests under
+/// way have three seconds. Dropping it leaves it running until then.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on `listen` (port 0 takes a free one) and serves `router` until `stop`.
+    ///
+    /// # Errors
+    /// `Invalid` when the address is in use or not this machine's; `Unavailable` when there is no thread.
+    pub fn start(listen: SocketAddr, router: Router, stop: &Stop) -> Result<Self> {
+        let listener = TcpListener::bind(listen).map_err(|error| refused(listen, &error))?;
+        let failed = |error: std::io::Error| Error::unavailable(format!("{listen} cannot be served: {error}"));
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let router = limited(router, address);
+        let stop = stop.clone();
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => accept(listener, router, &stop).await,
+                    Err(error) => warn!(%error, %address, "HTTP is not served"),
+                }
+            });
+        });
+        Ok(Server { address, thread: thread.map_err(failed)? })
+    }
+
+    /// Where it listens, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until its stop has ended it.
+    ///
+    /// # Errors
+    /// `Invalid` when its thread panicked.
+    pub fn join(self) -> Result<()> {
+        self.thread.join().map_err(|_| Error::invalid("the HTTP server panicked; its message is above"))
+    }
+}
+
+fn refused(listen: SocketAddr, error: &std::io::Error) -> Error {
+    Error::invalid(match error.kind() {
+        ErrorKind::AddrInUse => format!("{listen} is in use; choose another with --http"),
+        ErrorKind::AddrNotAvailable => format!("{listen} is no address of this machine; choose another with --http"),
+        ErrorKind::PermissionDenied => format!("{listen} is not permitted; choose a port above 1023 with --http"),
+        _ => format!("cannot listen on {listen}: {error}; choose another with --http"),
+    })
+}
+
+/// Puts the limits around a router.
+fn limited(router: Router, address: SocketAddr) -> Router {
+    let router = router
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT));
+    if address.ip().is_loopback() { router.layer(middleware::from_fn(guard::only_local)) } else { router }
+}
+
+async fn accept(listener: tokio::net::TcpListener, router: Router, stop: &Stop) {
+    let graceful = GracefulShutdown::new();
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = async {
+            // The semaphore is never closed, so this fails never.
+            let permit = permits.clone().acquire_owned().await.ok();
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accepted => accepted,
+            () = stopped(stop) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                debug!(%error, "a connection was not accepted");
+                time::sleep(ACCEPT_BACKOFF).await;
+                continue;
+            }
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        debug!("requests were still under way at the end");
+    }
+}
+
+async fn stopped(stop: &Stop) {
+    while !stop.is_stopped() {
+        time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,208 @@
+//! Asking the process that holds the embedded log.
+
+use super::{
+    BatchError, CommandBody, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
+    Service, StateFound, StateRequest,
+    http::{MAX_BATCH, OCCURRED},
+    local::entity_tag,
+};
+use crate::{
+    host::rfc3339,
+    send::{Tally, fresh_id},
+};
+use factum_core::{Error, ErrorKind, Result, Version, wire::Answer};
+use reqwest::blocking::{Client, RequestBuilder};
+use serde::de::DeserializeOwned;
+use std::{io::Read, net::SocketAddr, time::Duration};
+
+/// The most bytes of an answer.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+/// What an answer takes beside the wait for the log.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Asks a service over HTTP.
+#[derive(Debug)]
+pub(crate) struct RemoteService {
+    client: Client,
+    base: String,
+}
+
+/// A problem's members that are read back.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Problem {
+    title: String,
+    detail: String,
+    at: Option<usize>,
+}
+
+impl RemoteService {
+    /// The service at that address.
+    ///
+    /// # Errors
+    /// `Unavailable` when no client can be made.
+    pub(crate) fn new(address: SocketAddr) -> Result<Self> {
+        let client = Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::unavailable(format!("there is no HTTP client: {error}")))?;
+        Ok(RemoteService { client, base: format!("http://{address}") })
+    }
+
+    fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Url> {
+        let broken = || Error::invalid(format!("{} cannot be asked for {segments:?}", self.base));
+        let mut url: reqwest::Url = self.base.parse().map_err(|_| broken())?;
+        url.path_segments_mut().map_err(|()| broken())?.clear().extend(segments);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// The status and the body of an answer.
+    fn ask(&self, request: RequestBuilder, wait: Duration) -> Result<(u16, Vec<u8>)> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::unavailable(format!("the process that serves {} does not answer: {error}", self.base))
+        };
+        let response = request.timeout(wait + GRACE).send().map_err(|error| failed(&error.without_url()))?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        response.take(MAX_ANSWER_BYTES).read_to_end(&mut body).map_err(|error| failed(&error))?;
+        Ok((status, body))
+    }
+
+    /// The body of a good answer; else the problem as an error.
+    fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        match self.ask(request, Duration::from_secs(60))? {
+            (200, body) => self.read(&body),
+            (_, body) => Err(self.problem(&body).1),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body)
+            .map_err(|error| Error::invalid(format!("the answer of {} cannot be read: {error}", self.base)))
+    }
+
+    fn problem(&self, body: &[u8]) -> (Option<usize>, Error) {
+        let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+            return (None, Error::invalid(format!("{} is not a Factum process", self.base)));
+        };
+        let kind = match problem.title.as_str() {
+            "unavailable" => ErrorKind::Unavailable,
+            "conflict" => ErrorKind::Conflict,
+            "data" => ErrorKind::Data,
+            _ => ErrorKind::Invalid,
+        };
+        (problem.at, Error::new(kind, problem.detail))
+    }
+}
+
+fn split(aggregate_type: &str) -> Result<(&str, &str)> {
+    aggregate_type.rsplit_once('.').ok_or_else(|| {
+        Error::invalid(format!("{aggregate_type} has no context: a name such as `shop.{aggregate_type}` is expected"))
+    })
+}
+
+impl Service for RemoteService {
+    fn publish(&self, request: &PublishRequest) -> Result<Answer> {
+        let command = &request.command;
+        let (context, aggregate) = split(&request.aggregate_type)?;
+        let url = self.url(&[context, aggregate, command.aggregate.as_str(), "commands", &command.record], &[])?;
+        let id = command.id.unwrap_or_else(fresh_id);
+        let mut post = self
+            .client
+            .post(url)
+            .json(&command.fields)
+            .header("idempotency-key", id.to_string())
+            .header("prefer", format!("wait={}", request.timeout.as_secs()));
+        if let Some(version) = command.expected_version {
+            post = post.header("if-match", entity_tag(version));
+        }
+        if let Some(time) = command.occurred {
+            post = post.header(OCCURRED, rfc3339(time));
+        }
+        if let Some(trace) = request.trace {
+            post = post.header("traceparent", trace.to_string());
+        }
+        let (_, body) = self.ask(post, request.timeout)?;
+        answer_of(&body).unwrap_or_else(|| Err(self.problem(&body).1))
+    }
+
+    fn publish_all(
+        &self,
+        request: &PublishAllRequest<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Tally, BatchError> {
+        let (context, aggregate) = split(&request.aggregate_type)?;
+        let count = request.commands.count();
+        let mut tally = Tally::default();
+        // All of them are checked before the first is sent.
+        for dry_run in [true, false] {
+            let url = self.url(&[context, aggregate, "commands"], &[("dry_run", &dry_run.to_string())])?;
+            for begin in (0..count).step_by(MAX_BATCH) {
+                let end = (begin + MAX_BATCH).min(count);
+                let bodies: Vec<_> =
+                    (begin..end).map(|index| CommandBody::from(&request.commands.command(index))).collect();
+                let post = self
+                    .client
+                    .post(url.clone())
+                    .header("prefer", format!("wait={}", request.timeout.as_secs()))
+                    .json(&bodies);
+                let (status, body) = self.ask(post, request.timeout)?;
+                if status != 200 {
+                    let (at, error) = self.problem(&body);
+                    return Err(BatchError { at: at.map(|at| begin + at), error });
+                }
+                if !dry_run {
+                    tally.merge(self.read(&body)?)?;
+                    progress(end as u64);
+                }
+            }
+        }
+        Ok(tally)
+    }
+
+    fn state(&self, request: &StateRequest) -> Result<StateFound> {
+        let (context, aggregate) = split(&request.aggregate_type)?;
+        self.fetch(self.client.get(self.url(&[context, aggregate, request.id.as_str()], &[])?))
+    }
+
+    fn history(&self, request: &HistoryRequest) -> Result<HistoryFound> {
+        let (context, aggregate) = split(&request.aggregate_type)?;
+        let (after, limit) = (request.after.to_string(), request.limit.to_string());
+        let path = [context, aggregate, request.id.as_str(), "history"];
+        self.fetch(self.client.get(self.url(&path, &[("after", &after), ("limit", &limit)])?))
+    }
+
+    fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
+        let limit = request.limit.to_string();
+        let url = self.url(&["views", &request.view], &[("where", &request.filter), ("limit", &limit)])?;
+        self.fetch(self.client.get(url))
+    }
+}
+
+/// The answer to a command, if that is what a response tells.
+fn answer_of(body: &[u8]) -> Option<Result<Answer>> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        command: String,
+        code: String,
+        version: u64,
+        events: u32,
+        token: Option<String>,
+        detail: Option<String>,
+    }
+    let told: Told = serde_json::from_slice(body).ok()?;
+    let answer = || {
+        Ok(Answer {
+            command: told.command.parse()?,
+            code: told.code.parse()?,
+            version: Version(told.version),
+            events: told.events,
+            token: told.token.map(|token| token.parse()).transpose()?,
+            detail: told.detail,
+        })
+    };
+    Some(answer())
+}
