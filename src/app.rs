@@ -3,6 +3,7 @@
 use crate::{
     cli,
     host::{AggregateHost, Typed, TypedView, ViewHost},
+    sample::Sample,
 };
 use factum_core::{Aggregate, Error, Result, view::View};
 use factum_schemas::{AvroMessage, AvroSchema};
@@ -11,7 +12,7 @@ use std::{fmt, process::ExitCode, sync::Arc};
 
 /// Begins a program of that name.
 pub fn app(name: &'static str) -> App {
-    App { name, aggregates: Vec::new(), views: Vec::new(), sample: Vec::new() }
+    App { name, aggregates: Vec::new(), views: Vec::new(), samples: Vec::new() }
 }
 
 /// A program that hosts aggregates and views.
@@ -19,20 +20,7 @@ pub struct App {
     pub(crate) name: &'static str,
     pub(crate) aggregates: Vec<Box<dyn AggregateHost>>,
     pub(crate) views: Vec<Box<dyn ViewHost>>,
-    pub(crate) sample: Vec<SampleCommand>,
-}
-
-/// A command that `up` publishes when it starts with an empty log.
-#[derive(Debug, Clone)]
-pub struct SampleCommand {
-    /// The aggregate type.
-    pub aggregate_type: &'static str,
-    /// Whom it is for.
-    pub id: &'static str,
-    /// The command's record, its full name or the last part.
-    pub record: &'static str,
-    /// The record as JSON.
-    pub fields: serde_json::Value,
+    pub(crate) samples: Vec<Sample>,
 }
 
 impl App {
@@ -59,10 +47,10 @@ impl App {
         self
     }
 
-    /// Adds a command that `up` publishes when it starts with an empty log.
+    /// Adds commands that `up` publishes when it starts with an empty log: one sample for an aggregate type.
     #[must_use]
-    pub fn sample(mut self, command: SampleCommand) -> Self {
-        self.sample.push(command);
+    pub fn sample(mut self, sample: Sample) -> Self {
+        self.samples.push(sample);
         self
     }
 

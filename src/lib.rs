@@ -34,16 +34,18 @@
 mod adopt;
 mod app;
 mod cli;
+mod config;
 pub mod environment;
 pub mod history;
 pub mod host;
 pub mod import;
 mod node;
+mod sample;
 pub mod send;
 pub mod serve;
 mod service;
 
-pub use app::{App, SampleCommand, app};
+pub use app::{App, app};
 pub use factum_client::{
     Accepted, Conflict, Envelope, PendingReply, Refused, Reply, TypedClient, Undecided, new_trace, to,
 };
@@ -52,3 +54,4 @@ pub use factum_log_kafka::{KafkaConfig, KafkaLog};
 pub use factum_log_memory::MemoryLog;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{command, event};
+pub use sample::Sample;

@@ -32,6 +32,13 @@ pub struct Outgoing {
     pub expected_version: Option<Version>,
 }
 
+impl Outgoing {
+    /// A new command that occurs when it is handled, whatever the aggregate's version.
+    pub fn new(aggregate: AggregateId, record: impl Into<String>, fields: serde_json::Value) -> Self {
+        Outgoing { id: None, aggregate, record: record.into(), fields, occurred: None, expected_version: None }
+    }
+}
+
 impl From<&ImportRow> for Outgoing {
     fn from(row: &ImportRow) -> Self {
         Outgoing {

@@ -6,7 +6,7 @@ use super::{
     output,
 };
 use crate::{
-    App, SampleCommand,
+    App,
     environment::Environment,
     host::{AggregateHost, HandlerOptions, Stop},
     send::{self, Outgoing},
@@ -76,7 +76,8 @@ struct Common {
 /// What a benchmark works on: topics of its own, which it deletes.
 struct Bench<'a> {
     host: &'a dyn AggregateHost,
-    sample: &'a SampleCommand,
+    /// What is sent, to one aggregate after the other.
+    sample: Outgoing,
     environment: Environment,
     partitions: u32,
     bare_events: Topic,
@@ -92,7 +93,8 @@ pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
 impl<'a> Bench<'a> {
     fn prepare(app: &'a App, common: &Common) -> Result<Self> {
         let host = app.aggregate_host(&common.aggregate_type)?;
-        let sample = app.sample.iter().find(|sample| sample.aggregate_type == common.aggregate_type);
+        let sample = app.samples.iter().find(|sample| sample.aggregate_type() == common.aggregate_type);
+        let sample = sample.and_then(|sample| sample.commands().next());
         let sample =
             sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
         let mut environment = match common.log.place() {
@@ -117,7 +119,7 @@ impl<'a> Bench<'a> {
     /// Writes the backlog; returns the bytes of key, value and headers of one command.
     fn fill(&self, records: u64, aggregates: u64) -> Result<usize> {
         let topic = self.environment.topics(self.host.aggregate_type()).commands;
-        let value = self.host.encoder(&self.environment)?(self.sample.record, &self.sample.fields)?;
+        let value = self.host.encoder(&self.environment)?(&self.sample.record, &self.sample.fields)?;
         let mut producer = self.environment.log.producer()?;
         let bar = ProgressBar::new(records);
         let mut batch = RecordBatch::new();
@@ -227,14 +229,8 @@ fn latency(app: &App, args: &LatencyBench) -> Result<()> {
     let encode = bench.host.encoder(&bench.environment)?;
     let mut times_ms = Vec::with_capacity(args.commands);
     for index in 0..=args.commands {
-        let command = Outgoing {
-            id: None,
-            aggregate: AggregateId::new(format!("account-{:08}", index % 100))?,
-            record: bench.sample.record.to_owned(),
-            fields: bench.sample.fields.clone(),
-            occurred: None,
-            expected_version: None,
-        };
+        let aggregate = AggregateId::new(format!("account-{:08}", index % 100))?;
+        let command = Outgoing::new(aggregate, &bench.sample.record, bench.sample.fields.clone());
         let request = send::request(&encode, &command, Duration::from_secs(60))?;
         let begin = Instant::now();
         send::expect_accepted(&client.send(request)?)?;

@@ -1,6 +1,7 @@
 //! The verbs of the command line.
 
 mod bench;
+mod config;
 mod connect;
 mod history;
 mod output;
@@ -11,10 +12,14 @@ mod state;
 mod topics;
 mod up;
 
-use crate::{App, host::Stop};
+use crate::{
+    App,
+    config::{self as settings, Settings},
+    host::Stop,
+};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use factum_core::{Error, Result};
-use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 use tracing_subscriber::EnvFilter;
 
 /// Event sourcing on Apache Kafka.
@@ -22,12 +27,19 @@ use tracing_subscriber::EnvFilter;
 /// Without --kafka a verb works on the embedded log in the folder factum-data; while `up` holds
 /// it, the other verbs ask that process.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "Every flag is also a variable and a key in factum.toml: see `config --help`."
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
     logging: LoggingArgs,
+    /// The configuration: every flag is a key in it (`factum config show`). Without it, factum.toml if it is here.
+    #[arg(long, global = true, env = settings::FILE_VARIABLE, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -67,17 +79,14 @@ enum Verb {
     /// Measure against a yardstick in the same run.
     #[command(subcommand)]
     Bench(bench::BenchVerb),
+    /// Show the settings and where they come from: flag, environment or file.
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
 }
 
 /// Reads the command line and does what it says.
 pub(crate) fn main(app: Arc<App>) -> ExitCode {
-    let matches = Cli::command().name(app.name).bin_name(app.name).get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => error.exit(),
-    };
-    let result = init_logging(&cli.logging).and_then(|()| dispatch(&app, cli.verb));
-    match result {
+    match run_verb(&app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
@@ -86,8 +95,22 @@ pub(crate) fn main(app: Arc<App>) -> ExitCode {
     }
 }
 
-fn dispatch(app: &Arc<App>, verb: Verb) -> Result<()> {
-    match verb {
+/// The command line without the settings of file and environment.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn run_verb(app: &Arc<App>) -> Result<()> {
+    let command = command().name(app.name).bin_name(app.name);
+    let flags = settings::flags(&command);
+    let file = Settings::read(settings::named_file(std::env::args_os().skip(1)), &flags)?;
+    let variables: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+    let unknown = settings::unknown_variables(variables.iter().map(|name| name.as_os_str()), &flags);
+    unknown.iter().for_each(|warning| output::note(warning));
+    let matches = settings::apply(command, &flags, &file).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    init_logging(&cli.logging)?;
+    match cli.verb {
         Verb::Up(args) => up::up(app, args),
         Verb::Publish(args) => publish::publish(app, &args),
         Verb::History(args) => history::history(app, &args),
@@ -96,6 +119,7 @@ fn dispatch(app: &Arc<App>, verb: Verb) -> Result<()> {
         Verb::Run(verb) => run::run(app, verb),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Bench(verb) => bench::bench(app, &verb),
+        Verb::Config(verb) => config::config(&verb, &flags, &file, &matches),
     }
 }
 

@@ -13,13 +13,12 @@ use crate::{
     host::Stop,
     import::ImportRow,
     node::{NewTopics, Node},
-    send::Outgoing,
     serve::Server,
-    service::{self, LocalService, PublishAllRequest, QueryRequest, Service},
+    service::{self, LocalService, QueryRequest, Service},
 };
 use clap::Args;
 use factum_core::{
-    AggregateId, Error, Result, Topic,
+    Error, Result, Topic,
     log::{Admin, Isolation},
 };
 use factum_log_embedded::EmbeddedLog;
@@ -185,7 +184,7 @@ fn work(
         let tally = publish::import(service, &args.import_type, &rows, ANSWER_TIMEOUT)?;
         output::note(&format!("{} rows: {tally}", rows.len()));
     } else if !args.no_sample {
-        publish_sample(service, environment)?;
+        publish_samples(service, environment)?;
     }
     if args.until_idle {
         node.wait_until_idle(|what| output::note(&format!("waiting for {what}")))?;
@@ -204,28 +203,18 @@ fn work(
     Ok(())
 }
 
-fn publish_sample(service: &LocalService, environment: &Environment) -> Result<()> {
+/// Publishes the samples of aggregate types that have no commands yet.
+fn publish_samples(service: &LocalService, environment: &Environment) -> Result<()> {
     let mut admin = environment.log.admin()?;
-    let app = service.app();
-    for host in &app.aggregates {
-        let name = host.aggregate_type();
-        let commands = app.sample.iter().filter(|command| command.aggregate_type == name).map(|sample| {
-            Ok(Outgoing {
-                id: None,
-                aggregate: AggregateId::new(sample.id)?,
-                record: sample.record.to_owned(),
-                fields: sample.fields.clone(),
-                occurred: None,
-                expected_version: None,
-            })
-        });
-        let commands = commands.collect::<Result<Vec<_>>>()?;
-        if commands.is_empty() || total_end(&mut *admin, &environment.topics(name).commands)? > 0 {
+    for sample in &service.app().samples {
+        let name = sample.aggregate_type();
+        if total_end(&mut *admin, &environment.topics(name).commands)? > 0 {
             continue;
         }
-        let request = PublishAllRequest { aggregate_type: name.to_owned(), commands: &commands, timeout: ANSWER_TIMEOUT };
-        let tally = service.publish_all(&request, &mut |_| {}).map_err(|failed| failed.error)?;
-        output::note(&format!("{name}: {} sample commands: {tally}", commands.len()));
+        let bar = publish::progress_bar(sample.count(), "commands");
+        let tally = service.publish_sample(sample, ANSWER_TIMEOUT, |done| bar.set_position(done));
+        bar.finish_and_clear();
+        output::note(&format!("{name}: {}, {} commands: {}", sample.title(), sample.count(), tally?));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::{
     environment::Environment,
     history,
     host::{CommandEncoder, rfc3339},
+    sample::Sample,
     send::{self, Client, Outgoing, Request, Tally},
 };
 use factum_core::{
@@ -66,6 +67,21 @@ impl LocalService {
         let sender = Arc::new(Sender { client, encode: Mutex::new(host.encoder(&self.environment)?) });
         senders.insert(host.aggregate_type(), sender.clone());
         Ok(sender)
+    }
+
+    /// Sends a sample's commands as they are made, and waits for all answers.
+    ///
+    /// # Errors
+    /// Those of [`send::send_all`].
+    pub(crate) fn publish_sample(
+        &self,
+        sample: &Sample,
+        timeout: Duration,
+        progress: impl FnMut(u64),
+    ) -> Result<Tally> {
+        let sender = self.sender(sample.aggregate_type())?;
+        let requests = sample.commands().map(|command| sender.request(&command, timeout));
+        send::send_all(&sender.client, requests, progress)
     }
 
     /// Whether every command can be encoded; sends nothing.

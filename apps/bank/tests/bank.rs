@@ -1,6 +1,7 @@
 //! The bank from end to end on the log in memory.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
 
+mod ledger;
 mod rig;
 
 use factum::{
@@ -10,14 +11,16 @@ use factum::{
     host::{AggregateHost, Stop, Typed, TypedView, ViewHost},
     log::Isolation,
     schemas::RecordCodec,
+    send,
     view::Value,
     wire::{AnswerCode, EventHeader},
 };
-use factum_bank::{Account, Balances, Event};
+use factum_bank::{Account, Balances, Event, Year};
+use ledger::Ledger;
 use rig::{BANK, Bank, MAPPING, wait_for};
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     env, fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -168,4 +171,31 @@ fn the_real_import_is_right_to_the_cent_and_a_second_one_changes_nothing() {
     assert_eq!(tally.to_string(), format!("{} accepted, {conflicts} conflict", 33_293 - conflicts));
     assert_eq!(bank.ends(&bank.topics().events), before);
     assert_eq!(view().rows(&bank, ""), oracle);
+}
+
+#[test]
+fn a_generated_year_is_handled_right_to_the_cent_and_a_second_time_changes_nothing() {
+    let bank = Bank::open(Granted::All);
+    let sample = Year::default().sample();
+    let encode = Typed::<Account>::default().encoder(&bank.environment).unwrap();
+    let publish = || {
+        let requests = sample.commands().map(|command| send::request(&encode, &command, Duration::from_secs(60)));
+        send::send_all(&bank.client, requests, |_| {}).unwrap()
+    };
+    let ledger = Ledger::of(sample.commands());
+    assert_eq!(ledger.total_cents(), ledger.inflow_cents - ledger.outflow_cents);
+    let accepted = sample.count() - ledger.refused;
+    assert_eq!(publish().to_string(), format!("{accepted} accepted, {} refused", ledger.refused));
+
+    let (accounts, _) = fold_all(&bank);
+    let states =
+        accounts.into_iter().map(|(id, (account, _))| (id, (account.balance_cents, account.overdraft_limit_cents)));
+    assert_eq!(states.collect::<HashMap<_, _>>(), ledger.accounts);
+    let rows: BTreeMap<String, (i64, i64)> =
+        ledger.accounts.iter().map(|(id, (balance, _))| (id.clone(), (*balance, ledger.entries[id]))).collect();
+    assert_eq!(view().rows(&bank, ""), rows);
+
+    let before = bank.ends(&bank.topics().events);
+    publish();
+    assert_eq!(bank.ends(&bank.topics().events), before);
 }
