@@ -1,7 +1,9 @@
 //! Reading one aggregate's events from the log.
 
 use crate::environment::Environment;
-use factum_core::{AggregateId, Error, Offset, RecordBatch, RecordRef, Result, log::Isolation, partition_of};
+use factum_core::{
+    AggregateId, Error, Offset, RecordBatch, RecordRef, Result, TopicPartition, log::Isolation, partition_of,
+};
 use std::{
     ops::ControlFlow,
     time::{Duration, Instant},
@@ -31,22 +33,38 @@ pub fn read_events(
     })?;
     let key = id.as_str().as_bytes();
     let place = topics.events.partition(partition_of(key, found.partitions));
+    read_partition(environment, &place, |record| match record.key() == Some(key) {
+        true => each(record),
+        false => Ok(ControlFlow::Continue(())),
+    })
+}
+
+/// Calls `each` for every committed record of a partition up to its end as it
+/// is now, or until `each` breaks off.
+///
+/// # Errors
+/// `Unavailable` when nothing moves for a while; what the log and `each` say.
+pub(crate) fn read_partition(
+    environment: &Environment,
+    place: &TopicPartition,
+    mut each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     // The last stable offset: what is beyond is not decided yet.
-    let bounds = admin.bounds(&place, Isolation::ReadCommitted)?;
+    let bounds = environment.log.admin()?.bounds(place, Isolation::ReadCommitted)?;
     let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
-    reader.add(&place, bounds.start)?;
+    reader.add(place, bounds.start)?;
     let mut batch = RecordBatch::new();
     let mut next: Offset = bounds.start;
     let mut moved = Instant::now();
     while next < bounds.end {
         batch.clear();
         reader.poll(10_000, Duration::from_millis(100), &mut batch)?;
-        for record in batch.iter().filter(|record| record.offset() < bounds.end && record.key() == Some(key)) {
+        for record in batch.iter().filter(|record| record.offset() < bounds.end) {
             if each(record)?.is_break() {
                 return Ok(());
             }
         }
-        let position = reader.position(&place)?.unwrap_or(next);
+        let position = reader.position(place)?.unwrap_or(next);
         if position > next {
             (next, moved) = (position, Instant::now());
         } else if moved.elapsed() > STALL {

@@ -4,16 +4,21 @@
 
 use crate::{
     environment::Environment,
+    history,
     host::{AggregateHost, CommandEncoder},
     import::ImportRow,
 };
 pub use factum_client::{Client, Pending, Request, new_trace};
 use factum_core::{
-    AggregateId, CommandId, Error, ErrorKind, Result, TimestampMs, Version,
+    AggregateId, CommandId, Error, ErrorKind, Result, TimestampMs, Topic, Version,
     client::ClientConfig,
-    wire::{Answer, AnswerCode},
+    wire::{Answer, AnswerCode, header},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+    time::Duration,
+};
 
 /// A command on its way to the client.
 #[derive(Debug, Clone)]
@@ -110,6 +115,22 @@ impl std::fmt::Display for Tally {
 /// A new command's id.
 pub fn fresh_id() -> CommandId {
     CommandId(*uuid::Uuid::new_v4().as_bytes())
+}
+
+/// The ids of all commands in a topic.
+///
+/// # Errors
+/// `Unavailable` when reading stands still; what the log says.
+pub(crate) fn command_ids(environment: &Environment, commands: &Topic) -> Result<HashSet<CommandId>> {
+    let mut ids = HashSet::new();
+    for place in environment.log.admin()?.partitions(commands)? {
+        history::read_partition(environment, &place, |record| {
+            let id = record.headers().find(|(name, _)| *name == header::ID).map(|(_, value)| value);
+            ids.extend(id.flatten().and_then(CommandId::parse));
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(ids)
 }
 
 /// A client for an aggregate type of this environment.

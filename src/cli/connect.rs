@@ -122,7 +122,7 @@ impl LogArgs {
     /// Opens the embedded log of a folder, which no other process may hold.
     pub(super) fn open(&self, folder: &Path) -> Result<(Arc<EmbeddedLog>, Environment)> {
         make_folder(folder)?;
-        let log = Arc::new(EmbeddedLog::open(&folder.join("log"), EmbeddedConfig::default())?);
+        let log = Arc::new(EmbeddedLog::open(folder, EmbeddedConfig::default())?);
         let environment = self.environment(log.clone())?;
         Ok((log, environment))
     }
@@ -192,7 +192,7 @@ impl LogArgs {
 
 /// The address of the process that holds a folder's log, if one does.
 fn served_by(folder: &Path) -> Result<Option<SocketAddr>> {
-    let Some(owner) = owner(&folder.join("log"))? else { return Ok(None) };
+    let Some(owner) = owner(folder)? else { return Ok(None) };
     match owner.http {
         Some(address) => Ok(Some(address)),
         None => Err(Error::new(

@@ -13,6 +13,7 @@ use crate::{
     host::Stop,
     import::ImportRow,
     node::{NewTopics, Node},
+    send::{self, Outgoing},
     serve::Server,
     service::{self, LocalService, QueryRequest, Service},
 };
@@ -23,6 +24,7 @@ use factum_core::{
 };
 use factum_log_embedded::EmbeddedLog;
 use std::{
+    collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -120,9 +122,17 @@ impl UpArgs {
             Place::Embedded(folder) => {
                 let (log, environment) = self.log.open(&folder)?;
                 output::note(&format!(
-                    "the log is the embedded one in {}, for one process on one machine; --kafka HOST:PORT takes a cluster",
+                    "the log is the embedded one in {}: not Kafka, one process on one machine (--kafka HOST:PORT takes a cluster)",
                     folder.display()
                 ));
+                let found = log.opened();
+                if !found.fresh {
+                    output::note(&format!(
+                        "found {} records of earlier runs ({} KiB)",
+                        found.records,
+                        found.bytes.div_ceil(1024)
+                    ));
+                }
                 Ok((Some(log), environment))
             }
         }
@@ -184,7 +194,10 @@ fn work(
         let tally = publish::import(service, &args.import_type, &rows, ANSWER_TIMEOUT)?;
         output::note(&format!("{} rows: {tally}", rows.len()));
     } else if !args.no_sample {
-        publish_samples(service, environment)?;
+        publish_samples(service, environment, stop)?;
+    }
+    if stop.is_stopped() {
+        return Ok(());
     }
     if args.until_idle {
         node.wait_until_idle(|what| output::note(&format!("waiting for {what}")))?;
@@ -203,18 +216,37 @@ fn work(
     Ok(())
 }
 
-/// Publishes the samples of aggregate types that have no commands yet.
-fn publish_samples(service: &LocalService, environment: &Environment) -> Result<()> {
+/// Publishes the samples of aggregate types that have no commands yet, and
+/// what is missing of one that was interrupted.
+fn publish_samples(service: &LocalService, environment: &Environment, stop: &Stop) -> Result<()> {
     let mut admin = environment.log.admin()?;
     for sample in &service.app().samples {
         let name = sample.aggregate_type();
-        if total_end(&mut *admin, &environment.topics(name).commands)? > 0 {
+        let commands = environment.topics(name).commands;
+        let there = total_end(&mut *admin, &commands)?;
+        // A log with more than the sample was begun by somebody else, or the sample is long done.
+        if there >= i64::try_from(sample.count()).unwrap_or(i64::MAX) {
             continue;
         }
-        let bar = publish::progress_bar(sample.count(), "commands");
-        let tally = service.publish_sample(sample, ANSWER_TIMEOUT, |done| bar.set_position(done));
+        let known = if there == 0 { HashSet::new() } else { send::command_ids(environment, &commands)? };
+        let missing = |command: &Outgoing| command.id.is_none_or(|id| !known.contains(&id));
+        let rest = sample.commands().filter(missing).count() as u64;
+        if rest == 0 || (there > 0 && rest == sample.count()) {
+            continue;
+        }
+        if there > 0 {
+            output::note(&format!("{name}: going on with {}, {rest} commands are missing", sample.title()));
+        }
+        let bar = publish::progress_bar(rest, "commands");
+        let rest_of_it = sample.commands().filter(missing).take_while(|_| !stop.is_stopped());
+        let tally = service.publish_sample(name, rest_of_it, ANSWER_TIMEOUT, |done| bar.set_position(done));
         bar.finish_and_clear();
-        output::note(&format!("{name}: {}, {} commands: {}", sample.title(), sample.count(), tally?));
+        let tally = tally?;
+        if stop.is_stopped() {
+            output::note(&format!("{name}: {} was interrupted; the next run goes on with it", sample.title()));
+            return Ok(());
+        }
+        output::note(&format!("{name}: {}, {rest} commands: {tally}", sample.title()));
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use crate::{
     environment::Environment,
     history,
     host::{CommandEncoder, rfc3339},
-    sample::Sample,
     send::{self, Client, Outgoing, Request, Tally},
 };
 use factum_core::{
@@ -69,18 +68,19 @@ impl LocalService {
         Ok(sender)
     }
 
-    /// Sends a sample's commands as they are made, and waits for all answers.
+    /// Sends commands as they are made, and waits for all answers.
     ///
     /// # Errors
     /// Those of [`send::send_all`].
     pub(crate) fn publish_sample(
         &self,
-        sample: &Sample,
+        aggregate_type: &str,
+        commands: impl Iterator<Item = Outgoing>,
         timeout: Duration,
         progress: impl FnMut(u64),
     ) -> Result<Tally> {
-        let sender = self.sender(sample.aggregate_type())?;
-        let requests = sample.commands().map(|command| sender.request(&command, timeout));
+        let sender = self.sender(aggregate_type)?;
+        let requests = commands.map(|command| sender.request(&command, timeout));
         send::send_all(&sender.client, requests, progress)
     }
 
