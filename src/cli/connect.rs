@@ -5,6 +5,7 @@ use crate::{
     App,
     environment::Environment,
     host::Stop,
+    local_kafka::{LocalKafka, Wishes},
     node::{NewTopics, Node},
     service::{LocalService, RemoteService, Service},
 };
@@ -21,14 +22,20 @@ use std::{
     sync::Arc,
 };
 
+/// The cluster that `factum kafka` starts.
+const LOCAL: &str = "local";
+
 #[derive(Debug, Clone, Args)]
 pub(super) struct LogArgs {
     /// The folder of the embedded log and its views, used where no cluster is named.
     #[arg(long, env = "FACTUM_DATA", value_name = "FOLDER", default_value = "factum-data", help_heading = "Log")]
     data: PathBuf,
-    /// The Kafka cluster, by one or more of its brokers.
+    /// The Kafka cluster, by one or more of its brokers; `local` is the one of `factum kafka start`.
     #[arg(long, env = "FACTUM_KAFKA", value_name = "HOST:PORT,…", help_heading = "Log")]
     kafka: Option<String>,
+    /// The data folder of the local Kafka, if not the usual one.
+    #[arg(long, env = "FACTUM_KAFKA_DATA", value_name = "FOLDER", help_heading = "Log")]
+    kafka_data: Option<PathBuf>,
     /// A file with librdkafka properties, one `name=value` a line: TLS, SASL, tuning.
     #[arg(long, env = "FACTUM_KAFKA_CONFIG", value_name = "FILE", help_heading = "Log")]
     kafka_config: Option<PathBuf>,
@@ -177,6 +184,21 @@ impl LogArgs {
         Ok(Environment { log, schemas: Arc::new(schemas), prefix: self.prefix.clone() })
     }
 
+    /// Starts the local Kafka if it is the cluster and does not run.
+    pub(super) fn start_local_kafka(&self) -> Result<()> {
+        if let Some(local) = self.local_kafka()?.filter(|local| local.running().is_err()) {
+            let cluster = local.start(Wishes::default(), output::note)?;
+            output::note(&format!("the local Kafka runs at {}; `factum kafka stop` stops it", cluster.bootstrap()));
+        }
+        Ok(())
+    }
+
+    /// The local Kafka, if it is the cluster.
+    fn local_kafka(&self) -> Result<Option<LocalKafka>> {
+        let is_local = self.kafka.as_deref() == Some(LOCAL);
+        is_local.then(|| LocalKafka::in_folder(self.kafka_data.clone())).transpose()
+    }
+
     /// The settings of the Kafka client.
     pub(super) fn kafka_settings(&self) -> Result<KafkaConfig> {
         let mut config = match &self.kafka_config {
@@ -184,6 +206,10 @@ impl LogArgs {
             None => KafkaConfig::default(),
         };
         if let Some(brokers) = &self.kafka {
+            let brokers = match self.local_kafka()? {
+                Some(local) => local.running()?.0.bootstrap(),
+                None => brokers.clone(),
+            };
             config = config.merge(KafkaConfig::bootstrap(brokers));
         }
         Ok(config)

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod connect;
 mod history;
+mod kafka;
 mod output;
 mod publish;
 mod query;
@@ -79,6 +80,9 @@ enum Verb {
     /// Measure against a yardstick in the same run.
     #[command(subcommand)]
     Bench(bench::BenchVerb),
+    /// Start, stop or look at a real Kafka on this machine, for development.
+    #[command(subcommand)]
+    Kafka(kafka::KafkaVerb),
     /// Show the settings and where they come from: flag, environment or file.
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -119,6 +123,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Run(verb) => run::run(app, verb),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Bench(verb) => bench::bench(app, &verb),
+        Verb::Kafka(verb) => kafka::kafka(&verb),
         Verb::Config(verb) => config::config(&verb, &flags, &file, &matches),
     }
 }

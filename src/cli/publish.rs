@@ -3,10 +3,11 @@
 use super::{
     FormatArgs,
     connect::{LogArgs, Needs},
-    output,
+    output, stop_on_signal,
 };
 use crate::{
     App,
+    host::Stop,
     import::{ImportRow, Mapping, read_rows},
     send::{self, Outgoing, Tally},
     service::{PublishAllRequest, PublishRequest, Service},
@@ -112,7 +113,7 @@ pub(super) fn publish(app: &Arc<App>, args: &PublishArgs) -> Result<()> {
     let timeout = Duration::from_secs(args.timeout);
     if let Some(rows) = rows {
         let session = args.log.session(app, None, Needs::Handler(host.aggregate_type()))?;
-        let tally = import(session.service(), host.aggregate_type(), &rows, timeout)?;
+        let tally = import(session.service(), host.aggregate_type(), &rows, timeout, &stop_on_signal()?)?;
         session.end()?;
         return report(&tally, args.format);
     }
@@ -168,11 +169,17 @@ pub(super) fn import(
     aggregate_type: &str,
     rows: &Vec<ImportRow>,
     timeout: Duration,
+    stop: &Stop,
 ) -> Result<Tally> {
     let bar = progress_bar(rows.len() as u64, "rows");
-    let request = PublishAllRequest { aggregate_type: aggregate_type.to_owned(), commands: rows, timeout };
+    let request = PublishAllRequest { aggregate_type: aggregate_type.to_owned(), commands: rows, timeout, stop };
     let tally = service.publish_all(&request, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
+    if tally.is_ok() && stop.is_stopped() {
+        return Err(Error::unavailable(
+            "interrupted: run the same again for the rest; rows that were handled are not handled twice",
+        ));
+    }
     tally.map_err(|failed| match failed.at {
         Some(at) => {
             let line = rows.get(at).map_or(0, ImportRow::line);

@@ -91,9 +91,11 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     // A file that is broken anywhere is not sent at all.
     let rows = args.import.rows(&args.import_type)?;
     let stop = stop_on_signal()?;
+    args.log.start_local_kafka()?;
     let (log, environment) = args.open()?;
     let views = args.database()?;
-    let mut node = Node::new(environment.clone(), stop.clone());
+    // Not the signal's stop: what is on its way is answered before everything ends.
+    let mut node = Node::new(environment.clone(), Stop::default());
     let topics = NewTopics { partitions: args.partitions, replication: args.log.replication() };
     for host in &app.aggregates {
         node.start_handler(app, host.aggregate_type(), topics)?;
@@ -191,7 +193,7 @@ fn work(
         output::note(&format!("serving at http://{}", server.address()));
     }
     if let Some(rows) = rows {
-        let tally = publish::import(service, &args.import_type, &rows, ANSWER_TIMEOUT)?;
+        let tally = publish::import(service, &args.import_type, &rows, ANSWER_TIMEOUT, stop)?;
         output::note(&format!("{} rows: {tally}", rows.len()));
     } else if !args.no_sample {
         publish_samples(service, environment, stop)?;

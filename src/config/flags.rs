@@ -1,9 +1,12 @@
 //! The flags of all verbs, with their variables and keys.
 
+use super::VARIABLES;
 use clap::{Arg, ArgAction, Command, builder::ValueParser};
 
 /// The verb that shows the configuration has none, and neither has the flag that names the file.
 const WITHOUT: &str = "config";
+/// A verb that is also a shared key: the file cannot have a table of that name.
+const WITHOUT_TABLE: &str = "kafka";
 
 /// The default of a shared flag that has another behind each verb.
 const BY_VERB: &str = "(by verb)";
@@ -50,9 +53,12 @@ pub(crate) fn flags(command: &Command) -> Vec<Flag> {
 }
 
 impl Flag {
-    /// Whether it is the flag of that name behind those verbs.
-    pub(super) fn is(&self, path: &[String], long: &str) -> bool {
-        self.long == long && (self.path.is_empty() || self.path == path)
+    /// Whether it is this one behind those verbs.
+    pub(super) fn is(&self, path: &[String], arg: &Arg) -> bool {
+        match arg.get_env() {
+            Some(variable) => self.path.is_empty() && *variable == *self.variable,
+            None => self.path == path && arg.get_long() == Some(&self.long),
+        }
     }
 
     /// Whether its value must not be shown.
@@ -89,17 +95,21 @@ fn flag(arg: &Arg, path: &[String]) -> Option<Flag> {
         return None;
     }
     let declared = arg.get_env().and_then(|name| name.to_str()).map(str::to_owned);
-    let path = if declared.is_some() { Vec::new() } else { path.to_vec() };
-    let words = [&path[..], std::slice::from_ref(&long)].concat();
-    let variable = format!("FACTUM_{}", words.join("_").replace('-', "_").to_uppercase());
+    if declared.is_none() && path.first().is_some_and(|verb| verb == WITHOUT_TABLE) {
+        return None;
+    }
+    let words = [path, std::slice::from_ref(&long)].concat();
+    let (path, key, variable) = match declared {
+        // Verbs may have a shorter name for what they share, as `kafka start --data`.
+        Some(variable) => {
+            let name = variable.strip_prefix(VARIABLES).unwrap_or(&variable);
+            (Vec::new(), name.replace('_', "-").to_lowercase(), variable)
+        }
+        None => {
+            let name = words.join("_").replace('-', "_").to_uppercase();
+            (path.to_vec(), words.join("."), format!("{VARIABLES}{name}"))
+        }
+    };
     let default = arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
-    Some(Flag {
-        variable: declared.unwrap_or(variable),
-        key: words.join("."),
-        path,
-        long,
-        kind,
-        default,
-        parser: arg.get_value_parser().clone(),
-    })
+    Some(Flag { variable, key, path, long, kind, default, parser: arg.get_value_parser().clone() })
 }

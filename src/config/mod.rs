@@ -50,12 +50,9 @@ pub(crate) fn apply(command: Command, flags: &[Flag], settings: &Settings) -> Co
 
 fn apply_at(command: Command, path: &[String], flags: &[Flag], settings: &Settings) -> Command {
     let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-    let command = command.mut_args(|arg| {
-        let flag = arg.get_long().and_then(|long| flags.iter().find(|flag| flag.is(path, long)));
-        match flag {
-            Some(flag) => mirror(arg, flag, settings),
-            None => arg,
-        }
+    let command = command.mut_args(|arg| match flags.iter().find(|flag| flag.is(path, &arg)) {
+        Some(flag) => mirror(arg, flag, settings),
+        None => arg,
     });
     verbs.into_iter().fold(command, |command, verb| {
         let path = [path, std::slice::from_ref(&verb)].concat();

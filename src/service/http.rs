@@ -15,7 +15,7 @@ use super::{
     BatchError, CommandBody, HistoryRequest, LocalService, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryRequest,
     Service, StateRequest, local::entity_tag,
 };
-use crate::send::Outgoing;
+use crate::{host::Stop, send::Outgoing};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::JsonRejection},
@@ -124,7 +124,7 @@ async fn publish_all(
     };
     blocking(move || {
         let aggregate_type = format!("{context}.{aggregate}");
-        let request = PublishAllRequest { aggregate_type, commands: &commands, timeout };
+        let request = PublishAllRequest { aggregate_type, commands: &commands, timeout, stop: &Stop::default() };
         let sent = if dry_run {
             service.check_all(&request).map(|()| json!({ "checked": commands.len() }))
         } else {

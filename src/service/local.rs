@@ -113,6 +113,7 @@ impl Service for LocalService {
         let sender = self.sender(&request.aggregate_type)?;
         // Encoded once more, so that the bytes of a large file need not be kept.
         let requests = (0..request.commands.count())
+            .take_while(|_| !request.stop.is_stopped())
             .map(|index| sender.request(&request.commands.command(index), request.timeout));
         Ok(send::send_all(&sender.client, requests, progress)?)
     }

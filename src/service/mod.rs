@@ -14,6 +14,7 @@ pub(crate) use local::{LocalService, query_database};
 pub(crate) use remote::RemoteService;
 
 use crate::{
+    host::Stop,
     import::ImportRow,
     send::{Outgoing, Tally},
 };
@@ -76,6 +77,8 @@ pub(crate) struct PublishAllRequest<'a> {
     pub(crate) commands: &'a dyn Commands,
     /// How long to wait for each answer.
     pub(crate) timeout: Duration,
+    /// Ends the sending; what was sent is still waited for.
+    pub(crate) stop: &'a Stop,
 }
 
 /// Commands that are made one at a time, so that a large file needs little memory.

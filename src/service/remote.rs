@@ -141,6 +141,9 @@ impl Service for RemoteService {
         for dry_run in [true, false] {
             let url = self.url(&[context, aggregate, "commands"], &[("dry_run", &dry_run.to_string())])?;
             for begin in (0..count).step_by(MAX_BATCH) {
+                if request.stop.is_stopped() {
+                    break;
+                }
                 let end = (begin + MAX_BATCH).min(count);
                 let bodies: Vec<_> =
                     (begin..end).map(|index| CommandBody::from(&request.commands.command(index))).collect();

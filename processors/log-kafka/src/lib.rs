@@ -38,11 +38,16 @@ mod transactional;
 pub use config::KafkaConfig;
 
 use factum_core::{
-    Result,
+    Error, Result, Topic,
     log::{
         Admin, GroupConsumer, GroupOptions, Isolation, Log, Producer, Reader, TransactionOptions, TransactionalProducer,
     },
 };
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::time::Duration;
+
+/// How long the list of topics may take.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A Kafka cluster.
 #[derive(Debug)]
@@ -65,6 +70,19 @@ impl KafkaLog {
     /// Its properties.
     pub fn config(&self) -> &KafkaConfig {
         &self.config
+    }
+
+    /// The topics of the cluster, without Kafka's own.
+    ///
+    /// # Errors
+    /// `Unavailable` when no broker answers.
+    pub fn topics(&self) -> Result<Vec<Topic>> {
+        let client: BaseConsumer = self.config.admin().create().map_err(|e| config::invalid_property(&e))?;
+        let metadata = client.fetch_metadata(None, METADATA_TIMEOUT).map_err(|error| {
+            Error::unavailable(format!("the topics of {} cannot be listed: {error}", self.config.servers()))
+        })?;
+        let names = metadata.topics().iter().map(|topic| topic.name());
+        Ok(names.filter(|name| !name.starts_with("__")).map(Topic::from).collect())
     }
 }
 
