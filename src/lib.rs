@@ -53,6 +53,7 @@ pub use factum_client::{
 pub use factum_core::*;
 pub use factum_log_kafka::{KafkaConfig, KafkaLog};
 pub use factum_log_memory::MemoryLog;
+pub use factum_registry as registry;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{command, event};
 pub use sample::Sample;

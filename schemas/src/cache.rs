@@ -115,19 +115,57 @@ impl SchemaCache {
     /// `Unavailable` when the registry is away and the schema is new here;
     /// `Invalid` when the registry refuses it.
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32> {
-        let key = (subject.to_owned(), schema.to_owned());
-        if let Some(id) = self.known.read().unwrap_or_else(PoisonError::into_inner).ids.get(&key) {
-            return Ok(*id);
+        let ids = self.register_all(&[(subject.to_owned(), schema.to_owned())])?;
+        ids.first().copied().ok_or_else(|| Error::unavailable(format!("subject {subject}: the registry gave no id")))
+    }
+
+    /// The same for several schemas, each with its subject: one call where the
+    /// registry can. The ids are in the same order.
+    ///
+    /// # Errors
+    /// Those of [`SchemaCache::register`].
+    pub fn register_all(&self, schemas: &[(String, String)]) -> Result<Vec<u32>> {
+        let known =
+            |key: &(String, String)| self.known.read().unwrap_or_else(PoisonError::into_inner).ids.get(key).copied();
+        let mut ids: Vec<Option<u32>> = schemas.iter().map(known).collect();
+        let lacking = schemas.iter().zip(&ids).filter(|(_, id)| id.is_none());
+        let new: Vec<_> = lacking.map(|(key, _)| key.clone()).collect();
+        if new.is_empty() {
+            return Ok(ids.into_iter().flatten().collect());
         }
-        let id = match self.registry.register(subject, schema) {
-            Ok(id) => id,
-            Err(e) if e.kind() == ErrorKind::Unavailable => {
-                let kept = self.disk.as_ref().and_then(|disk| disk.id(subject, schema)).ok_or(e)?;
-                tracing::warn!(subject, id = kept, "the schema registry is away: going on with the id it gave before");
-                kept
-            }
+        let given = match self.registry.register_all(&new) {
+            Ok(given) => given,
+            Err(e) if e.kind() == ErrorKind::Unavailable => self.kept_ids(&new).ok_or(e)?,
             Err(e) => return Err(e),
         };
+        if given.len() != new.len() {
+            return Err(Error::unavailable(format!(
+                "{} gave {} ids for {} schemas",
+                self.registry.name(),
+                given.len(),
+                new.len()
+            )));
+        }
+        for (slot, (key, id)) in ids.iter_mut().filter(|id| id.is_none()).zip(new.into_iter().zip(given)) {
+            self.keep(key, id)?;
+            *slot = Some(id);
+        }
+        Ok(ids.into_iter().flatten().collect())
+    }
+
+    /// The ids that the registry gave before, if it gave all of them.
+    fn kept_ids(&self, schemas: &[(String, String)]) -> Option<Vec<u32>> {
+        let disk = self.disk.as_ref()?;
+        let kept = schemas.iter().map(|(subject, schema)| disk.id(subject, schema)).collect::<Option<Vec<_>>>()?;
+        for ((subject, _), id) in schemas.iter().zip(&kept) {
+            tracing::warn!(subject, id, "the schema registry is away: going on with the id it gave before");
+        }
+        Some(kept)
+    }
+
+    /// Keeps the id that a schema has under its subject.
+    fn keep(&self, key: (String, String), id: u32) -> Result<()> {
+        let (subject, schema) = &key;
         self.forget_another_registry(id, schema)?;
         if let Some(disk) = &self.disk {
             disk.keep_id(subject, schema, id);
@@ -136,7 +174,7 @@ impl SchemaCache {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut known.ids, self.limit);
         known.ids.insert(key, id);
-        Ok(id)
+        Ok(())
     }
 
     /// The schema of an id, if it is known in memory.

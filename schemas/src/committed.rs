@@ -4,6 +4,10 @@
 //! wire format is a diff that a reviewer sees, and a change that would break
 //! history fails without a broker.
 
+mod records;
+
+pub use records::{Breach, CommittedRecord, between, committed};
+
 use crate::{AvroMessage, newest, shape};
 use apache_avro::Schema;
 use factum_core::{Error, ErrorKind, Result};
@@ -100,13 +104,17 @@ fn check(folder: &Path, schemas: &[Schema], mode: Mode) -> Result<Report> {
     Ok(report)
 }
 
-struct Version {
-    file: PathBuf,
-    schema: Schema,
+/// A committed version of a record.
+#[derive(Debug)]
+pub struct CommittedVersion {
+    /// Where it is, `<folder>/<full name>/<n>.avsc`.
+    pub file: PathBuf,
+    /// What it holds.
+    pub schema: Schema,
 }
 
 /// The versions of a record in their order.
-fn read_versions(folder: &Path, name: &str) -> Result<Vec<Version>> {
+fn read_versions(folder: &Path, name: &str) -> Result<Vec<CommittedVersion>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -131,7 +139,7 @@ fn read_versions(folder: &Path, name: &str) -> Result<Vec<Version>> {
         }
         let file = folder.join(format!("{number}.avsc"));
         let schema = read(&file, name)?;
-        versions.push(Version { file, schema });
+        versions.push(CommittedVersion { file, schema });
     }
     Ok(versions)
 }

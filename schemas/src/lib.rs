@@ -59,18 +59,27 @@ mod bounds;
 mod cache;
 mod codec;
 mod committed;
+mod compare;
 mod disk;
 mod frame;
 mod json;
 mod message;
 mod newest;
 mod registry;
+pub mod rules;
 mod shape;
 
 pub use apache_avro::{AvroSchema, Schema};
 pub use cache::SchemaCache;
 pub use codec::{AnswerCodec, Codec, RecordCodec};
-pub use committed::{Report, check_committed, check_messages};
+pub use committed::{
+    Breach, CommittedRecord, CommittedVersion, Report, between, check_committed, check_messages, committed,
+};
+pub use compare::changes;
 pub use factum_derive::{command, event};
 pub use message::{AvroMessage, Record, RecordReader, RecordWriter, schema_of};
-pub use registry::{HttpRegistry, LogRegistry, MemoryRegistry, Registry, SCHEMAS_TOPIC, subject};
+pub use registry::{
+    Access, Credentials, HttpRegistry, LogRegistry, MemoryRegistry, RegisteredVersion, Registry, RegistryClient,
+    SCHEMAS_TOPIC, subject,
+};
+pub use shape::{compact, pretty, same};

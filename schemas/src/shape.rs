@@ -1,5 +1,6 @@
 //! Schemas compared, and put in short.
 
+use crate::compare;
 use apache_avro::{
     Schema,
     schema_compatibility::{Compatibility, SchemaCompatibility},
@@ -14,27 +15,29 @@ pub(crate) fn same_bytes(a: &Schema, b: &Schema) -> bool {
 }
 
 /// Whether two schemas say the same, documentation included.
-pub(crate) fn same(a: &Schema, b: &Schema) -> bool {
+pub fn same(a: &Schema, b: &Schema) -> bool {
     sorted(a, &[]) == sorted(b, &[])
 }
 
-/// Whether `new` reads everything that `old` wrote; otherwise why not.
+/// Whether `new` reads everything that `old` wrote; otherwise which fields stand in the way.
 pub(crate) fn readable(old: &Schema, new: &Schema) -> Result<(), String> {
-    match SchemaCompatibility::can_read(old, new) {
-        Ok(Compatibility::Full) => Ok(()),
+    let own_words = match SchemaCompatibility::can_read(old, new) {
+        Ok(Compatibility::Full) => return Ok(()),
         // Some values would fail: a dropped enum symbol, a narrowed union.
-        Ok(Compatibility::Partial) => Err("some of its values have no place in the new one".to_owned()),
-        Err(e) => Err(e.to_string()),
-    }
+        Ok(Compatibility::Partial) => "some of its values have no place in the new one".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    let problems = compare::problems(old, new);
+    Err(if problems.is_empty() { own_words } else { problems.join(", ") })
 }
 
 /// The schema as JSON in one line, the same text for the same schema.
-pub(crate) fn compact(schema: &Schema) -> String {
+pub fn compact(schema: &Schema) -> String {
     sorted(schema, &[]).to_string()
 }
 
 /// The schema as a JSON file: indented, keys sorted.
-pub(crate) fn pretty(schema: &Schema) -> String {
+pub fn pretty(schema: &Schema) -> String {
     let mut text = serde_json::to_string_pretty(&sorted(schema, &[])).expect("a JSON value is printable");
     text.push('\n');
     text

@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
             sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
         let mut environment = match common.log.place() {
             Place::Kafka => common.log.cluster("bench")?,
-            Place::Embedded(folder) => common.log.open(&folder)?.1,
+            Place::Embedded(folder) => common.log.open(&folder)?.1.environment,
         };
         environment.prefix = format!("{}bench-{}.", environment.prefix, uuid::Uuid::new_v4().simple());
         environment.create_topics(host.aggregate_type(), common.partitions, common.log.replication())?;

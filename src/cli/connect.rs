@@ -1,6 +1,6 @@
 //! Which log and which registry, and who answers a verb's requests.
 
-use super::output;
+use super::{output, registry::RegistryArgs, schemas::SchemaRegistry};
 use crate::{
     App,
     environment::Environment,
@@ -14,7 +14,7 @@ use factum_core::{Error, Result, log::Log};
 use factum_log_embedded::{EmbeddedConfig, EmbeddedLog, owner};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
-use factum_schemas::{HttpRegistry, LogRegistry, MemoryRegistry, Registry, SchemaCache};
+use factum_schemas::{Access, LogRegistry, Registry, RegistryClient, SchemaCache};
 use std::{
     fs,
     net::SocketAddr,
@@ -39,9 +39,8 @@ pub(super) struct LogArgs {
     /// A file with librdkafka properties, one `name=value` a line: TLS, SASL, tuning.
     #[arg(long, env = "FACTUM_KAFKA_CONFIG", value_name = "FILE", help_heading = "Log")]
     kafka_config: Option<PathBuf>,
-    /// A Confluent-compatible schema registry. Without one, schemas are kept in the topic factum.schemas.
-    #[arg(long, env = "FACTUM_REGISTRY", value_name = "URL", help_heading = "Log")]
-    registry: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// A folder that keeps schemas, so that a restart does not need the registry.
     #[arg(long, env = "FACTUM_SCHEMA_CACHE", value_name = "FOLDER", help_heading = "Log")]
     schema_cache: Option<PathBuf>,
@@ -60,6 +59,14 @@ pub(super) enum Place {
     Embedded(PathBuf),
     /// On a cluster.
     Kafka,
+}
+
+/// A log and what is known of its registry.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) environment: Environment,
+    /// The registry, where it is the one in the log.
+    pub(super) registry: Option<Arc<LogRegistry>>,
 }
 
 /// What must run in this process before it can answer, where no other process does it.
@@ -111,7 +118,7 @@ impl LogArgs {
     /// The cluster and its registry, for verbs whose processes share a log.
     pub(super) fn cluster(&self, verb: &str) -> Result<Environment> {
         match self.place() {
-            Place::Kafka => self.environment(Arc::new(KafkaLog::new(self.kafka_settings()?)?)),
+            Place::Kafka => Ok(self.connect_cluster()?.environment),
             Place::Embedded(_) => Err(Error::invalid(format!(
                 "`{verb}` needs a log that processes share: give --kafka HOST:PORT (or FACTUM_KAFKA); \
                  on the embedded log, `up` runs everything"
@@ -119,26 +126,29 @@ impl LogArgs {
         }
     }
 
+    /// The cluster and its registry.
+    pub(super) fn connect_cluster(&self) -> Result<Connected> {
+        self.connected(Arc::new(KafkaLog::new(self.kafka_settings()?)?))
+    }
+
     /// A log that is gone with this process.
-    pub(super) fn memory(&self) -> Result<Environment> {
-        let registry = Arc::new(MemoryRegistry::new());
-        let schemas = Arc::new(SchemaCache::in_memory(registry));
-        Ok(Environment { log: Arc::new(MemoryLog::with_system_clock()), schemas, prefix: self.prefix.clone() })
+    pub(super) fn connect_memory(&self) -> Result<Connected> {
+        self.connected(Arc::new(MemoryLog::with_system_clock()))
     }
 
     /// Opens the embedded log of a folder, which no other process may hold.
-    pub(super) fn open(&self, folder: &Path) -> Result<(Arc<EmbeddedLog>, Environment)> {
+    pub(super) fn open(&self, folder: &Path) -> Result<(Arc<EmbeddedLog>, Connected)> {
         make_folder(folder)?;
         let log = Arc::new(EmbeddedLog::open(folder, EmbeddedConfig::default())?);
-        let environment = self.environment(log.clone())?;
-        Ok((log, environment))
+        let connected = self.connected(log.clone())?;
+        Ok((log, connected))
     }
 
     /// Who answers requests: the process that holds the embedded log, or this one.
     pub(super) fn session(&self, app: &Arc<App>, views: Option<PathBuf>, needs: Needs<'_>) -> Result<Session> {
         let folder = match self.place() {
             Place::Kafka => {
-                let environment = self.cluster("")?;
+                let environment = self.connect_cluster()?.environment;
                 let views = views.unwrap_or_else(|| "factum-views.sqlite".into());
                 let service = LocalService::new(app.clone(), environment, views);
                 return Ok(Session { service: Box::new(service), node: None });
@@ -155,7 +165,7 @@ impl LogArgs {
                 folder.display()
             )));
         }
-        let (_, environment) = self.open(&folder)?;
+        let environment = self.open(&folder)?.1.environment;
         let views = views.unwrap_or_else(|| folder.join("views.sqlite"));
         let mut node = Node::new(environment.clone(), Stop::default());
         let topics = NewTopics { partitions: 6, replication: None };
@@ -172,16 +182,46 @@ impl LogArgs {
     }
 
     /// A log with its registry.
-    fn environment(&self, log: Arc<dyn Log>) -> Result<Environment> {
-        let registry: Arc<dyn Registry> = match &self.registry {
-            Some(urls) => Arc::new(HttpRegistry::new(&urls.split(',').collect::<Vec<_>>())?),
-            None => Arc::new(LogRegistry::open(log.clone(), self.replication)?),
+    fn connected(&self, log: Arc<dyn Log>) -> Result<Connected> {
+        let (registry, in_log): (Arc<dyn Registry>, _) = match self.registry.over_http()? {
+            Some(registry) => (Arc::new(registry), None),
+            None => {
+                let registry = Arc::new(LogRegistry::open(log.clone(), self.replication)?);
+                (registry.clone(), Some(registry))
+            }
         };
         let schemas = match &self.schema_cache {
             Some(folder) => SchemaCache::on_disk(registry, folder)?,
             None => SchemaCache::in_memory(registry),
         };
-        Ok(Environment { log, schemas: Arc::new(schemas), prefix: self.prefix.clone() })
+        let environment = Environment { log, schemas: Arc::new(schemas), prefix: self.prefix.clone() };
+        Ok(Connected { environment, registry: in_log })
+    }
+
+    /// Stands in front of every topic's name.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The registry that people's verbs talk to; none where none is named and there is no log.
+    pub(super) fn schema_registry(&self) -> Result<Option<SchemaRegistry>> {
+        if let Some(client) = self.registry.client()? {
+            return Ok(Some(SchemaRegistry::Http(client)));
+        }
+        let log: Arc<dyn Log> = match self.place() {
+            Place::Kafka => Arc::new(KafkaLog::new(self.kafka_settings()?)?),
+            Place::Embedded(folder) => {
+                if let Some(address) = served_by(&folder)? {
+                    let client = RegistryClient::new(&format!("http://{address}/registry"), &Access::default())?;
+                    return Ok(Some(SchemaRegistry::Http(client)));
+                }
+                if !folder.join("log").exists() {
+                    return Ok(None);
+                }
+                Arc::new(EmbeddedLog::open(&folder, EmbeddedConfig::default())?)
+            }
+        };
+        Ok(Some(SchemaRegistry::Log(LogRegistry::open(log, self.replication)?)))
     }
 
     /// Starts the local Kafka if it is the cluster and does not run.

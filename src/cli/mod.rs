@@ -8,7 +8,9 @@ mod kafka;
 mod output;
 mod publish;
 mod query;
+mod registry;
 mod run;
+mod schemas;
 mod state;
 mod topics;
 mod up;
@@ -77,6 +79,9 @@ enum Verb {
     /// Make, check or adopt the topics of an aggregate type.
     #[command(subcommand)]
     Topics(topics::TopicsVerb),
+    /// Check, register, compare and show schemas.
+    #[command(subcommand)]
+    Schemas(schemas::SchemasVerb),
     /// Measure against a yardstick in the same run.
     #[command(subcommand)]
     Bench(bench::BenchVerb),
@@ -122,6 +127,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Query(args) => query::query(app, &args),
         Verb::Run(verb) => run::run(app, verb),
         Verb::Topics(verb) => topics::topics(app, &verb),
+        Verb::Schemas(verb) => schemas::schemas(app, &verb),
         Verb::Bench(verb) => bench::bench(app, &verb),
         Verb::Kafka(verb) => kafka::kafka(&verb),
         Verb::Config(verb) => config::config(&verb, &flags, &file, &matches),

@@ -2,7 +2,7 @@
 
 use super::{
     FormatArgs,
-    connect::{LogArgs, Place},
+    connect::{Connected, LogArgs, Place},
     output,
     publish::{self, ImportArgs},
     query, stop_on_signal,
@@ -23,6 +23,7 @@ use factum_core::{
     log::{Admin, Isolation},
 };
 use factum_log_embedded::EmbeddedLog;
+use factum_schemas::LogRegistry;
 use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -92,7 +93,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let rows = args.import.rows(&args.import_type)?;
     let stop = stop_on_signal()?;
     args.log.start_local_kafka()?;
-    let (log, environment) = args.open()?;
+    let (log, Connected { environment, registry }) = args.open()?;
     let views = args.database()?;
     // Not the signal's stop: what is on its way is answered before everything ends.
     let mut node = Node::new(environment.clone(), Stop::default());
@@ -106,7 +107,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views.path()));
     // The server ends after the processors, so that it can tell that they are ending.
     let serving = Stop::default();
-    let server = args.serve(service.clone(), log.as_deref(), &serving)?;
+    let server = args.serve(service.clone(), registry, log.as_deref(), &serving)?;
     let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
     let ended = node.end();
     serving.stop();
@@ -114,15 +115,15 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
 }
 
 impl UpArgs {
-    fn open(&self) -> Result<(Option<Arc<EmbeddedLog>>, Environment)> {
+    fn open(&self) -> Result<(Option<Arc<EmbeddedLog>>, Connected)> {
         if self.memory {
             output::note("the log is in memory: everything is gone when this ends");
-            return Ok((None, self.log.memory()?));
+            return Ok((None, self.log.connect_memory()?));
         }
         match self.log.place() {
-            Place::Kafka => Ok((None, self.log.cluster("up")?)),
+            Place::Kafka => Ok((None, self.log.connect_cluster()?)),
             Place::Embedded(folder) => {
-                let (log, environment) = self.log.open(&folder)?;
+                let (log, connected) = self.log.open(&folder)?;
                 output::note(&format!(
                     "the log is the embedded one in {}: not Kafka, one process on one machine (--kafka HOST:PORT takes a cluster)",
                     folder.display()
@@ -135,7 +136,7 @@ impl UpArgs {
                         found.bytes.div_ceil(1024)
                     ));
                 }
-                Ok((Some(log), environment))
+                Ok((Some(log), connected))
             }
         }
     }
@@ -152,9 +153,19 @@ impl UpArgs {
     }
 
     /// Answers the verbs of other processes, unless this one ends by itself.
-    fn serve(&self, service: Arc<LocalService>, log: Option<&EmbeddedLog>, stop: &Stop) -> Result<Option<Server>> {
+    fn serve(
+        &self,
+        service: Arc<LocalService>,
+        registry: Option<Arc<LogRegistry>>,
+        log: Option<&EmbeddedLog>,
+        stop: &Stop,
+    ) -> Result<Option<Server>> {
         let Some(address) = self.http.or((!self.until_idle).then_some(DEFAULT_HTTP)) else { return Ok(None) };
-        let server = Server::start(address, service::router(service), stop)?;
+        let mut router = service::router(service);
+        if let Some(registry) = registry {
+            router = router.nest("/registry", factum_registry::router(registry));
+        }
+        let server = Server::start(address, router, stop)?;
         if let Some(log) = log {
             log.announce(server.address())?;
         }

@@ -103,6 +103,9 @@ pub trait AggregateHost: Send + Sync {
     /// The full names of its commands' records.
     fn commands(&self) -> &'static [&'static str];
 
+    /// The full names of its events' records.
+    fn events(&self) -> &'static [&'static str];
+
     /// An encoder of commands; registers their schemas.
     ///
     /// # Errors
@@ -214,6 +217,10 @@ where
 
     fn commands(&self) -> &'static [&'static str] {
         A::Command::RECORDS
+    }
+
+    fn events(&self) -> &'static [&'static str] {
+        A::Event::RECORDS
     }
 
     fn encoder(&self, environment: &Environment) -> Result<CommandEncoder> {

@@ -32,6 +32,9 @@ pub(crate) struct AnswerRecord {
 }
 
 impl AnswerCodec {
+    /// The full name of the record.
+    pub const RECORD: &str = AnswerRecord::NAME;
+
     /// A codec that reads only.
     ///
     /// # Errors

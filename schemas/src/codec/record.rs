@@ -62,8 +62,8 @@ impl<M: AvroMessage> RecordCodec<M> {
     /// `Unavailable` when the registry is away, `Invalid` when it refuses a schema.
     pub fn for_writing(topic: &str, cache: &Arc<SchemaCache>) -> Result<Self> {
         let mut codec = Self::for_reading(cache)?;
-        let register = |record: &Newest| cache.register(&subject(topic, &record.name), &record.json);
-        codec.ids = Some(codec.records.iter().map(register).collect::<Result<_>>()?);
+        let named = |record: &Newest| (subject(topic, &record.name), record.json.clone());
+        codec.ids = Some(cache.register_all(&codec.records.iter().map(named).collect::<Vec<_>>())?.into());
         Ok(codec)
     }
 

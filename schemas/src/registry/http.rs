@@ -4,7 +4,7 @@
 //! cache and retry nothing. Its encoders and decoders are not used: they know
 //! no reader schema and cache without a limit.
 
-use super::Registry;
+use super::{Access, Credentials, Registry, address::Address};
 use factum_core::{Error, ErrorKind, Result};
 use schema_registry_converter::{
     blocking::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject, post_schema},
@@ -12,8 +12,6 @@ use schema_registry_converter::{
     schema_registry_common::{RawError, RegisteredSchema, SchemaType, SubjectNameStrategy, SuppliedSchema},
 };
 use std::{error::Error as _, fmt, time::Duration};
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A registry over HTTP.
 ///
@@ -32,7 +30,7 @@ impl HttpRegistry {
     /// # Errors
     /// `Invalid` when an address is not usable. `https` needs the feature `tls`.
     pub fn new(addresses: &[&str]) -> Result<Self> {
-        Self::with_timeout(addresses, TIMEOUT)
+        Self::with_access(addresses, &Access::default())
     }
 
     /// The same with another time-out.
@@ -40,6 +38,14 @@ impl HttpRegistry {
     /// # Errors
     /// Those of [`HttpRegistry::new`].
     pub fn with_timeout(addresses: &[&str], timeout: Duration) -> Result<Self> {
+        Self::with_access(addresses, &Access { timeout, ..Access::default() })
+    }
+
+    /// The same with credentials, certificates and a time-out.
+    ///
+    /// # Errors
+    /// Those of [`HttpRegistry::new`] and of [`Access`].
+    pub fn with_access(addresses: &[&str], access: &Access) -> Result<Self> {
         let addresses = addresses.iter().map(|address| Address::parse(address)).collect::<Result<Vec<_>>>()?;
         let Some(first) = addresses.first() else {
             return Err(Error::invalid("the schema registry has no address: http://host:port is expected"));
@@ -48,14 +54,14 @@ impl HttpRegistry {
         for more in &addresses[1..] {
             builder.add_url(more.url.clone());
         }
-        if let Some((user, password)) = addresses.iter().find_map(|address| address.credentials.as_ref()) {
-            builder.set_basic_authorization(user, password.as_deref());
-        }
-        if addresses.iter().all(Address::is_local) {
-            builder.no_proxy();
-        }
+        match access.credentials_for(&addresses) {
+            Some(Credentials::Basic { user, password }) => builder.set_basic_authorization(&user, password.as_deref()),
+            Some(Credentials::Bearer { token }) => builder.set_token_authorization(&token),
+            None => &mut builder,
+        };
         let name = addresses.iter().map(|address| address.url.as_str()).collect::<Vec<_>>().join(", ");
-        let settings = builder.set_timeout(timeout).build().map_err(|e| {
+        builder.set_timeout(access.timeout);
+        let settings = builder.build_with(access.client(&addresses)?).map_err(|e| {
             Error::with_source(ErrorKind::Invalid, format!("the schema registry {name} is not usable"), Cause(e))
         })?;
         Ok(HttpRegistry { settings, name })
@@ -162,81 +168,9 @@ impl fmt::Display for Cause {
 
 impl std::error::Error for Cause {}
 
-/// An address, with its credentials apart so that no message shows them.
-struct Address {
-    url: String,
-    host: String,
-    credentials: Option<(String, Option<String>)>,
-}
-
-impl Address {
-    fn parse(address: &str) -> Result<Self> {
-        let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (credentials, host) = match authority.rsplit_once('@') {
-            Some((credentials, host)) => (Some(credentials), host),
-            None => (None, authority),
-        };
-        let url = format!("{scheme}://{host}{}", path.trim_end_matches('/'));
-        match scheme {
-            "http" => {}
-            "https" if cfg!(feature = "tls") => {}
-            "https" => {
-                return Err(Error::invalid(format!(
-                    "the schema registry {url} needs TLS: build with the feature `tls`"
-                )));
-            }
-            _ => {
-                return Err(Error::invalid(format!(
-                    "{host}{path} is not the address of a schema registry: http://host:port is expected"
-                )));
-            }
-        }
-        if host.is_empty() {
-            return Err(Error::invalid(format!("the schema registry {url} has no host")));
-        }
-        let credentials = credentials.map(|credentials| match credentials.split_once(':') {
-            Some((user, password)) => (decoded(user), Some(decoded(password))),
-            None => (decoded(credentials), None),
-        });
-        Ok(Address { url, host: host.to_owned(), credentials })
-    }
-
-    /// A proxy of the environment is not for this machine.
-    fn is_local(&self) -> bool {
-        let host = self.host.rsplit_once(':').map_or(self.host.as_str(), |(host, _)| host);
-        host == "localhost" || host == "[::1]" || host.starts_with("127.")
-    }
-}
-
-/// Percent-encoding (RFC 3986) undone; what is not well formed stays.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = after
-            .get(..2)
-            .filter(|_| first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(first));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_are_kept_apart_from_the_address() {
-        let address = Address::parse("http://me:s%40cret%2F@host:8081/apis/ccompat/v7/").unwrap();
-        assert_eq!(address.url, "http://host:8081/apis/ccompat/v7");
-        assert_eq!(address.credentials, Some(("me".to_owned(), Some("s@cret/".to_owned()))));
-        assert!(!address.is_local());
-        assert!(Address::parse("http://127.0.0.1:1").unwrap().is_local());
-    }
 
     #[test]
     fn what_is_no_address_is_refused_without_its_credentials() {

@@ -1,12 +1,12 @@
 //! A registry that lives in the log itself: one compacted topic, for
 //! deployments without a registry of their own.
 
-use super::{MemoryRegistry, Registry};
+use super::{Registry, memory};
+use crate::rules::{self, Change, Model, Refusal};
 use factum_core::{
-    Error, ErrorKind, Offset, Partition, RecordBatch, RecordRef, Result, Topic, TopicPartition,
-    log::{Isolation, Log, Reader, TopicSpec, TransactionOptions, TxnError},
+    Error, Offset, Partition, RecordBatch, Result, Topic, TopicPartition,
+    log::{Admin, Isolation, Log, Reader, TopicSpec, TransactionOptions, TxnError},
 };
-use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -21,8 +21,11 @@ const TRANSACTIONAL_ID: &str = "factum.schemas.registry";
 const ATTEMPTS: u32 = 30;
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A registry in a compacted topic of the log. Ids follow from the order of
-/// its records, and every subject is BACKWARD_TRANSITIVE.
+/// A registry in a compacted topic of the log, by the rules of [`rules`].
+///
+/// Any number of processes may have one open over the same log: who changes
+/// something becomes the only writer, reads to the end, decides, writes in one
+/// transaction, and reads its own records back.
 pub struct LogRegistry {
     log: Arc<dyn Log>,
     place: TopicPartition,
@@ -30,26 +33,12 @@ pub struct LogRegistry {
 }
 
 struct Content {
-    known: MemoryRegistry,
+    model: Model,
+    admin: Box<dyn Admin>,
     reader: Box<dyn Reader>,
     next: Offset,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Key {
-    keytype: String,
-    subject: String,
-    version: u32,
-    magic: u8,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Value {
-    subject: String,
-    version: u32,
-    id: u32,
-    schema: String,
-    deleted: bool,
+    /// The record that contradicts those before it: nothing after it can be trusted.
+    contradiction: Option<String>,
 }
 
 impl LogRegistry {
@@ -66,13 +55,107 @@ impl LogRegistry {
         let place = topic.partition(Partition(0));
         let mut reader = log.reader(Isolation::ReadCommitted)?;
         reader.add(&place, Offset(0))?;
-        let content = Mutex::new(Content { known: MemoryRegistry::new(), reader, next: Offset(0) });
-        Ok(LogRegistry { log, place, content })
+        let content = Content { model: Model::default(), admin, reader, next: Offset(0), contradiction: None };
+        Ok(LogRegistry { log, place, content: Mutex::new(content) })
     }
 
-    /// Reads what others have registered since.
+    /// Asks the registry, after reading what others have changed since. Blocks.
+    ///
+    /// # Errors
+    /// What the log says; `Data` when its records contradict each other.
+    pub fn read<T>(&self, ask: impl FnOnce(&Model) -> T) -> Result<T> {
+        self.with(|content| {
+            self.refresh(content)?;
+            Ok(ask(&content.model))
+        })
+    }
+
+    /// The schema of an id. Ids never change their schema, so the log is read
+    /// only for one that is not known yet.
+    ///
+    /// # Errors
+    /// Those of [`LogRegistry::read`].
+    pub fn schema(&self, id: u32) -> Result<Result<String, Refusal>> {
+        self.with(|content| {
+            if content.model.schema(id).is_err() {
+                self.refresh(content)?;
+            }
+            Ok(content.model.schema(id).map(str::to_owned))
+        })
+    }
+
+    /// Changes the registry: `decide` looks at it and says what changes. It is
+    /// asked again when somebody else has written in between. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`LogRegistry::read`]; `Unavailable` when others do not let this one write.
+    pub fn change<T>(
+        &self,
+        decide: impl Fn(&Model) -> Result<(T, Vec<Change>), Refusal>,
+    ) -> Result<Result<T, Refusal>> {
+        self.with(|content| {
+            self.refresh(content)?;
+            // What the rules refuse, and what is so already, needs no writer.
+            match decide(&content.model) {
+                Err(refusal) => return Ok(Err(refusal)),
+                Ok((answer, changes)) if changes.is_empty() => return Ok(Ok(answer)),
+                Ok(_) => {}
+            }
+            for attempt in 1..=ATTEMPTS {
+                match self.try_change(content, &decide) {
+                    Ok(settled) => return Ok(settled),
+                    // Another writer came in between, or the outcome is not known: what was written shows.
+                    // Waiting longer each time lets processes that start together get out of each other's way.
+                    Err(error) => {
+                        tracing::debug!(%error, attempt, "the registry could not be written");
+                        std::thread::sleep(Duration::from_millis(20) * attempt);
+                        self.refresh(content)?;
+                    }
+                }
+            }
+            Err(Error::unavailable(format!("nothing could be written to {}", self.place)))
+        })
+    }
+
+    fn try_change<T>(
+        &self,
+        content: &mut Content,
+        decide: impl Fn(&Model) -> Result<(T, Vec<Change>), Refusal>,
+    ) -> Result<Result<T, Refusal>> {
+        let options = TransactionOptions { transactional_id: TRANSACTIONAL_ID.into(), timeout: READ_TIMEOUT };
+        let mut producer = self.log.transactional_producer(&options)?;
+        producer.init().map_err(unsettled)?;
+        // From here on whoever else begins to write fences this writer.
+        self.refresh(content)?;
+        let (answer, changes) = match decide(&content.model) {
+            Ok((answer, changes)) if changes.is_empty() => return Ok(Ok(answer)),
+            Ok(decided) => decided,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut batch = RecordBatch::new();
+        for change in &changes {
+            let (key, value) = rules::write(change);
+            let mut record = batch.start(&self.place.topic, self.place.partition);
+            record.key(key.as_bytes());
+            if let Some(value) = value {
+                record.value(value.as_bytes());
+            }
+            record.finish();
+        }
+        producer.begin().map_err(unsettled)?;
+        producer.produce(&batch).map_err(unsettled)?;
+        producer.deliver(&mut Vec::new()).map_err(unsettled)?;
+        producer.commit().map_err(unsettled)?;
+        self.refresh(content)?;
+        Ok(Ok(answer))
+    }
+
+    /// Reads what others have changed since.
     fn refresh(&self, content: &mut Content) -> Result<()> {
-        let end = self.log.admin()?.bounds(&self.place, Isolation::ReadUncommitted)?.end;
+        if let Some(contradiction) = &content.contradiction {
+            return Err(Error::data(contradiction.clone()));
+        }
+        let end = content.admin.bounds(&self.place, Isolation::ReadUncommitted)?.end;
         let deadline = Instant::now() + READ_TIMEOUT;
         let mut batch = RecordBatch::new();
         while content.next < end {
@@ -84,60 +167,29 @@ impl LogRegistry {
             }
             batch.clear();
             content.reader.poll(1_000, Duration::from_millis(100), &mut batch)?;
-            for record in batch.iter() {
-                take(&content.known, record)?;
-                content.next = content.next.max(record.offset().next());
+            if let Err(error) = content.take(&batch) {
+                content.contradiction = Some(error.to_string());
+                return Err(error);
             }
             content.next = content.next.max(content.reader.position(&self.place)?.unwrap_or(content.next));
         }
         Ok(())
     }
 
-    fn append(&self, content: &mut Content, subject: &str, schema: &str) -> Result<u32> {
-        for attempt in 1..=ATTEMPTS {
-            match self.try_append(content, subject, schema) {
-                Ok(id) => return Ok(id),
-                Err(error) if error.kind() == ErrorKind::Invalid => return Err(error),
-                // Another writer came in between, or the outcome is not known: what it wrote shows.
-                // Waiting longer each time lets processes that start together get out of each other's way.
-                Err(_) => {
-                    std::thread::sleep(Duration::from_millis(20) * attempt);
-                    self.refresh(content)?;
-                }
+    fn with<T>(&self, act: impl FnOnce(&mut Content) -> Result<T>) -> Result<T> {
+        act(&mut self.content.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Content {
+    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        for record in batch.iter() {
+            if let Some(change) = rules::read(record)? {
+                self.model.apply(change).map_err(|error| error.context(format_args!("{record:?}")))?;
             }
+            self.next = self.next.max(record.offset().next());
         }
-        Err(Error::unavailable(format!("subject {subject}: the schema could not be written to {}", self.place)))
-    }
-
-    fn try_append(&self, content: &mut Content, subject: &str, schema: &str) -> Result<u32> {
-        let options = TransactionOptions { transactional_id: TRANSACTIONAL_ID.into(), timeout: READ_TIMEOUT };
-        let mut producer = self.log.transactional_producer(&options)?;
-        producer.init().map_err(unsettled)?;
-        // From here on whoever else begins to write fences this writer.
-        self.refresh(content)?;
-        let trial = content.known.clone();
-        let id = trial.register(subject, schema)?;
-        let version = trial.versions(subject);
-        if content.known.versions(subject) == version {
-            return Ok(id);
-        }
-        let mut batch = RecordBatch::new();
-        let mut record = batch.start(&self.place.topic, self.place.partition);
-        let key = Key { keytype: "SCHEMA".into(), subject: subject.into(), version, magic: 1 };
-        let value = Value { subject: subject.into(), version, id, schema: schema.into(), deleted: false };
-        record.key(json(&key).as_bytes());
-        record.value(json(&value).as_bytes());
-        record.finish();
-        producer.begin().map_err(unsettled)?;
-        producer.produce(&batch).map_err(unsettled)?;
-        producer.deliver(&mut Vec::new()).map_err(unsettled)?;
-        producer.commit().map_err(unsettled)?;
-        self.refresh(content)?;
-        Ok(id)
-    }
-
-    fn with<T>(&self, read: impl FnOnce(&mut Content) -> Result<T>) -> Result<T> {
-        read(&mut self.content.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(())
     }
 }
 
@@ -146,54 +198,26 @@ fn unsettled(error: TxnError) -> Error {
     Error::unavailable(error.into_error().to_string())
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("numbers and text are JSON")
-}
-
-fn take(known: &MemoryRegistry, record: RecordRef<'_>) -> Result<()> {
-    let Some(bytes) = record.value() else { return Ok(()) };
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Error::data(format!("{record:?} is not a registered schema: {error}")))?;
-    let id = known.register(&value.subject, &value.schema)?;
-    if id != value.id {
-        return Err(Error::data(format!("{record:?} gives id {} to a schema whose id is {id}", value.id)));
-    }
-    Ok(())
-}
-
 impl Registry for LogRegistry {
     fn name(&self) -> String {
         format!("topic {SCHEMAS_TOPIC}")
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String> {
-        self.with(|content| {
-            if let Ok(schema) = content.known.schema_by_id(id) {
-                return Ok(schema);
-            }
-            self.refresh(content)?;
-            content.known.schema_by_id(id)
-        })
+        Ok(self.schema(id)??)
     }
 
     fn register(&self, subject: &str, schema: &str) -> Result<u32> {
-        self.with(|content| {
-            self.refresh(content)?;
-            // What the rules refuse is refused before anything is written.
-            let trial = content.known.clone();
-            let id = trial.register(subject, schema)?;
-            if trial.versions(subject) == content.known.versions(subject) {
-                return Ok(id);
-            }
-            self.append(content, subject, schema)
-        })
+        let registered = self.change(|model| model.register(subject, schema.into()))??;
+        Ok(registered.id)
+    }
+
+    fn register_all(&self, schemas: &[(String, String)]) -> Result<Vec<u32>> {
+        Ok(self.change(|model| model.register_all(schemas))??)
     }
 
     fn latest(&self, subject: &str) -> Result<Option<(u32, String)>> {
-        self.with(|content| {
-            self.refresh(content)?;
-            content.known.latest(subject)
-        })
+        self.read(|model| memory::latest(model, subject))
     }
 }
 

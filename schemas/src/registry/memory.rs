@@ -1,26 +1,14 @@
 //! A registry in memory, for tests and for one process.
 
 use super::Registry;
-use crate::shape;
-use apache_avro::Schema;
-use factum_core::{Error, ErrorKind, Result};
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use crate::rules::{At, Model, Which};
+use factum_core::Result;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A registry in memory. Every subject is BACKWARD_TRANSITIVE: a new schema
-/// reads what every earlier one wrote. Ids begin at 1.
+/// A registry in memory, by the rules of [`rules`](crate::rules). Ids begin at 1.
 #[derive(Debug, Default)]
 pub struct MemoryRegistry {
-    content: Mutex<Content>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Content {
-    /// The schema of id `n` is at `n - 1`.
-    schemas: Vec<(String, Schema)>,
-    subjects: BTreeMap<String, Vec<u32>>,
+    content: Mutex<Model>,
 }
 
 impl MemoryRegistry {
@@ -29,37 +17,8 @@ impl MemoryRegistry {
         Self::default()
     }
 
-    /// How many versions a subject has.
-    pub(crate) fn versions(&self, subject: &str) -> u32 {
-        let count = self.content().subjects.get(subject).map_or(0, Vec::len);
-        u32::try_from(count).expect("fewer than 2^32 schemas fit in memory")
-    }
-
-    fn content(&self) -> MutexGuard<'_, Content> {
+    fn content(&self) -> MutexGuard<'_, Model> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A copy that goes its own way, to try a registration on.
-impl Clone for MemoryRegistry {
-    fn clone(&self) -> Self {
-        MemoryRegistry { content: Mutex::new(self.content().clone()) }
-    }
-}
-
-impl Content {
-    fn get(&self, id: u32) -> Option<&(String, Schema)> {
-        self.schemas.get(usize::try_from(id.checked_sub(1)?).ok()?)
-    }
-
-    fn id_of(&mut self, schema: Schema) -> u32 {
-        let json = shape::compact(&schema);
-        let found = self.schemas.iter().position(|(known, _)| *known == json);
-        let index = found.unwrap_or_else(|| {
-            self.schemas.push((json, schema));
-            self.schemas.len() - 1
-        });
-        u32::try_from(index + 1).expect("fewer than 2^32 schemas fit in memory")
     }
 }
 
@@ -69,48 +28,31 @@ impl Registry for MemoryRegistry {
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String> {
-        let content = self.content();
-        let found = content.get(id).map(|(json, _)| json.clone());
-        found.ok_or_else(|| Error::data(format!("the schema registry has no schema of id {id}")))
+        Ok(self.content().schema(id)?.to_owned())
     }
 
     fn register(&self, subject: &str, schema: &str) -> Result<u32> {
-        let new = Schema::parse_str(schema).map_err(|e| {
-            Error::with_source(ErrorKind::Invalid, format!("the schema for subject {subject} is not valid"), e)
-        })?;
         let mut content = self.content();
-        let known = content.subjects.get(subject).cloned().unwrap_or_default();
-        for id in &known {
-            let (_, old) = content.get(*id).expect("a subject lists ids of this registry");
-            if shape::same(old, &new) {
-                return Ok(*id);
-            }
-        }
-        for (version, id) in known.iter().enumerate() {
-            let (_, old) = content.get(*id).expect("a subject lists ids of this registry");
-            shape::readable(old, &new).map_err(|why| {
-                Error::invalid(format!(
-                    "subject {subject}: the new schema cannot read what version {} wrote ({why}); \
-                     a breaking change needs a new record name",
-                    version + 1
-                ))
-            })?;
-        }
-        let id = content.id_of(new);
-        content.subjects.entry(subject.to_owned()).or_default().push(id);
-        Ok(id)
+        let (registered, changes) = content.register(subject, schema.into())?;
+        changes.into_iter().try_for_each(|change| content.apply(change))?;
+        Ok(registered.id)
     }
 
     fn latest(&self, subject: &str) -> Result<Option<(u32, String)>> {
-        let content = self.content();
-        let latest = content.subjects.get(subject).and_then(|ids| ids.last()).copied();
-        Ok(latest.and_then(|id| content.get(id).map(|(json, _)| (id, json.clone()))))
+        Ok(latest(&self.content(), subject))
     }
+}
+
+/// The latest schema of a subject with its id.
+pub(super) fn latest(model: &Model, subject: &str) -> Option<(u32, String)> {
+    let found = model.version(subject, At::Latest, Which::Live).ok()?;
+    Some((found.id, found.schema))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use factum_core::ErrorKind;
 
     const ONE: &str = r#"{"type":"record","name":"a.B","fields":[{"name":"c","type":"long"}]}"#;
     const MORE: &str = r#"{"type":"record","name":"a.B","fields":[{"name":"c","type":"long"},{"name":"d","type":"long","default":0}]}"#;

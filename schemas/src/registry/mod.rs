@@ -1,9 +1,14 @@
 //! What gives schemas their ids: the interface of a Confluent-compatible registry.
 
+mod access;
+mod address;
+mod client;
 mod http;
 mod log;
 mod memory;
 
+pub use access::{Access, Credentials};
+pub use client::{RegisteredVersion, RegistryClient};
 pub use http::HttpRegistry;
 pub use log::{LogRegistry, SCHEMAS_TOPIC};
 pub use memory::MemoryRegistry;
@@ -28,6 +33,15 @@ pub trait Registry: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Unavailable` when the registry is away; `Invalid` when it refuses the schema.
     fn register(&self, subject: &str, schema: &str) -> Result<u32>;
+
+    /// Registers several schemas, each under its subject; their ids in the same
+    /// order. At once where the registry can.
+    ///
+    /// # Errors
+    /// Those of [`Registry::register`]; some may be registered then.
+    fn register_all(&self, schemas: &[(String, String)]) -> Result<Vec<u32>> {
+        schemas.iter().map(|(subject, schema)| self.register(subject, schema)).collect()
+    }
 
     /// The latest schema of a subject with its id; none without such a subject.
     ///

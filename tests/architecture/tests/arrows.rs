@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-derive", &[]),
     ("factum-schemas", &["factum-core", "factum-derive"]),
     ("factum-client", &["factum-core", "factum-schemas"]),
+    ("factum-registry", &["factum-core", "factum-schemas"]),
     ("factum-log-memory", &["factum-core"]),
     ("factum-log-embedded", &["factum-core", "factum-log-memory"]),
     ("factum-log-kafka", &["factum-core"]),
@@ -26,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "factum-core",
             "factum-schemas",
+            "factum-registry",
             "factum-client",
             "factum-log-memory",
             "factum-log-kafka",

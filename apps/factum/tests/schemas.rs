@@ -1,0 +1,236 @@
+//! `factum schemas` as a person uses it, against the registry's API on a port.
+#![allow(missing_docs, clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
+
+use factum::{MemoryLog, registry::router, schemas::LogRegistry};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    thread,
+};
+
+const RECORD: &str = "bank.account.Deposited";
+const SUBJECT: &str = "bank.account.events-bank.account.Deposited";
+
+/// What a run of the program said.
+struct Said {
+    good: bool,
+    out: String,
+    err: String,
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_factum"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FACTUM_")) {
+        command.env_remove(name);
+    }
+    let output = command.arg("schemas").args(arguments).envs(environment.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { good: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[track_caller]
+fn good(arguments: &[&str]) -> String {
+    let said = run(arguments, &[]);
+    assert!(said.good, "{arguments:?}: {}", said.err);
+    said.out
+}
+
+#[track_caller]
+fn bad(arguments: &[&str]) -> String {
+    let said = run(arguments, &[]);
+    assert!(!said.good, "{arguments:?}: {}", said.out);
+    said.err
+}
+
+/// Serves a registry for the rest of the test's process.
+fn registry() -> String {
+    let registry = LogRegistry::open(Arc::new(MemoryLog::with_system_clock()), None).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/registry", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let app = axum::Router::new().nest("/registry", router(Arc::new(registry)));
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    url
+}
+
+/// Answers every request with the same, and tells what it was asked first.
+fn stub(status: u16, body: &'static str) -> (String, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut part = [0; 1_024];
+        while !request.ends_with(b"\r\n\r\n") {
+            let length = stream.read(&mut part).unwrap();
+            request.extend_from_slice(&part[..length]);
+        }
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    (url, thread)
+}
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/avsc")
+}
+
+/// A copy of the committed schemas, to break.
+fn copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for record in fs::read_dir(committed()).unwrap() {
+        let record = record.unwrap();
+        let to = folder.path().join(record.file_name());
+        fs::create_dir(&to).unwrap();
+        for file in fs::read_dir(record.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+/// The first version of the record with one more field, as the next version.
+fn next_version(folder: &Path, record: &str, field: &str) {
+    let text = fs::read_to_string(folder.join(record).join("1.avsc")).unwrap();
+    let mut schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    schema["fields"].as_array_mut().unwrap().push(serde_json::from_str(field).unwrap());
+    fs::write(folder.join(record).join("2.avsc"), schema.to_string()).unwrap();
+}
+
+#[test]
+fn the_committed_schemas_are_checked_registered_and_shown() {
+    let url = registry();
+    let dir = committed();
+    let dir = dir.to_str().unwrap();
+    let out = good(&["check", "--dir", dir]);
+    assert!(out.contains("bank.account.Deposited: 1 version, BACKWARD_TRANSITIVE\n"), "{out}");
+    assert!(out.contains("bank.account.Deposit: 1 version, FULL_TRANSITIVE\n"), "{out}");
+    assert!(out.contains("factum.Answer: 1 version, FULL_TRANSITIVE\n"), "{out}");
+    let out = good(&["register", "--dir", dir, "--registry", &url]);
+    assert!(out.contains(&format!("{SUBJECT}: registered, id ")), "{out}");
+    let again = good(&["register", "--dir", dir, "--registry", &url]);
+    assert!(again.contains(&format!("{SUBJECT}: registered before, BACKWARD_TRANSITIVE")), "{again}");
+    assert!(!again.contains("registered, id"), "{again}");
+    good(&["check", "--dir", dir, "--registry", &url]);
+    let list = good(&["list", "bank.account.commands", "--registry", &url, "--json"]);
+    let lines: Vec<serde_json::Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["compatibility"] == "FULL_TRANSITIVE"), "{list}");
+    assert!(lines.iter().any(|line| line["subject"] == "bank.account.commands-bank.account.Deposit"), "{list}");
+    let shown = good(&["show", SUBJECT, "--registry", &url]);
+    assert_eq!(shown, fs::read_to_string(committed().join(RECORD).join("1.avsc")).unwrap());
+    let err = bad(&["show", "nothing", "--registry", &url]);
+    assert!(err.contains("the registry has no subject nothing: `schemas list` shows those it has"), "{err}");
+}
+
+#[test]
+fn a_breaking_change_is_refused_with_field_rule_and_fix_and_the_next_good_one_passes() {
+    let url = registry();
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    good(&["register", "--dir", dir, "--registry", &url]);
+    next_version(folder.path(), RECORD, r#"{"name":"branch","type":"string"}"#);
+    let err = bad(&["check", "--dir", dir]);
+    assert!(err.contains("error: history would break:\n  record bank.account.Deposited: "), "{err}");
+    let expected = "1.avsc wrote: field branch: it is missing there and has no default; rule: BACKWARD_TRANSITIVE; \
+                    fix: give a new field a default";
+    assert!(err.contains(expected), "{err}");
+    let err = bad(&["register", "--dir", dir, "--registry", &url]);
+    assert!(err.contains("status 409") && err.contains("field branch"), "{err}");
+    next_version(folder.path(), RECORD, r#"{"name":"branch","type":"string","default":""}"#);
+    good(&["check", "--dir", dir, "--registry", &url]);
+    let out = good(&["register", "--dir", dir, "--registry", &url]);
+    assert!(out.contains(&format!("{SUBJECT}: registered, id ")), "{out}");
+    let out = good(&["diff", RECORD, "--dir", dir]);
+    assert!(out.ends_with("\n  + field branch: string, default \"\"\n"), "{out}");
+    let between = [&format!("{SUBJECT}@1"), RECORD, "--dir", dir, "--registry", &url];
+    assert!(good(&[&["diff"][..], &between].concat()).ends_with("\n  + field branch: string, default \"\"\n"));
+    let out = good(&["diff", SUBJECT, RECORD, "--dir", dir, "--registry", &url]);
+    assert!(out.ends_with("\n  no change\n"), "{out}");
+}
+
+#[test]
+fn a_command_must_be_readable_in_both_directions() {
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let file = folder.path().join("bank.account.Deposit");
+    let empty = r#"{"type":"record","name":"Deposit","namespace":"bank.account","fields":[]}"#;
+    fs::write(file.join("2.avsc"), empty).unwrap();
+    let err = bad(&["check", "--dir", dir]);
+    assert!(err.contains("record bank.account.Deposit: ") && err.contains("rule: FULL_TRANSITIVE"), "{err}");
+    // For an event that is allowed: the newest reads what was written.
+    fs::remove_file(file.join("2.avsc")).unwrap();
+    fs::write(folder.path().join(RECORD).join("2.avsc"), empty.replace("Deposit", "Deposited")).unwrap();
+    good(&["check", "--dir", dir]);
+}
+
+#[test]
+fn what_somebody_else_registered_counts_too() {
+    let url = registry();
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let foreign = elsewhere.path().join("foreign.avsc");
+    let schema = r#"{"type":"record","name":"bank.account.Deposited","fields":[]}"#;
+    fs::write(&foreign, schema).unwrap();
+    let file = foreign.to_str().unwrap();
+    good(&["register", "--registry", &url, "--subject", SUBJECT, "--file", file]);
+    let err = bad(&["check", "--dir", dir, "--registry", &url, "--json"]);
+    assert!(err.contains(&format!("cannot read what version 1 of subject {SUBJECT} wrote: field ")), "{err}");
+}
+
+#[test]
+fn a_registry_in_trouble_is_told_with_its_address() {
+    let (url, thread) = stub(500, r#"{"error_code":50001,"message":"no leader"}"#);
+    let err = bad(&["list", "--registry", &url]);
+    assert_eq!(err, format!("error: GET {url}/subjects: status 500: no leader (error 50001)\n"));
+    thread.join().unwrap();
+    let (url, thread) = stub(200, "<html>hello</html>");
+    let err = bad(&["list", "--registry", &url]);
+    assert!(
+        err.contains("with \"<html>hello</html>\", which no schema registry says: is this the address of one?"),
+        "{err}"
+    );
+    thread.join().unwrap();
+    assert_eq!(good(&["list", "--registry", &registry()]).lines().count(), 2);
+}
+
+#[test]
+fn a_password_comes_from_the_environment_and_is_never_shown() {
+    let (url, thread) = stub(401, r#"{"error_code":40101,"message":"Unauthorized"}"#);
+    let arguments = ["list", "--registry", &url, "--registry-user", "bob"];
+    let said = run(&arguments, &[("FACTUM_REGISTRY_PASSWORD", "s@cret")]);
+    assert!(!said.good && said.err.contains("status 401: Unauthorized"), "{}", said.err);
+    assert!(!said.err.contains("s@cret"), "{}", said.err);
+    // "bob:s@cret" in base64.
+    let request = thread.join().unwrap();
+    assert!(request.contains("Basic Ym9iOnNAY3JldA"), "{request}");
+    let help = run(&["list", "--help"], &[("FACTUM_REGISTRY", "http://bob:s@cret@host")]);
+    assert!(help.good && !help.out.contains("s@cret"), "{}", help.out);
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    let err = bad(&["list"]);
+    assert!(err.contains("`schemas list` needs a registry: give --registry URL, or --kafka HOST:PORT"), "{err}");
+    let err = bad(&["check", "--dir", "nowhere"]);
+    assert!(err.contains("there is no folder nowhere: give --dir FOLDER"), "{err}");
+    let dir = committed();
+    let dir = dir.to_str().unwrap();
+    let err = bad(&["diff", "no.Such", "--dir", dir]);
+    assert!(err.contains("no.Such is no file and no record in"), "{err}");
+    let err = bad(&["diff", RECORD, "--dir", dir]);
+    assert!(err.contains("has one version alone: name a second schema"), "{err}");
+}

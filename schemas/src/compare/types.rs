@@ -1,0 +1,81 @@
+//! Types in words, and the names that they refer to.
+
+use apache_avro::{
+    Schema,
+    schema::{DecimalSchema, InnerDecimalSchema, Name, UuidSchema},
+};
+use std::collections::BTreeMap;
+
+/// The named types of a schema, by full name.
+#[derive(Debug, Default)]
+pub(super) struct Names<'a>(BTreeMap<String, &'a Schema>);
+
+impl<'a> Names<'a> {
+    pub(super) fn of(schema: &'a Schema) -> Self {
+        let mut names = Names::default();
+        names.collect(schema);
+        names
+    }
+
+    /// The type itself where a name stands for it.
+    pub(super) fn resolve(&self, schema: &'a Schema) -> &'a Schema {
+        match schema {
+            Schema::Ref { name } => self.0.get(&full(name)).copied().unwrap_or(schema),
+            other => other,
+        }
+    }
+
+    fn collect(&mut self, schema: &'a Schema) {
+        match schema {
+            Schema::Record(record) => {
+                self.0.insert(full(&record.name), schema);
+                record.fields.iter().for_each(|field| self.collect(&field.schema));
+            }
+            Schema::Enum(named) => {
+                self.0.insert(full(&named.name), schema);
+            }
+            Schema::Fixed(fixed)
+            | Schema::Duration(fixed)
+            | Schema::Uuid(UuidSchema::Fixed(fixed))
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => {
+                self.0.insert(full(&fixed.name), schema);
+            }
+            Schema::Array(array) => self.collect(&array.items),
+            Schema::Map(map) => self.collect(&map.types),
+            Schema::Union(union) => union.variants().iter().for_each(|variant| self.collect(variant)),
+            _ => {}
+        }
+    }
+}
+
+/// A name with its namespace.
+pub(super) fn full(name: &Name) -> String {
+    name.fullname(None)
+}
+
+/// A type in a few words: `long`, `long (timestamp-millis)`, `null or string`, `array of bank.Money`.
+pub(super) fn words(schema: &Schema) -> String {
+    match schema {
+        Schema::Record(record) => full(&record.name),
+        Schema::Enum(named) => format!("{} ({})", full(&named.name), named.symbols.join(", ")),
+        Schema::Fixed(fixed) => format!("{} ({} bytes)", full(&fixed.name), fixed.size),
+        Schema::Ref { name } => full(name),
+        Schema::Array(array) => format!("array of {}", words(&array.items)),
+        Schema::Map(map) => format!("map of {}", words(&map.types)),
+        Schema::Union(union) => union.variants().iter().map(words).collect::<Vec<_>>().join(" or "),
+        Schema::Decimal(decimal) => format!("decimal({}, {})", decimal.precision, decimal.scale),
+        Schema::Duration(fixed) => format!("{} (duration)", full(&fixed.name)),
+        other => plain(other),
+    }
+}
+
+/// A type without parts, by what its JSON says.
+fn plain(schema: &Schema) -> String {
+    let json = serde_json::to_value(schema).unwrap_or_default();
+    let text = |key: &str| json.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    match (json.as_str(), text("type"), text("logicalType")) {
+        (Some(name), ..) => name.to_owned(),
+        (None, Some(kind), Some(logical)) => format!("{kind} ({logical})"),
+        (None, kind, _) => kind.unwrap_or_else(|| json.to_string()),
+    }
+}

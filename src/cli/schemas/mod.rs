@@ -1,0 +1,84 @@
+//! `schemas`: the contract in files, the registry, and what lies between them.
+
+mod check;
+mod diff;
+mod places;
+mod register;
+mod registry;
+mod show;
+
+pub(super) use registry::SchemaRegistry;
+
+use super::{FormatArgs, connect::LogArgs};
+use crate::App;
+use clap::{Args, Subcommand};
+use factum_core::{Error, Result};
+use factum_schemas::{CommittedRecord, committed};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SchemasVerb {
+    /// Check that no committed schema breaks history, in the files and against a registry.
+    #[command(after_help = check::HELP)]
+    Check(check::CheckArgs),
+    /// Register the committed schemas, with the rule of their subjects. What is registered already stays.
+    #[command(after_help = register::HELP)]
+    Register(register::RegisterArgs),
+    /// Show what changes from one schema to another: fields added (+), removed (-), changed (~).
+    #[command(after_help = diff::HELP)]
+    Diff(diff::DiffArgs),
+    /// List the subjects of a registry.
+    #[command(after_help = show::LIST_HELP)]
+    List(show::ListArgs),
+    /// Show a schema of a registry.
+    #[command(after_help = show::HELP)]
+    Show(show::ShowArgs),
+}
+
+/// Where schemas are.
+#[derive(Debug, Args)]
+struct Where {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// The folder of the committed schemas.
+#[derive(Debug, Args)]
+struct Folder {
+    /// The folder of the committed schemas, `<full name>/<n>.avsc` in it.
+    #[arg(long, env = "FACTUM_SCHEMAS", default_value = "schemas/avsc", value_name = "FOLDER")]
+    dir: PathBuf,
+}
+
+pub(super) fn schemas(app: &App, verb: &SchemasVerb) -> Result<()> {
+    match verb {
+        SchemasVerb::Check(args) => check::check(app, args),
+        SchemasVerb::Register(args) => register::register(app, args),
+        SchemasVerb::Diff(args) => diff::diff(args),
+        SchemasVerb::List(args) => show::list(args),
+        SchemasVerb::Show(args) => show::show(args),
+    }
+}
+
+impl Where {
+    /// The registry, for a verb that needs one.
+    fn registry(&self, verb: &str) -> Result<SchemaRegistry> {
+        self.log.schema_registry()?.ok_or_else(|| {
+            Error::invalid(format!(
+                "`schemas {verb}` needs a registry: give --registry URL, --kafka HOST:PORT for the one in its topic, \
+                 or --data FOLDER with an embedded log"
+            ))
+        })
+    }
+}
+
+impl Folder {
+    fn records(&self) -> Result<Vec<CommittedRecord>> {
+        if !Path::is_dir(&self.dir) {
+            return Err(Error::invalid(format!("there is no folder {}: give --dir FOLDER", self.dir.display())));
+        }
+        committed(&self.dir)
+    }
+}
