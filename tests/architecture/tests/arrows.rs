@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "factum-registry",
             "factum-client",
             "factum-log-memory",
+            "factum-log-embedded",
             "factum-log-kafka",
             "factum-handler",
             "factum-views",
