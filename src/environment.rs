@@ -97,7 +97,8 @@ impl Environment {
         let topics = self.topics(aggregate_type);
         let begun = Instant::now();
         let found = loop {
-            let found = topics.all().into_iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
+            let found =
+                topics.all().into_iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
             // Brokers learn of new topics one after another, and any of them may be the one that is asked.
             if found.iter().all(Option::is_some) || begun.elapsed() > TOPIC_SEEN {
                 break found;

@@ -263,7 +263,11 @@ fn served_by(folder: &Path) -> Result<Option<SocketAddr>> {
         Some(address) => Ok(Some(address)),
         None => Err(Error::new(
             factum_core::ErrorKind::Fenced,
-            format!("process {} holds the log in {} and serves nobody; try again when it has ended", owner.pid, folder.display()),
+            format!(
+                "process {} holds the log in {} and serves nobody; try again when it has ended",
+                owner.pid,
+                folder.display()
+            ),
         )),
     }
 }

@@ -192,7 +192,9 @@ pub(super) fn import(
 /// A bar that shows how many of something are done, and how long the rest takes.
 pub(super) fn progress_bar(count: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(count);
-    if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left")) {
+    if let Ok(style) =
+        ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left"))
+    {
         bar.set_style(style);
     }
     bar

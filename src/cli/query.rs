@@ -22,7 +22,7 @@ use std::{path::PathBuf, sync::Arc};
 pub(super) struct QueryArgs {
     /// The view's name.
     name: String,
-    /// Only rows for which this holds: `column op value [and …]` with = != < <= > >=.
+    /// Only rows for which this holds: `column op value` with = != < <= > >=, put together with `and`, `or`, `not` and parentheses.
     #[arg(long = "where", value_name = "FILTER", default_value = "")]
     filter: String,
     /// The most rows that are shown.

@@ -215,8 +215,7 @@ fn work(
     if args.until_idle {
         node.wait_until_idle(|what| output::note(&format!("waiting for {what}")))?;
         for host in &service.app().views {
-            let request =
-                QueryRequest { view: host.name().to_owned(), filter: args.filter.clone(), limit: args.limit };
+            let request = QueryRequest { view: host.name().to_owned(), filter: args.filter.clone(), limit: args.limit };
             query::print(&service.query(&request)?, args.format);
         }
         return Ok(());

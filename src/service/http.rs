@@ -143,10 +143,7 @@ async fn publish_all(
     .await
 }
 
-async fn state(
-    State(service): Shared,
-    Path((context, aggregate, id)): Path<(String, String, String)>,
-) -> Response {
+async fn state(State(service): Shared, Path((context, aggregate, id)): Path<(String, String, String)>) -> Response {
     blocking(move || {
         let request = StateRequest { aggregate_type: format!("{context}.{aggregate}"), id: AggregateId::new(id)? };
         let found = service.state(&request)?;
@@ -208,7 +205,9 @@ async fn blocking(work: impl FnOnce() -> Result<Response> + Send + 'static) -> R
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => failed(&error),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the request failed; the log tells why", json!({})),
+        Err(_) => {
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the request failed; the log tells why", json!({}))
+        }
     }
 }
 

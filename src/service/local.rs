@@ -104,11 +104,7 @@ impl Service for LocalService {
         sender.client.send(command)
     }
 
-    fn publish_all(
-        &self,
-        request: &PublishAllRequest<'_>,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Tally, BatchError> {
+    fn publish_all(&self, request: &PublishAllRequest<'_>, progress: &mut dyn FnMut(u64)) -> Result<Tally, BatchError> {
         self.check_all(request)?;
         let sender = self.sender(&request.aggregate_type)?;
         // Encoded once more, so that the bytes of a large file need not be kept.

@@ -129,11 +129,7 @@ impl Service for RemoteService {
         answer_of(&body).unwrap_or_else(|| Err(self.problem(&body).1))
     }
 
-    fn publish_all(
-        &self,
-        request: &PublishAllRequest<'_>,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Tally, BatchError> {
+    fn publish_all(&self, request: &PublishAllRequest<'_>, progress: &mut dyn FnMut(u64)) -> Result<Tally, BatchError> {
         let (context, aggregate) = split(&request.aggregate_type)?;
         let count = request.commands.count();
         let mut tally = Tally::default();

@@ -75,7 +75,10 @@ fn a_hundred_less_thirty_and_fifty_more_is_a_hundred_and_twenty() {
 
     let mut fold = Typed::<Account>::default().fold(&bank.environment).unwrap();
     let anna = AggregateId::new("anna").unwrap();
-    history::read_events(&bank.environment, BANK, &anna, |record| fold.apply(record).map(std::ops::ControlFlow::Continue)).unwrap();
+    history::read_events(&bank.environment, BANK, &anna, |record| {
+        fold.apply(record).map(std::ops::ControlFlow::Continue)
+    })
+    .unwrap();
     assert_eq!(fold.state().unwrap(), json!({ "balance_cents": 120, "overdraft_limit_cents": 0 }));
     assert_eq!(fold.version().0, 3);
 

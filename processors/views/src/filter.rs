@@ -1,4 +1,4 @@
-//! Which rows a query asks for: `balance > 50 and owner = 'ada'`.
+//! Which rows a query asks for: `balance > 50 and (owner = 'ada' or not open = true)`.
 
 use crate::QueriedRow;
 use factum_core::{
@@ -93,57 +93,136 @@ impl Condition {
     }
 }
 
-/// Conditions that all have to hold. Without any, every row is let through.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Filter {
-    conditions: Vec<Condition>,
+/// A tree of conditions. [`Filter::default`] lets every row through.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// All of them hold.
+    All(Vec<Filter>),
+    /// At least one of them holds.
+    Any(Vec<Filter>),
+    /// It does not hold. What compares null with a value does not hold, and so its opposite does.
+    Not(Box<Filter>),
+    /// This one holds.
+    Condition(Condition),
+}
+
+/// The longest filter, in bytes.
+const MAX_BYTES: usize = 4_096;
+/// How deep parentheses and `not` may be nested.
+const MAX_DEPTH: usize = 32;
+
+impl Default for Filter {
+    fn default() -> Self {
+        Filter::All(Vec::new())
+    }
 }
 
 impl Filter {
-    /// Reads `column op literal [and column op literal ...]`.
+    /// Reads `column op literal`, put together with `and`, `or`, `not` and parentheses; `and` binds
+    /// closer than `or`, and `not` closest.
     ///
     /// Operators: `=`, `!=`, `<`, `<=`, `>`, `>=`. Literals: numbers, `true`, `false`, `null`,
     /// a word, or text in single or double quotes (a quote in it is doubled).
     ///
     /// # Errors
-    /// `Invalid`: what was expected where, or which columns there are.
+    /// `Invalid`: what was expected where, or which columns there are; or it is too long or too deep.
     pub fn parse(text: &str, table: &ViewTable) -> Result<Self> {
-        let mut conditions = Vec::new();
-        let mut rest = text.trim_start();
-        while !rest.is_empty() {
-            if !conditions.is_empty() {
-                let (word, after) = word(rest);
-                if !word.eq_ignore_ascii_case("and") {
-                    return Err(unexpected("and", rest));
-                }
-                rest = after.trim_start();
-            }
-            let (column, after) = word(rest);
-            if column.is_empty() {
-                return Err(unexpected("a column", rest));
-            }
-            let after = after.trim_start();
-            let found = OPERATORS.iter().find_map(|(text, op)| after.strip_prefix(text).map(|rest| (*op, rest)));
-            let (compared, after) = found.ok_or_else(|| unexpected("one of = != < <= > >=", after))?;
-            let (literal, after) = literal(after.trim_start())?;
-            conditions.push(Condition {
-                column: column.into(),
-                compared,
-                value: typed(column, compared, literal, table)?,
-            });
-            rest = after.trim_start();
+        if text.len() > MAX_BYTES {
+            return Err(Error::invalid(format!("filter: {} bytes are more than {MAX_BYTES}", text.len())));
         }
-        Ok(Filter { conditions })
+        if text.trim().is_empty() {
+            return Ok(Filter::default());
+        }
+        let mut parser = Parser { rest: text.trim(), table };
+        let filter = parser.any(0)?;
+        if parser.rest.is_empty() { Ok(filter) } else { Err(unexpected("`and`, `or` or the end", parser.rest)) }
     }
 
-    /// The conditions.
-    pub fn conditions(&self) -> &[Condition] {
-        &self.conditions
-    }
-
-    /// Whether a row satisfies all conditions.
+    /// Whether a row satisfies it.
     pub fn lets_through(&self, row: &QueriedRow) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(row))
+        match self {
+            Filter::All(filters) => filters.iter().all(|filter| filter.lets_through(row)),
+            Filter::Any(filters) => filters.iter().any(|filter| filter.lets_through(row)),
+            Filter::Not(filter) => !filter.lets_through(row),
+            Filter::Condition(condition) => condition.holds(row),
+        }
+    }
+}
+
+/// Reads a filter from left to right, one function for each level of binding.
+struct Parser<'a> {
+    rest: &'a str,
+    table: &'a ViewTable,
+}
+
+impl Parser<'_> {
+    fn any(&mut self, depth: usize) -> Result<Filter> {
+        let mut filters = vec![self.all(depth)?];
+        while self.takes("or") {
+            filters.push(self.all(depth)?);
+        }
+        Ok(one_or(filters, Filter::Any))
+    }
+
+    fn all(&mut self, depth: usize) -> Result<Filter> {
+        let mut filters = vec![self.single(depth)?];
+        while self.takes("and") {
+            filters.push(self.single(depth)?);
+        }
+        Ok(one_or(filters, Filter::All))
+    }
+
+    fn single(&mut self, depth: usize) -> Result<Filter> {
+        if depth > MAX_DEPTH {
+            return Err(Error::invalid(format!("filter: nested deeper than {MAX_DEPTH}")));
+        }
+        if self.takes("not") {
+            return Ok(Filter::Not(Box::new(self.single(depth + 1)?)));
+        }
+        if let Some(inside) = self.rest.strip_prefix('(') {
+            self.rest = inside.trim_start();
+            let filter = self.any(depth + 1)?;
+            let after = self.rest.strip_prefix(')').ok_or_else(|| unexpected("a closing parenthesis", self.rest))?;
+            self.rest = after.trim_start();
+            return Ok(filter);
+        }
+        self.condition().map(Filter::Condition)
+    }
+
+    fn condition(&mut self) -> Result<Condition> {
+        let (column, after) = word(self.rest);
+        if column.is_empty() {
+            return Err(unexpected("a column", self.rest));
+        }
+        let after = after.trim_start();
+        let found = OPERATORS.iter().find_map(|(text, op)| after.strip_prefix(text).map(|rest| (*op, rest)));
+        let (compared, after) = found.ok_or_else(|| unexpected("one of = != < <= > >=", after))?;
+        let (literal, after) = literal(after.trim_start())?;
+        let value = typed(column, compared, literal, self.table)?;
+        self.rest = after.trim_start();
+        Ok(Condition { column: column.into(), compared, value })
+    }
+
+    /// Takes a keyword, if it comes next.
+    fn takes(&mut self, keyword: &str) -> bool {
+        let (next, after) = word(self.rest);
+        let found = next.eq_ignore_ascii_case(keyword);
+        if found {
+            self.rest = after.trim_start();
+        }
+        found
+    }
+}
+
+/// The only one, or all of them together.
+fn one_or(mut filters: Vec<Filter>, together: fn(Vec<Filter>) -> Filter) -> Filter {
+    match filters.pop() {
+        Some(only) if filters.is_empty() => only,
+        Some(last) => {
+            filters.push(last);
+            together(filters)
+        }
+        None => together(filters),
     }
 }
 
@@ -164,7 +243,8 @@ fn word(text: &str) -> (&str, &str) {
 
 fn literal(text: &str) -> Result<(Literal<'_>, &str)> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
-        let (bare, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
+        let (bare, rest) =
+            text.split_at(text.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).unwrap_or(text.len()));
         return if bare.is_empty() { Err(unexpected("a value", text)) } else { Ok((Literal::Bare(bare), rest)) };
     };
     let mut value = String::new();
@@ -251,38 +331,48 @@ mod tests {
         ViewTable::new("accounts", 2, columns).unwrap()
     }
 
+    fn shown(filter: &Filter) -> String {
+        let joined = |filters: &[Filter], word: &str| filters.iter().map(shown).collect::<Vec<_>>().join(word);
+        match filter {
+            Filter::All(filters) => format!("[{}]", joined(filters, " and ")),
+            Filter::Any(filters) => format!("[{}]", joined(filters, " or ")),
+            Filter::Not(filter) => format!("not {}", shown(filter)),
+            Filter::Condition(c) => format!("{} {} {:?}", c.column, c.compared, c.value),
+        }
+    }
+
     fn check(text: &str, expected: Expect) {
-        let shown = match Filter::parse(text, &table()) {
-            Ok(filter) => filter
-                .conditions
-                .iter()
-                .map(|c| format!("{} {} {:?}", c.column, c.compared, c.value))
-                .collect::<Vec<_>>()
-                .join("\n"),
+        expected.assert_eq(&match Filter::parse(text, &table()) {
+            Ok(filter) => shown(&filter),
             Err(e) => format!("{}: {e}", e.kind()),
-        };
-        expected.assert_eq(&shown);
+        });
     }
 
     #[test]
     fn conditions_are_read_by_the_type_of_their_column() {
-        check("", expect![""]);
+        check("", expect!["[]"]);
         check("balance>50", expect!["balance > Integer(50)"]);
         check(
             " balance >= -5 AND rate<1 and open = true and owner != 'o''hara and sons' ",
-            expect![[r#"
-                balance >= Integer(-5)
-                rate < Real(1.0)
-                open = Boolean(true)
-                owner != Text("o'hara and sons")"#]],
+            expect![[
+                r#"[balance >= Integer(-5) and rate < Real(1.0) and open = Boolean(true) and owner != Text("o'hara and sons")]"#
+            ]],
         );
         check("key = 17", expect![[r#"key = Text("17")"#]]);
+        check(r#"owner = "null" and owner != null"#, expect![[r#"[owner = Text("null") and owner != Null]"#]]);
+    }
+
+    #[test]
+    fn and_binds_closer_than_or_and_not_closest() {
         check(
-            r#"owner = "null" and owner != null"#,
-            expect![[r#"
-            owner = Text("null")
-            owner != Null"#]],
+            "balance > 1 or balance < 0 and open = true",
+            expect!["[balance > Integer(1) or [balance < Integer(0) and open = Boolean(true)]]"],
         );
+        check(
+            "(balance > 1 or balance<0) AND not open=true",
+            expect!["[[balance > Integer(1) or balance < Integer(0)] and not open = Boolean(true)]"],
+        );
+        check("not (key = a or not key = b)", expect![[r#"not [key = Text("a") or not key = Text("b")]"#]]);
     }
 
     #[test]
@@ -302,7 +392,15 @@ mod tests {
         check("rate > null", expect!["invalid: filter: rate > null never holds: use = or !="]);
         check("digest = 00", expect!["invalid: filter: column digest holds bytes, and 00 is none"]);
         check("owner = 'ada", expect![[r#"invalid: filter: expected a closing quote, found "ada""#]]);
-        check("balance > 1 or balance < 0", expect![[r#"invalid: filter: expected and, found "or balance < 0""#]]);
+        check(
+            "balance > 1 xor balance < 0",
+            expect![[r#"invalid: filter: expected `and`, `or` or the end, found "xor balance < 0""#]],
+        );
+        check("(balance > 1", expect!["invalid: filter: expected a closing parenthesis, found the end"]);
+        check("balance > 1)", expect![[r#"invalid: filter: expected `and`, `or` or the end, found ")""#]]);
+        check("not", expect!["invalid: filter: expected a column, found the end"]);
+        check(&"(".repeat(40), expect!["invalid: filter: nested deeper than 32"]);
+        check(&" ".repeat(5_000), expect!["invalid: filter: 5000 bytes are more than 4096"]);
         check("balance > 1 and", expect!["invalid: filter: expected a column, found the end"]);
     }
 }

@@ -346,6 +346,10 @@ fn queries_filter_order_and_limit(database: &dyn Database) {
     check("owner < 'bob'", 9, expect!["c"]);
     check("key > a", 9, expect!["b c"]);
     check("owner = 'x'' OR 1 = 1'", 9, expect![""]);
+    check("balance = 10 or rate > 1", 9, expect!["b c"]);
+    check("(balance = 10 or balance = 60) and open = true", 9, expect!["c"]);
+    check("not rate > 1", 9, expect!["a c"]);
+    check("not (rate = null or open = true)", 9, expect![""]);
 
     let rows = sink.query(&Filter::parse("key = c", sink.table()).unwrap(), 1).unwrap();
     expect![[r#"[QueriedRow { key: "c", columns: [("balance", Integer(10)), ("rate", Real(0.5)), ("open", Boolean(true)), ("owner", Text("ada"))] }]"#]]

@@ -210,10 +210,8 @@ impl SqliteSink {
     fn select(&self, filter: &Filter, limit: usize) -> rusqlite::Result<Vec<QueriedRow>> {
         let mut sql = self.sql.query.clone();
         let mut bound: Vec<Bound<'_>> = Vec::new();
-        for (number, condition) in filter.conditions().iter().enumerate() {
-            sql.push_str(if number == 0 { " WHERE " } else { " AND " });
-            sql.push_str(&self.condition(condition, &mut bound));
-        }
+        sql.push_str(" WHERE ");
+        where_clause(filter, &mut sql, &mut bound);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         sql.push_str(&format!(" ORDER BY \"{KEY_COLUMN}\" LIMIT ?{}", bound.len() + 1));
         bound.push(Bound::Limit(limit));
@@ -225,16 +223,41 @@ impl SqliteSink {
         })?;
         rows.collect()
     }
+}
 
-    fn condition<'a>(&self, condition: &'a Condition, bound: &mut Vec<Bound<'a>>) -> String {
-        let column = condition.column();
-        match (condition.value(), condition.compared()) {
-            (Value::Null, Compared::Eq) => format!("\"{column}\" IS NULL"),
-            (Value::Null, _) => format!("\"{column}\" IS NOT NULL"),
-            (value, compared) => {
-                bound.push(Bound::Value(value));
-                format!("\"{column}\" {compared} ?{}", bound.len())
-            }
+/// Appends a filter as SQL; its values are bound and never part of the text.
+fn where_clause<'a>(filter: &'a Filter, sql: &mut String, bound: &mut Vec<Bound<'a>>) {
+    let mut joined = |filters: &'a [Filter], word: &str, empty: &str| {
+        if filters.is_empty() {
+            sql.push_str(empty);
+        }
+        for (number, filter) in filters.iter().enumerate() {
+            sql.push_str(if number == 0 { "(" } else { word });
+            where_clause(filter, sql, bound);
+            sql.push_str(if number + 1 == filters.len() { ")" } else { "" });
+        }
+    };
+    match filter {
+        Filter::All(filters) => joined(filters, " AND ", "TRUE"),
+        Filter::Any(filters) => joined(filters, " OR ", "FALSE"),
+        Filter::Not(filter) => {
+            // SQL's comparison with null is neither true nor false.
+            sql.push_str("NOT ifnull(");
+            where_clause(filter, sql, bound);
+            sql.push_str(", FALSE)");
+        }
+        Filter::Condition(condition) => sql.push_str(&compared(condition, bound)),
+    }
+}
+
+fn compared<'a>(condition: &'a Condition, bound: &mut Vec<Bound<'a>>) -> String {
+    let column = condition.column();
+    match (condition.value(), condition.compared()) {
+        (Value::Null, Compared::Eq) => format!("\"{column}\" IS NULL"),
+        (Value::Null, _) => format!("\"{column}\" IS NOT NULL"),
+        (value, compared) => {
+            bound.push(Bound::Value(value));
+            format!("\"{column}\" {compared} ?{}", bound.len())
         }
     }
 }
