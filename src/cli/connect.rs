@@ -10,7 +10,7 @@ use crate::{
     service::{LocalService, RemoteService, Service},
 };
 use clap::Args;
-use factum_core::{Error, Result, log::Log};
+use factum_core::{Error, ErrorKind, Result, log::Log};
 use factum_log_embedded::{EmbeddedConfig, EmbeddedLog, owner};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
@@ -20,8 +20,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
+/// How long a process is waited for that holds the embedded log and serves nobody.
+const OWNER_WAIT: Duration = Duration::from_secs(10);
+/// Between two looks at it.
+const OWNER_LOOK: Duration = Duration::from_millis(30);
 /// The cluster that `factum kafka` starts.
 const LOCAL: &str = "local";
 
@@ -59,6 +64,16 @@ pub(super) enum Place {
     Embedded(PathBuf),
     /// On a cluster.
     Kafka,
+}
+
+/// What there is of an embedded log.
+enum Reached {
+    /// The process that serves it.
+    Owner(SocketAddr),
+    /// The log, which is now this process's.
+    Log(Arc<EmbeddedLog>),
+    /// Nothing yet.
+    Nothing,
 }
 
 /// A log and what is known of its registry.
@@ -155,17 +170,18 @@ impl LogArgs {
             }
             Place::Embedded(folder) => folder,
         };
-        if let Some(address) = served_by(&folder)? {
-            return Ok(Session { service: Box::new(RemoteService::new(address)?), node: None });
-        }
-        let fresh = !folder.join("log").exists();
-        if fresh && !matches!(needs, Needs::Handler(_)) {
-            return Err(Error::invalid(format!(
-                "there is no log in {}: `up` or `publish` begins one, --data names another, --kafka a cluster",
-                folder.display()
-            )));
-        }
-        let environment = self.open(&folder)?.1.environment;
+        let environment = match self.reach(&folder, matches!(needs, Needs::Handler(_)))? {
+            Reached::Owner(address) => {
+                return Ok(Session { service: Box::new(RemoteService::new(address)?), node: None });
+            }
+            Reached::Nothing => {
+                return Err(Error::invalid(format!(
+                    "there is no log in {}: `up` or `publish` begins one, --data names another, --kafka a cluster",
+                    folder.display()
+                )));
+            }
+            Reached::Log(log) => self.connected(log)?.environment,
+        };
         let views = views.unwrap_or_else(|| folder.join("views.sqlite"));
         let mut node = Node::new(environment.clone(), Stop::default());
         let topics = NewTopics { partitions: 6, replication: None };
@@ -179,6 +195,39 @@ impl LogArgs {
         }
         let service = LocalService::new(app.clone(), environment, views);
         Ok(Session { service: Box::new(service), node: Some(node) })
+    }
+
+    /// The process that serves a folder's log, or that log itself. Another verb that holds it without serving is
+    /// waited for.
+    fn reach(&self, folder: &Path, begins: bool) -> Result<Reached> {
+        let begun = Instant::now();
+        loop {
+            let owner = owner(folder)?;
+            if let Some(address) = owner.as_ref().and_then(|owner| owner.http) {
+                return Ok(Reached::Owner(address));
+            }
+            if owner.is_none() {
+                if !begins && !folder.join("log").exists() {
+                    return Ok(Reached::Nothing);
+                }
+                make_folder(folder)?;
+                match EmbeddedLog::open(folder, EmbeddedConfig::default()) {
+                    Err(error) if error.kind() == ErrorKind::Fenced && begun.elapsed() < OWNER_WAIT => {}
+                    opened => return Ok(Reached::Log(Arc::new(opened?))),
+                }
+            }
+            if let Some(owner) = owner.filter(|_| begun.elapsed() >= OWNER_WAIT) {
+                return Err(Error::new(
+                    ErrorKind::Fenced,
+                    format!(
+                        "process {} holds the log in {} and serves nobody; try again when it has ended",
+                        owner.pid,
+                        folder.display()
+                    ),
+                ));
+            }
+            std::thread::sleep(OWNER_LOOK);
+        }
     }
 
     /// A log with its registry.
@@ -210,16 +259,14 @@ impl LogArgs {
         }
         let log: Arc<dyn Log> = match self.place() {
             Place::Kafka => Arc::new(KafkaLog::new(self.kafka_settings()?)?),
-            Place::Embedded(folder) => {
-                if let Some(address) = served_by(&folder)? {
+            Place::Embedded(folder) => match self.reach(&folder, false)? {
+                Reached::Owner(address) => {
                     let client = RegistryClient::new(&format!("http://{address}/registry"), &Access::default())?;
                     return Ok(Some(SchemaRegistry::Http(client)));
                 }
-                if !folder.join("log").exists() {
-                    return Ok(None);
-                }
-                Arc::new(EmbeddedLog::open(&folder, EmbeddedConfig::default())?)
-            }
+                Reached::Nothing => return Ok(None),
+                Reached::Log(log) => log,
+            },
         };
         Ok(Some(SchemaRegistry::Log(LogRegistry::open(log, self.replication)?)))
     }
@@ -253,22 +300,6 @@ impl LogArgs {
             config = config.merge(KafkaConfig::bootstrap(brokers));
         }
         Ok(config)
-    }
-}
-
-/// The address of the process that holds a folder's log, if one does.
-fn served_by(folder: &Path) -> Result<Option<SocketAddr>> {
-    let Some(owner) = owner(folder)? else { return Ok(None) };
-    match owner.http {
-        Some(address) => Ok(Some(address)),
-        None => Err(Error::new(
-            factum_core::ErrorKind::Fenced,
-            format!(
-                "process {} holds the log in {} and serves nobody; try again when it has ended",
-                owner.pid,
-                folder.display()
-            ),
-        )),
     }
 }
 
