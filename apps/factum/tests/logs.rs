@@ -10,7 +10,8 @@ fn factum(arguments: &[&str]) -> Output {
     for name in ["FACTUM_KAFKA", "FACTUM_KAFKA_CONFIG", "FACTUM_REGISTRY", "FACTUM_VIEWS", "FACTUM_LOG"] {
         command.env_remove(name);
     }
-    command.args(arguments).output().unwrap()
+    let empty = tempfile::tempdir().unwrap();
+    command.env("FACTUM_DATA", empty.path()).args(arguments).output().unwrap()
 }
 
 /// Every line of standard error, which are JSON objects with time and level.
@@ -27,7 +28,7 @@ fn lines(output: &Output) -> Vec<Value> {
 
 #[test]
 fn json_logs_are_a_value_a_line_with_the_fields_of_their_spans() {
-    let output = factum(&["up", "--until-idle", "--log-format", "json", "--log", "debug"]);
+    let output = factum(&["up", "--memory", "--until-idle", "--log-format", "json", "--log", "debug"]);
     assert!(output.status.success(), "{output:?}");
     let lines = lines(&output);
     let spans: Vec<&Value> = lines.iter().filter_map(|line| line["spans"].as_array()).flatten().collect();

@@ -27,6 +27,9 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FACTUM_")) {
         command.env_remove(name);
     }
+    // A folder without a log, unless the test names one.
+    let empty = tempfile::tempdir().unwrap();
+    command.env("FACTUM_DATA", empty.path());
     let output = command.arg("schemas").args(arguments).envs(environment.iter().copied()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said { good: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
@@ -224,7 +227,7 @@ fn a_password_comes_from_the_environment_and_is_never_shown() {
 #[test]
 fn what_is_missing_is_asked_for() {
     let err = bad(&["list"]);
-    assert!(err.contains("`schemas list` needs a registry: give --registry URL, or --kafka HOST:PORT"), "{err}");
+    assert!(err.contains("`schemas list` needs a registry: give --registry URL, --kafka HOST:PORT"), "{err}");
     let err = bad(&["check", "--dir", "nowhere"]);
     assert!(err.contains("there is no folder nowhere: give --dir FOLDER"), "{err}");
     let dir = committed();
