@@ -41,6 +41,7 @@ pub mod host;
 pub mod import;
 mod local_kafka;
 mod node;
+pub mod observe;
 mod sample;
 pub mod send;
 pub mod serve;

@@ -4,6 +4,7 @@ use crate::{
     App,
     environment::Environment,
     host::{HandlerOptions, Running, Stop, ViewProgress},
+    observe::Board,
 };
 use factum_core::{
     Error, Offset, Result,
@@ -77,6 +78,14 @@ impl Node {
         self.running.push(running);
         self.views.push(status);
         Ok(())
+    }
+
+    /// Shows what runs here on a board.
+    pub(crate) fn show_on(&self, board: &Board) {
+        for (name, status) in &self.handlers {
+            board.add_handler(name, status.clone());
+        }
+        self.views.iter().for_each(|view| board.add_view(view));
     }
 
     /// Fails when something of this process cannot go on.

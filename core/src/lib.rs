@@ -18,6 +18,7 @@ mod error;
 pub mod handler;
 mod id;
 pub mod log;
+pub mod measure;
 mod message;
 mod partition;
 mod protections;

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod connect;
 mod history;
+mod http;
 mod kafka;
 mod output;
 mod publish;

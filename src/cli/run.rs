@@ -1,6 +1,10 @@
 //! `run`: one processor.
 
-use super::{connect::LogArgs, output, stop_on_signal};
+use super::{
+    connect::LogArgs,
+    http::{HttpArgs, Observed},
+    output, stop_on_signal,
+};
 use crate::{
     App,
     host::{HandlerOptions, Running, Stop},
@@ -56,6 +60,8 @@ pub(super) struct HandlerArgs {
     #[arg(long, value_name = "N")]
     snapshot_every: Option<u64>,
     #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -75,6 +81,8 @@ pub(super) struct ViewArgs {
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE", default_value = "factum-views.sqlite")]
     views: PathBuf,
     #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -89,13 +97,17 @@ fn handler(app: &App, args: &HandlerArgs) -> Result<()> {
     let host = app.aggregate_host(&args.aggregate_type)?;
     let stop = stop_on_signal()?;
     let environment = args.log.cluster("run handler")?;
+    let observed = args.http.serve(&environment, &stop)?;
     let workers = (0..args.workers).map(|worker| {
-        let (running, _) = host.start_handler(&environment, args.options(worker), &stop)?;
+        let (running, status) = host.start_handler(&environment, args.options(worker), &stop)?;
+        if let Some(board) = observed.board() {
+            board.add_handler(host.aggregate_type(), status);
+        }
         Ok(running)
     });
     let workers = workers.collect::<Result<Vec<_>>>()?;
     output::note(&format!("handling {}; Ctrl-C ends", host.aggregate_type()));
-    wait(workers, &stop)
+    wait(workers, &stop, observed)
 }
 
 impl HandlerArgs {
@@ -126,17 +138,22 @@ fn view(app: &App, args: &ViewArgs) -> Result<()> {
     let host = app.view_host(&args.name)?;
     let stop = stop_on_signal()?;
     let environment = args.log.cluster("run view")?;
-    let (running, _) = host.start(&environment, &args.views, &stop)?;
+    let observed = args.http.serve(&environment, &stop)?;
+    let (running, progress) = host.start(&environment, &args.views, &stop)?;
+    if let Some(board) = observed.board() {
+        board.add_view(&progress);
+    }
     output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", host.table()?.name(), args.views.display()));
-    wait(vec![running], &stop)
+    wait(vec![running], &stop, observed)
 }
 
 /// Until it is told to end, or one of them cannot go on.
-fn wait(running: Vec<Running>, stop: &Stop) -> Result<()> {
+fn wait(running: Vec<Running>, stop: &Stop, observed: Observed) -> Result<()> {
     while !stop.is_stopped() && running.iter().all(|one| one.failure().is_none()) {
         std::thread::sleep(Duration::from_millis(100));
     }
     stop.stop();
     let ended: Vec<Result<()>> = running.into_iter().map(Running::join).collect();
+    observed.end()?;
     ended.into_iter().collect()
 }

@@ -13,10 +13,12 @@ use crate::{
     host::Stop,
     import::ImportRow,
     node::{NewTopics, Node},
+    observe::{self, Board},
     send::{self, Outgoing},
     serve::Server,
     service::{self, LocalService, QueryRequest, Service},
 };
+use axum::Router;
 use clap::Args;
 use factum_core::{
     Error, Result, Topic,
@@ -107,7 +109,10 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views.path()));
     // The server ends after the processors, so that it can tell that they are ending.
     let serving = Stop::default();
-    let server = args.serve(service.clone(), registry, log.as_deref(), &serving)?;
+    let board = Board::start(&environment, &stop, Board::READY_LAG)?;
+    node.show_on(&board);
+    let router = router(service.clone(), board, registry);
+    let server = args.serve(router, log.as_deref(), &serving)?;
     let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
     let ended = node.end();
     serving.stop();
@@ -153,23 +158,22 @@ impl UpArgs {
     }
 
     /// Answers the verbs of other processes, unless this one ends by itself.
-    fn serve(
-        &self,
-        service: Arc<LocalService>,
-        registry: Option<Arc<LogRegistry>>,
-        log: Option<&EmbeddedLog>,
-        stop: &Stop,
-    ) -> Result<Option<Server>> {
+    fn serve(&self, router: Router, log: Option<&EmbeddedLog>, stop: &Stop) -> Result<Option<Server>> {
         let Some(address) = self.http.or((!self.until_idle).then_some(DEFAULT_HTTP)) else { return Ok(None) };
-        let mut router = service::router(service);
-        if let Some(registry) = registry {
-            router = router.nest("/registry", factum_registry::router(registry));
-        }
         let server = Server::start(address, router, stop)?;
         if let Some(log) = log {
             log.announce(server.address())?;
         }
         Ok(Some(server))
+    }
+}
+
+/// Everything that the process serves.
+fn router(service: Arc<LocalService>, board: Board, registry: Option<Arc<LogRegistry>>) -> Router {
+    let router = service::router(service).merge(observe::router(board));
+    match registry {
+        Some(registry) => router.nest("/registry", factum_registry::router(registry)),
+        None => router,
     }
 }
 

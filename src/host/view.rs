@@ -28,6 +28,11 @@ pub struct ViewProgress {
 }
 
 impl ViewProgress {
+    /// All that is known of it.
+    pub fn status(&self) -> ViewStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The position on each partition that this instance has.
     pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);

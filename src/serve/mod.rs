@@ -10,5 +10,7 @@
 
 mod guard;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use server::{MAX_BODY_BYTES, Server};

@@ -2,7 +2,7 @@
 
 use super::guard;
 use crate::host::Stop;
-use axum::{Router, http::StatusCode, middleware};
+use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use factum_core::{Error, Result};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -96,6 +96,8 @@ fn refused(listen: SocketAddr, error: &std::io::Error) -> Error {
 /// Puts the limits around a router.
 fn limited(router: Router, address: SocketAddr) -> Router {
     let router = router
+        // Instead of the limit that axum's extractors have of themselves.
+        .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT));
     if address.ip().is_loopback() { router.layer(middleware::from_fn(guard::only_local)) } else { router }

@@ -18,7 +18,7 @@ use super::{
 use crate::{host::Stop, send::Outgoing};
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::JsonRejection},
+    extract::{Path, Query, Request, State, rejection::JsonRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -51,8 +51,6 @@ pub(crate) fn router(service: Arc<LocalService>) -> Router {
         .route("/{context}/{aggregate}/{id}/history", get(history))
         .route("/{context}/{aggregate}/{id}/commands/{command}", post(publish))
         .fallback(unknown_path)
-        // The server that hosts these routes has a limit of its own.
-        .layer(DefaultBodyLimit::disable())
         .with_state(service)
 }
 

@@ -23,6 +23,8 @@ mod child;
 mod example;
 #[path = "kafka/import.rs"]
 mod import;
+#[path = "kafka/observed.rs"]
+mod observed;
 #[path = "kafka/open_transaction.rs"]
 mod open_transaction;
 #[path = "kafka/outage.rs"]

@@ -129,6 +129,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
     }
 
     fn not_decided(&mut self, command: &Incoming<'_>, code: AnswerCode, cause: String, kept: &Kept) {
+        self.batch.stats.outcomes.count(code);
         if *kept == Kept::InDeadLetters {
             self.batch.stats.dead_letters += 1;
             let now = self.tenure.record_time(self.now);
@@ -282,6 +283,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
             self.window_due(slot);
         }
         self.batch.stats.events += events.len() as u64;
+        self.batch.stats.outcomes.count(AnswerCode::Accepted);
         self.tenure.staged_events += events.len() as u64;
         let entry =
             Entry { command: command.id, version, outcome: EntryOutcome::Accepted { events: size, last_event: None } };
@@ -343,6 +345,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
     }
 
     fn refuse(&mut self, command: &Incoming<'_>, slot: usize, json: String) {
+        self.batch.stats.outcomes.count(AnswerCode::Refused);
         self.batch.touch(self.partition, &mut self.tenure.aggregates, slot);
         self.window_due(slot);
         let version = self.tenure.aggregates.get(slot).version;

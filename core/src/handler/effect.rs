@@ -3,7 +3,7 @@
 use crate::{
     CommitOffset, Membership, Offset, Partition, RecordBatch, TopicId, TopicPartition,
     log::{Bounds, Committed, Isolation},
-    wire::{Answer, Traces},
+    wire::{Answer, AnswerCode, Traces},
 };
 
 /// Something for the shell to do. Effects are to be executed in their order.
@@ -160,6 +160,25 @@ pub struct PartitionHealth {
     pub size_bytes: usize,
 }
 
+/// How often commands came to each code that a decision can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes([u64; AnswerCode::COUNT]);
+
+impl Outcomes {
+    /// How often it was this one.
+    pub fn of(&self, code: AnswerCode) -> u64 {
+        self.0[code as usize]
+    }
+
+    pub(super) fn count(&mut self, code: AnswerCode) {
+        self.0[code as usize] += 1;
+    }
+
+    fn add(&mut self, more: &Outcomes) {
+        self.0.iter_mut().zip(more.0).for_each(|(count, more)| *count += more);
+    }
+}
+
 /// Counts since the handler was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HandlerStats {
@@ -193,11 +212,13 @@ pub struct HandlerStats {
     pub recovered_snapshots: u64,
     /// Event records read by recoveries.
     pub recovered_events: u64,
+    /// What commands came to that were not handled before.
+    pub outcomes: Outcomes,
 }
 
 impl HandlerStats {
-    /// Adds the counts of a batch.
-    pub(super) fn add(&mut self, batch: &HandlerStats) {
+    /// Adds the counts of a batch, or of another worker.
+    pub fn add(&mut self, batch: &HandlerStats) {
         self.commands += batch.commands;
         self.events += batch.events;
         self.refusals += batch.refusals;
@@ -213,5 +234,6 @@ impl HandlerStats {
         self.unknown += batch.unknown;
         self.recovered_snapshots += batch.recovered_snapshots;
         self.recovered_events += batch.recovered_events;
+        self.outcomes.add(&batch.outcomes);
     }
 }

@@ -27,7 +27,7 @@ mod tenure;
 pub mod window;
 
 pub use config::{AcceptLost, Granted, HandlerConfig};
-pub use effect::{Activity, Effect, HandlerStats, Notice, PartitionHealth, Plan, Reply, Survey};
+pub use effect::{Activity, Effect, HandlerStats, Notice, Outcomes, PartitionHealth, Plan, Reply, Survey};
 
 use crate::{
     Aggregate, AggregateCodec, GroupEvent, Offset, Partition, Protections, RecordBatch, TimestampMs, TopicPartition,
@@ -123,6 +123,11 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     /// Where polls put commands.
     pub fn inbox(&mut self) -> &mut RecordBatch {
         &mut self.inbox
+    }
+
+    /// How many commands wait for a plan, or are in the one that runs.
+    pub fn commands(&self) -> usize {
+        self.inbox.len()
     }
 
     /// Whether commands wait for a plan.

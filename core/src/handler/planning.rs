@@ -6,7 +6,7 @@ use super::{
     decide::{Care, Decider, Hindrance},
     tenure::{Phase, Tenure, Wanted},
 };
-use crate::{Aggregate, AggregateCodec, CommitOffset, Error, Membership, Partition, TimestampMs, log::GroupProtocol};
+use crate::{Aggregate, AggregateCodec, CommitOffset, Error, Membership, Partition, TimestampMs};
 use std::collections::BTreeMap;
 
 impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
@@ -48,12 +48,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
 
     /// Whether the broker would fence a transaction of this member, and the tenures are this member's.
     fn may_write_as(&mut self, member: &Membership, now: TimestampMs) -> bool {
-        let lowest = match member.protocol {
-            GroupProtocol::Classic => 0,
-            GroupProtocol::Consumer => 1,
-        };
-        let fenced = member.generation >= lowest && !member.member_id.is_empty();
-        if !fenced && self.protections.sentinel_refusal {
+        if !member.is_joined() && self.protections.sentinel_refusal {
             return false;
         }
         if self.member_id.as_ref().is_some_and(|known| *known != member.member_id)

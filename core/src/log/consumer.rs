@@ -65,6 +65,17 @@ pub struct Membership {
     pub protocol: GroupProtocol,
 }
 
+impl Membership {
+    /// Whether it is of a member, so that the broker fences what is sent with it.
+    pub fn is_joined(&self) -> bool {
+        let lowest = match self.protocol {
+            GroupProtocol::Classic => 0,
+            GroupProtocol::Consumer => 1,
+        };
+        self.generation >= lowest && !self.member_id.is_empty()
+    }
+}
+
 /// An offset to commit: the position of the next record to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitOffset {

@@ -1,8 +1,8 @@
 //! The view runtime as a pure state machine: what happened in, what to do out.
 
 use super::{
-    Claim, Commit, CommitOutcome, Compare, Effect, Loaded, Mark, Move, PlaceStatus, RowLocking, RowShape, Scope, Stop,
-    StopClass, View,
+    Awaited, Claim, Commit, CommitOutcome, Compare, Counts, Effect, Loaded, Mark, Move, PlaceStatus, RowLocking,
+    RowShape, Scope, Stop, StopClass, View,
     intake::{self, Refused},
     place::{Phase, Place},
     work::{Changes, Folded, Met, Work},
@@ -40,6 +40,15 @@ pub struct Claimed {
     pub claim: Claim,
 }
 
+/// A claim that failed.
+#[derive(Debug)]
+pub struct ClaimFailed {
+    /// Where.
+    pub awaited: Awaited,
+    /// Why.
+    pub error: Error,
+}
+
 /// The runtime of one view in one member of its group.
 ///
 /// Invariants: a row, its aggregates' watermarks and its partition's progress
@@ -56,6 +65,7 @@ pub struct ViewMachine<V: View, C> {
     places: Vec<Place<V::Event>>,
     flight: Option<Flight<V>>,
     traces: Traces,
+    totals: Counts,
     now: TimestampMs,
 }
 
@@ -87,6 +97,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             places: Vec::new(),
             flight: None,
             traces: Traces::default(),
+            totals: Counts::default(),
             now: TimestampMs(0),
         })
     }
@@ -104,6 +115,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     /// The commands whose events the last poll brought, if they carry a trace.
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    /// What became of all events since the machine was made.
+    pub fn totals(&self) -> Counts {
+        self.totals
     }
 
     /// Takes the outcome of a poll.
@@ -145,15 +161,15 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     }
 
     /// Takes the answer to [`Effect::Claim`].
-    pub fn claimed(&mut self, at: &TopicPartition, outcome: Result<Claimed>) -> Vec<Effect> {
+    pub fn claimed(&mut self, at: &TopicPartition, outcome: Result<Claimed, ClaimFailed>) -> Vec<Effect> {
         let Some(index) = self.places.iter().position(|place| place.at == *at && place.phase == Phase::Claiming) else {
             return Vec::new(); // revoked since
         };
         let mut effects = Vec::new();
         let claimed = match outcome {
             Ok(claimed) => claimed,
-            Err(e) => {
-                self.fail(index, &e, &mut effects);
+            Err(ClaimFailed { awaited, error }) => {
+                self.fail(index, &error, awaited, &mut effects);
                 return effects;
             }
         };
@@ -296,7 +312,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     let place = &mut self.places[index];
                     place.stored = Some(to);
                     place.attempts = 0;
-                    place.counts += flight.changes.counts.get(&index).copied().unwrap_or_default();
+                    let counts = flight.changes.counts.get(&index).copied().unwrap_or_default();
+                    place.counts += counts;
+                    self.totals += counts;
                     let mark = Mark { topic_id: place.topic_id, offset: to, database: &self.database };
                     offsets.push(CommitOffset { place: place.at.clone(), offset: to, metadata: mark.to_string() });
                 }
@@ -310,7 +328,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     flight.work.drop_place(index);
                     let why =
                         format!("another instance claimed {at} of view {}: it is claimed again if still ours", V::NAME);
-                    self.back_off(index, why, &mut effects);
+                    self.back_off(index, Awaited::Owner, why, &mut effects);
                 }
                 // The others lost nothing but time.
                 if !flight.work.is_empty() {
@@ -330,7 +348,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 // Whether it is durable is not known: the claim reads it from the row.
                 effects.push(Effect::Rollback);
                 for index in flight.moves.into_keys() {
-                    self.fail(index, &e, &mut effects);
+                    self.fail(index, &e, Awaited::Database, &mut effects);
                 }
             }
         }
@@ -473,25 +491,25 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     fn give_up(&mut self, work: &Work<V>, error: &Error, effects: &mut Vec<Effect>) {
         effects.push(Effect::Rollback);
         for index in work.ends().into_keys() {
-            self.fail(index, error, effects);
+            self.fail(index, error, Awaited::Database, effects);
         }
     }
 
-    fn fail(&mut self, index: usize, error: &Error, effects: &mut Vec<Effect>) {
+    fn fail(&mut self, index: usize, error: &Error, awaited: Awaited, effects: &mut Vec<Effect>) {
         let what = format!("{} of view {}: {error}", self.places[index].at, V::NAME);
         match error.kind().retry() {
             Retry::No => self.stop(index, Stop::new(StopClass::Sink, what), effects),
-            Retry::Same | Retry::AfterReload => self.back_off(index, what, effects),
+            Retry::Same | Retry::AfterReload => self.back_off(index, awaited, what, effects),
         }
     }
 
-    fn back_off(&mut self, index: usize, why: String, effects: &mut Vec<Effect>) {
+    fn back_off(&mut self, index: usize, awaited: Awaited, why: String, effects: &mut Vec<Effect>) {
         let place = &mut self.places[index];
         if matches!(place.phase, Phase::Stopped(_)) {
             return;
         }
         place.held = None;
-        place.phase = Phase::Backoff { until: place.retry_at(self.now), why: why.clone() };
+        place.phase = Phase::Backoff { until: place.retry_at(self.now), awaited, why: why.clone() };
         effects.push(Effect::Wait { place: place.at.clone(), why });
     }
 

@@ -17,8 +17,8 @@ mod work;
 
 pub use effect::Effect;
 pub use intake::MAX_HELD_EVENTS;
-pub use machine::{Claimed, Polled, ViewMachine};
-pub use place::{Counts, PlaceState, PlaceStatus, Stop, StopClass};
+pub use machine::{ClaimFailed, Claimed, Polled, ViewMachine};
+pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};
 pub use progress::{Claim, Commit, CommitOutcome, Compare, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark};
 pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
 pub use table::{ViewTable, view_group, view_topics};

@@ -62,6 +62,19 @@ impl fmt::Display for Stop {
     }
 }
 
+/// What a partition waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Awaited {
+    /// The log.
+    Log,
+    /// A schema, and so the registry.
+    Registry,
+    /// The database of the view's rows.
+    Database,
+    /// Another instance, which claimed the partition later.
+    Owner,
+}
+
 /// What a partition does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlaceState {
@@ -76,6 +89,8 @@ pub enum PlaceState {
     },
     /// Something is away or another owner was faster; it is tried again.
     Waiting {
+        /// What for.
+        awaited: Awaited,
         /// Why.
         why: String,
     },
@@ -146,7 +161,7 @@ pub(super) enum Phase {
     /// Paused until this schema is known; a fetch is under way unless `retry_at` says when to try.
     AwaitingSchema { id: u32, retry_at: Option<TimestampMs>, why: String },
     /// Paused; claimed again by a poll at or after `until` that reports no loss.
-    Backoff { until: TimestampMs, why: String },
+    Backoff { until: TimestampMs, awaited: Awaited, why: String },
     /// Paused for good.
     Stopped(Stop),
 }
@@ -186,9 +201,10 @@ impl<E> Place<E> {
             (Phase::Assigned | Phase::Claiming, _) => PlaceState::Claiming,
             (Phase::Running, None) => PlaceState::Running,
             (Phase::Running, Some(held)) => PlaceState::HoldingBatch { from: held.start() },
-            (Phase::AwaitingSchema { why, .. } | Phase::Backoff { why, .. }, _) => {
-                PlaceState::Waiting { why: why.clone() }
+            (Phase::AwaitingSchema { why, .. }, _) => {
+                PlaceState::Waiting { awaited: Awaited::Registry, why: why.clone() }
             }
+            (Phase::Backoff { awaited, why, .. }, _) => PlaceState::Waiting { awaited: *awaited, why: why.clone() },
             (Phase::Stopped(stop), _) => PlaceState::Stopped(stop.clone()),
         };
         PlaceStatus { position: self.stored, end: None, state, counts: self.counts }

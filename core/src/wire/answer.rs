@@ -32,7 +32,10 @@ pub enum AnswerCode {
 }
 
 impl AnswerCode {
-    const ALL: [(AnswerCode, &'static str); 11] = [
+    /// How many there are.
+    pub const COUNT: usize = 11;
+
+    const ALL: [(AnswerCode, &'static str); Self::COUNT] = [
         (AnswerCode::Accepted, "accepted"),
         (AnswerCode::Refused, "refused"),
         (AnswerCode::Conflict, "conflict"),
@@ -45,6 +48,11 @@ impl AnswerCode {
         (AnswerCode::Undecodable, "undecodable"),
         (AnswerCode::Failed, "failed"),
     ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = AnswerCode> {
+        Self::ALL.into_iter().map(|(code, _)| code)
+    }
 
     /// The code's text on the wire.
     pub fn as_str(self) -> &'static str {

@@ -9,13 +9,15 @@
 
 mod answers;
 mod schemas;
+mod status;
 mod transact;
 mod worker;
 
 pub use answers::AnswerEncoder;
 pub use schemas::SchemaFetch;
+pub use status::WorkerStatus;
 pub use transact::PausePoint;
-pub use worker::{Worker, WorkerOptions, WorkerStatus};
+pub use worker::{Worker, WorkerOptions};
 
 use factum_core::TimestampMs;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -3,12 +3,13 @@
 use crate::{
     answers::{AnswerEncoder, Answers},
     schemas::{Fetches, SchemaFetch},
+    status::{Teller, WorkerStatus},
     transact::{PausePoint, execute},
 };
 use factum_core::{
     Aggregate, AggregateCodec, Error, ErrorKind, Offset, Partition, RecordBatch, Result, TimestampMs, Topic,
     TopicPartition,
-    handler::{Effect, Handler, HandlerStats, Notice, PartitionHealth, Survey},
+    handler::{Effect, Handler, Notice, Survey},
     log::{
         Admin, GroupConsumer, GroupOptions, Isolation, Log, Reader, TopicDescription, TransactionOptions,
         TransactionalProducer,
@@ -17,7 +18,7 @@ use factum_core::{
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -61,17 +62,6 @@ impl fmt::Debug for WorkerOptions {
     }
 }
 
-/// How a worker is doing; renewed after every step.
-#[derive(Debug, Clone, Default)]
-pub struct WorkerStatus {
-    /// Its partitions.
-    pub partitions: Vec<PartitionHealth>,
-    /// Its counts.
-    pub stats: HandlerStats,
-    /// Why the log cannot be used at the moment.
-    pub trouble: Option<String>,
-}
-
 /// One worker of a command handler.
 pub struct Worker<A: Aggregate, C> {
     handler: Handler<A, C>,
@@ -87,7 +77,7 @@ pub struct Worker<A: Aggregate, C> {
     offsets: Vec<Offset>,
     last_look: Instant,
     last_count: Instant,
-    status: Arc<Mutex<WorkerStatus>>,
+    teller: Teller,
     trouble: Option<String>,
 }
 
@@ -108,6 +98,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             admin: log.admin()?,
             answers,
             fetches,
+            teller: Teller::new((options.clock)()),
             handler,
             log,
             options,
@@ -115,14 +106,13 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             offsets: Vec::new(),
             last_look: Instant::now(),
             last_count: Instant::now(),
-            status: Arc::default(),
             trouble: None,
         })
     }
 
     /// How it is doing, to be read from other threads.
     pub fn status(&self) -> Arc<Mutex<WorkerStatus>> {
-        self.status.clone()
+        self.teller.shared()
     }
 
     /// The machine, for looking at state.
@@ -224,10 +214,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             }
         }
         if planned {
+            let (begun, counted) = (Instant::now(), self.handler.commands());
             let span = debug_span!("log.commit", records = plan.records.len(), size_bytes = plan.records.size_bytes())
                 .entered();
             let outcome = execute(plan, &mut *self.producer, &mut self.offsets, &mut self.options.pause_point);
             debug!(?outcome, "transaction");
+            self.teller.transaction(counted, begun.elapsed());
             drop(span);
             let now = self.now();
             self.handler.finished(outcome, &self.offsets, now);
@@ -339,11 +331,11 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         self.execute_effects()
     }
 
-    fn publish_status(&self) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.stats = self.handler.stats();
-        status.trouble.clone_from(&self.trouble);
-        status.partitions = self.handler.health();
+    fn publish_status(&mut self) {
+        let (partitions, now) = (self.handler.health(), self.now());
+        // Whoever has a partition is a member; the client is asked only by those without.
+        let is_member = !partitions.is_empty() || self.consumer.membership().is_ok_and(|member| member.is_joined());
+        self.teller.tell(partitions, self.handler.stats(), self.trouble.as_ref(), is_member, now);
     }
 
     /// Leaves the group: another member goes on at once.

@@ -8,11 +8,16 @@ use factum_core::{
     Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
     TopicPartition,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
-    view::{Claimed, Effect, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
+    measure::{Clocks, Histogram},
+    view::{
+        Awaited, ClaimFailed, Claimed, Effect, PlaceState, Polled, View, ViewMachine, ViewTable, view_group,
+        view_topics,
+    },
 };
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    mem::{Discriminant, discriminant},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -94,6 +99,9 @@ pub struct ViewRunner<V: View, C> {
     ends: BTreeMap<TopicPartition, Offset>,
     ends_asked: Option<Instant>,
     status: Arc<Mutex<ViewStatus>>,
+    clocks: Clocks<TopicPartition, Discriminant<PlaceState>, Option<Offset>>,
+    commit_seconds: Histogram,
+    batch_records: Histogram,
     trouble: Option<String>,
 }
 
@@ -120,17 +128,21 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             session_timeout: options.session_timeout,
             protocol: options.protocol,
         })?;
+        let status = ViewStatus { turned: (options.clock)(), ..ViewStatus::default() };
         Ok(ViewRunner {
             machine: ViewMachine::new(codec, sink.database_id(), options.protections)?,
             admin: log.admin()?,
             consumer,
             sink,
             fetches: Fetches::new(options.fetch_schema.clone()),
+            clocks: Clocks::default(),
+            commit_seconds: status.commit_seconds,
+            batch_records: status.batch_records,
+            status: Arc::new(Mutex::new(status)),
             options,
             records: RecordBatch::new(),
             ends: BTreeMap::new(),
             ends_asked: None,
-            status: Arc::default(),
             trouble: None,
         })
     }
@@ -184,6 +196,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         let poll = Polled { now, records: &self.records, event: event.as_ref(), positions: &positions };
         let effects = self.machine.polled(&poll);
         worked |= event.is_some() || !self.records.is_empty() || !effects.is_empty();
+        if !self.records.is_empty() {
+            self.batch_records.record(f64::from(u32::try_from(self.records.len()).unwrap_or(u32::MAX)));
+        }
         let span = debug_span!("view.batch", view = V::NAME, records = self.records.len(), trace_ids = field::Empty);
         let traces = self.machine.traces();
         if !traces.is_empty() && !span.is_disabled() {
@@ -236,7 +251,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             }
             Effect::Commit(commit) => {
                 debug!(upserts = commit.upserts.len(), deletes = commit.deletes.len(), "commits");
+                let begun = Instant::now();
                 let outcome = self.sink.commit(&commit);
+                self.commit_seconds.record(begun.elapsed().as_secs_f64());
                 return Ok(self.machine.committed(outcome));
             }
             Effect::Rollback => {
@@ -268,11 +285,14 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         Ok(Vec::new())
     }
 
-    fn claim(&mut self, place: &TopicPartition) -> Result<Claimed> {
-        let topic = self.admin.describe_topic(&place.topic)?;
-        let topic = topic.ok_or_else(|| Error::unavailable(format!("topic {} does not exist", place.topic)))?;
-        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted)?;
-        let claim = self.sink.claim(place, topic.id)?;
+    fn claim(&mut self, place: &TopicPartition) -> Result<Claimed, ClaimFailed> {
+        let of_log = |error| ClaimFailed { awaited: Awaited::Log, error };
+        let topic = self.admin.describe_topic(&place.topic).map_err(of_log)?;
+        let topic = topic.ok_or_else(|| Error::unavailable(format!("topic {} does not exist", place.topic)));
+        let topic = topic.map_err(of_log)?;
+        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted).map_err(of_log)?;
+        let of_database = |error| ClaimFailed { awaited: Awaited::Database, error };
+        let claim = self.sink.claim(place, topic.id).map_err(of_database)?;
         Ok(Claimed { topic_id: topic.id, bounds, claim })
     }
 
@@ -323,11 +343,26 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
 
     fn publish(&mut self) {
         let mut places = self.machine.status();
+        let now = (self.options.clock)();
+        self.clocks.retain(|known| places.contains_key(known));
+        let mut since = BTreeMap::new();
         for (place, status) in &mut places {
             status.end = self.ends.get(place).copied();
+            since.insert(place.clone(), self.clocks.see(place, discriminant(&status.state), status.position, now));
         }
-        // The trouble of this step; the next one begins without.
-        let status = ViewStatus { places, trouble: self.trouble.take() };
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        // Whoever has a partition is a member; the client is asked only by those without.
+        let is_member = !places.is_empty() || self.consumer.membership().is_ok_and(|member| member.is_joined());
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        *status = ViewStatus {
+            places,
+            since,
+            totals: self.machine.totals(),
+            // The trouble of this step; the next one begins without.
+            trouble: self.trouble.take(),
+            joined: is_member.then(|| status.joined.unwrap_or(now)),
+            turned: now,
+            commit_seconds: self.commit_seconds,
+            batch_records: self.batch_records,
+        };
     }
 }

@@ -218,7 +218,10 @@ fn an_unknown_outcome_is_resolved_by_a_new_claim() {
     rig.records(Records::new().event(&accounts(0), 0, "ada", 1, "1:deposited:5"));
     assert_eq!(
         rig.state(&accounts(0)),
-        PlaceState::Waiting { why: "bank.account.events/0 of view balances: the database is away".into() }
+        PlaceState::Waiting {
+            awaited: Awaited::Database,
+            why: "bank.account.events/0 of view balances: the database is away".into()
+        }
     );
     rig.now += 1_000;
     rig.trace();

@@ -1,0 +1,86 @@
+//! A server as its clients meet it.
+
+use super::{MAX_BODY_BYTES, Server};
+use crate::host::Stop;
+use axum::{Router, body::Bytes, routing};
+use reqwest::{StatusCode, blocking::Client};
+use std::{net::SocketAddr, sync::mpsc, time::Duration};
+
+struct Served {
+    server: Server,
+    stop: Stop,
+    client: Client,
+    /// Tells that a slow request has arrived.
+    begun: mpsc::Receiver<()>,
+}
+
+impl Served {
+    fn start(listen: &str) -> Self {
+        let (begin, begun) = mpsc::channel();
+        let slow = move || {
+            begin.send(()).unwrap();
+            async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                "done"
+            }
+        };
+        let router = Router::new()
+            .route("/", routing::get(|| async { "here" }))
+            .route("/slow", routing::get(slow))
+            .route("/echo", routing::post(|body: Bytes| async move { body.len().to_string() }));
+        let stop = Stop::default();
+        let server = Server::start(listen.parse().unwrap(), router, &stop).unwrap();
+        Served { server, stop, client: Client::builder().no_proxy().build().unwrap(), begun }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address())
+    }
+}
+
+#[test]
+fn a_request_under_way_is_answered_before_the_end_and_then_nobody_listens() {
+    let served = Served::start("127.0.0.1:0");
+    assert_eq!(served.client.get(served.url("/")).send().unwrap().text().unwrap(), "here");
+    let slow = std::thread::spawn({
+        let (client, url) = (served.client.clone(), served.url("/slow"));
+        move || client.get(url).send().unwrap().text().unwrap()
+    });
+    served.begun.recv().unwrap();
+    served.stop.stop();
+    assert_eq!(slow.join().unwrap(), "done");
+    let url = served.url("/");
+    served.server.join().unwrap();
+    assert!(served.client.get(url).send().unwrap_err().is_connect());
+}
+
+#[test]
+fn a_foreign_host_is_refused_on_a_loopback_address_only() {
+    let status = |listen: &str| {
+        let served = Served::start(listen);
+        let url = format!("http://127.0.0.1:{}/", served.server.address().port());
+        let answer = served.client.get(url).header("host", "evil.example").send().unwrap();
+        served.stop.stop();
+        answer.status()
+    };
+    assert_eq!(status("127.0.0.1:0"), StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(status("0.0.0.0:0"), StatusCode::OK);
+}
+
+#[test]
+fn a_body_has_a_limit() {
+    let served = Served::start("127.0.0.1:0");
+    let send = |bytes: usize| served.client.post(served.url("/echo")).body(vec![b'x'; bytes]).send().unwrap();
+    assert_eq!(send(1_000_000).text().unwrap(), "1000000");
+    assert_eq!(send(MAX_BODY_BYTES + 1).status(), StatusCode::PAYLOAD_TOO_LARGE);
+    served.stop.stop();
+}
+
+#[test]
+fn an_address_in_use_is_named_with_what_to_do() {
+    let served = Served::start("127.0.0.1:0");
+    let address: SocketAddr = served.server.address();
+    let error = Server::start(address, Router::new(), &Stop::default()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{address} is in use; choose another with --http"));
+    served.stop.stop();
+}
