@@ -2,7 +2,7 @@
 
 use super::board::{Board, Inner, Member};
 use factum_core::{
-    Error, Offset, Result, TimestampMs, TopicPartition,
+    Error, Offset, Partition, Result, TimestampMs, TopicPartition,
     log::{Admin, Isolation},
 };
 use factum_handler::system_clock;
@@ -71,6 +71,10 @@ fn wanted(inner: &Inner) -> Vec<(TopicPartition, Isolation)> {
                 // Commands behind a transaction that is left open wait as well.
                 let place = |partition| (commands.partition(partition), Isolation::ReadUncommitted);
                 wanted.extend(status.partitions.iter().map(|health| place(health.partition)));
+                // A member without partitions asks for one all the same, to learn whether the log is there.
+                if status.partitions.is_empty() {
+                    wanted.push(place(Partition(0)));
+                }
             }
             Member::View(view) => {
                 wanted.extend(view.status().places.into_keys().map(|place| (place, Isolation::ReadCommitted)));

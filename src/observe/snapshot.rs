@@ -286,7 +286,7 @@ impl Judge<'_> {
     }
 
     fn member(&self, is_empty: bool, joined: Option<TimestampMs>, trouble: Option<&String>) -> (State, Option<String>) {
-        match (joined, trouble) {
+        match (joined, trouble.or(self.ends.trouble.as_ref())) {
             (_, Some(why)) => (State::WaitingForLog, Some(why.clone())),
             (None, None) => (State::Joining, Some("it is not a member of its group yet".to_owned())),
             (Some(since), None) if is_empty && self.now.0 - since.0 < SPARE_MS => {

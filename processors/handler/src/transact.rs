@@ -6,7 +6,7 @@ use factum_core::{
     log::{TransactionalProducer, TxnError},
     transaction::{Outcome, Transaction, TxnStep},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 /// Called before each step of each transaction: a test stops the process here.
@@ -16,13 +16,17 @@ pub type PausePoint = Box<dyn FnMut(TxnStep) + Send>;
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the plan to its outcome. `offsets` gets those of the plan's records.
+/// After `patience`, which is the transaction's own time-out, no step is tried
+/// again: the broker has aborted it by then, or is away.
 pub(crate) fn execute(
     plan: &Plan,
+    patience: Duration,
     producer: &mut dyn TransactionalProducer,
     offsets: &mut Vec<Offset>,
     pause_point: &mut Option<PausePoint>,
 ) -> Outcome {
     let mut transaction = Transaction::default();
+    let begun = Instant::now();
     offsets.clear();
     loop {
         let step = transaction.step();
@@ -40,6 +44,10 @@ pub(crate) fn execute(
             TxnStep::Commit => producer.commit(),
             TxnStep::Abort => producer.abort(),
             TxnStep::Finished(outcome) => return outcome,
+        };
+        let result = match result {
+            Err(TxnError::Retry(error)) if begun.elapsed() >= patience => Err(TxnError::Abort(error)),
+            result => result,
         };
         if let Err(error) = &result {
             match error {

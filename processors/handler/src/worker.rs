@@ -217,7 +217,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             let (begun, counted) = (Instant::now(), self.handler.commands());
             let span = debug_span!("log.commit", records = plan.records.len(), size_bytes = plan.records.size_bytes())
                 .entered();
-            let outcome = execute(plan, &mut *self.producer, &mut self.offsets, &mut self.options.pause_point);
+            let patience = self.options.transaction.timeout;
+            let outcome =
+                execute(plan, patience, &mut *self.producer, &mut self.offsets, &mut self.options.pause_point);
             debug!(?outcome, "transaction");
             self.teller.transaction(counted, begun.elapsed());
             drop(span);

@@ -33,9 +33,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A client for admin requests; librdkafka's producer is its lightest client.
 ///
 /// librdkafka 2.12 waits for the controller that it heard of last, which may be
-/// a broker that is dead by now, and asks nobody for another. So a client
-/// without an answer is replaced by a new one, which begins at the bootstrap
-/// addresses.
+/// a broker that is dead by now, and goes on with the leader's epoch that it
+/// heard of last, although the broker tells it that there is a newer one. So a
+/// client that met either is replaced by a new one, which begins at the
+/// bootstrap addresses.
 pub(crate) struct KafkaAdmin {
     config: KafkaConfig,
     client: RawProducer,
@@ -94,16 +95,13 @@ impl KafkaAdmin {
         if let Some(error) = refused.into_inner() {
             return Err(error.context(what));
         }
-        match result {
-            Err(f)
-                if matches!(f.code, Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown) =>
-            {
-                self.client =
-                    RawProducer::new(&self.config.admin(), self.state.clone()).map_err(|e| invalid_property(&e))?;
-                Err(self.state.no_answer(what))
-            }
-            other => Ok(other),
+        let Err(f) = &result else { return Ok(result) };
+        let is_away = matches!(f.code, Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown);
+        if !is_away && !is_outdated(f.code) {
+            return Ok(result);
         }
+        self.client = RawProducer::new(&self.config.admin(), self.state.clone()).map_err(|e| invalid_property(&e))?;
+        Err(if is_away { self.state.no_answer(what) } else { errors::error(f.code, what, &f.text) })
     }
 
     /// [`KafkaAdmin::read`] where every failure is an error.
@@ -191,6 +189,9 @@ impl Admin for KafkaAdmin {
         // The end first: the start may only rise in between, and stays at or below a later end.
         let end = self.offset(place, OffsetQuery::End, isolation)?;
         let start = self.offset(place, OffsetQuery::Start, isolation)?;
+        if start < 0 || end < 0 {
+            return Err(Error::unavailable(format!("offsets of {place}: the leader does not know them yet")));
+        }
         Ok(Bounds { start: Offset(start), end: Offset(end.max(start)) })
     }
 
@@ -267,6 +268,14 @@ impl Admin for KafkaAdmin {
             std::thread::sleep(LOOK_AGAIN);
         }
     }
+}
+
+/// Whether a client's knowledge of a partition's leader is out of date.
+fn is_outdated(code: Code) -> bool {
+    matches!(
+        code,
+        Code::FencedLeaderEpoch | Code::UnknownLeaderEpoch | Code::NotLeaderForPartition | Code::LeaderNotAvailable
+    )
 }
 
 impl fmt::Debug for KafkaAdmin {

@@ -94,8 +94,9 @@ fn a_handler_is_ready_while_its_broker_is_there_and_says_why_not() {
     let mut handler = Observed::start(&site, &["run", "handler", BANK]);
     until("it is ready", || handler.is_ready().then_some(()));
     brokers.kill(1);
-    let why = until("it is not ready without a broker", || handler.hindrance());
-    assert!(why.contains("waiting-for-log"), "{why}");
+    until("it is not ready without a broker, and says so", || {
+        handler.hindrance().filter(|why| why.contains("waiting-for-log"))
+    });
     assert_eq!(handler.get("/healthz").unwrap().0, 200, "a restart would not help");
     brokers.restart(1);
     until("it is ready again", || handler.is_ready().then_some(()));

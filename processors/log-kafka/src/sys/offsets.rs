@@ -25,6 +25,9 @@ pub(crate) enum OffsetQuery {
     AtTime(i64),
 }
 
+/// The offset of a time that no record is as late as.
+const NO_RECORD: i64 = -1;
+
 impl Requests<'_> {
     /// An offset of a partition, asked from its leader; -1 if no record is that late.
     pub(crate) fn offset(
@@ -54,6 +57,10 @@ impl Requests<'_> {
             };
             let answer = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
             match answer.err.into() {
+                // What librdkafka fills in when the leader went away before it answered.
+                RDKafkaErrorCode::NoError if answer.offset < NO_RECORD => {
+                    Err(failure(RDKafkaErrorCode::LeaderNotAvailable, "the leader gave no offset"))
+                }
                 RDKafkaErrorCode::NoError => Ok(answer.offset),
                 code => Err(failure(code, "")),
             }
