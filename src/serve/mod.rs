@@ -9,6 +9,7 @@
 //! reach it by a name that resolves to 127.0.0.1 (DNS rebinding).
 
 mod guard;
+mod problem;
 mod server;
 #[cfg(test)]
 mod tests;

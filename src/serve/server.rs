@@ -1,6 +1,6 @@
 //! One listener, its connections, and their end.
 
-use super::guard;
+use super::{guard, problem};
 use crate::host::Stop;
 use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use factum_core::{Error, Result};
@@ -100,7 +100,9 @@ fn limited(router: Router, address: SocketAddr) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT));
-    if address.ip().is_loopback() { router.layer(middleware::from_fn(guard::only_local)) } else { router }
+    let local = address.ip().is_loopback();
+    let router = if local { router.layer(middleware::from_fn(guard::only_local)) } else { router };
+    router.layer(middleware::from_fn(problem::as_problem))
 }
 
 async fn accept(listener: tokio::net::TcpListener, router: Router, stop: &Stop) {

@@ -75,7 +75,7 @@ async fn publish(
             aggregate_type: format!("{context}.{aggregate}"),
             command: Outgoing {
                 id: text(&headers, "idempotency-key")?.map(str::parse).transpose()?,
-                aggregate: AggregateId::new(id)?,
+                aggregate: aggregate_id(id)?,
                 record: command,
                 fields,
                 occurred: text(&headers, OCCURRED)?.map(parse_time).transpose()?,
@@ -143,7 +143,7 @@ async fn publish_all(
 
 async fn state(State(service): Shared, Path((context, aggregate, id)): Path<(String, String, String)>) -> Response {
     blocking(move || {
-        let request = StateRequest { aggregate_type: format!("{context}.{aggregate}"), id: AggregateId::new(id)? };
+        let request = StateRequest { aggregate_type: format!("{context}.{aggregate}"), id: aggregate_id(id)? };
         let found = service.state(&request)?;
         let tag = entity_tag(Version(found.version));
         Ok(with_tag(Json(found).into_response(), &tag))
@@ -168,7 +168,7 @@ async fn history(
         let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
         let request = HistoryRequest {
             aggregate_type: format!("{context}.{aggregate}"),
-            id: AggregateId::new(id)?,
+            id: aggregate_id(id)?,
             after: Version(query.after),
             limit: query.limit.unwrap_or(MAX_EVENTS),
         };
@@ -256,6 +256,11 @@ fn with_tag(mut response: Response, tag: &str) -> Response {
         response.headers_mut().insert(header::ETAG, value);
     }
     response
+}
+
+/// What is wrong with an id here is the caller's.
+fn aggregate_id(id: String) -> Result<AggregateId> {
+    AggregateId::new(id).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {

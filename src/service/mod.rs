@@ -243,7 +243,7 @@ impl TryFrom<CommandBody> for Outgoing {
     fn try_from(body: CommandBody) -> Result<Self> {
         Ok(Outgoing {
             id: body.id.map(|id| id.parse()).transpose()?,
-            aggregate: AggregateId::new(body.aggregate)?,
+            aggregate: AggregateId::new(body.aggregate).map_err(|error| Error::invalid(error.to_string()))?,
             record: body.command,
             fields: body.fields,
             occurred: body.occurred_ms.map(TimestampMs),

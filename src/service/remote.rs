@@ -1,8 +1,8 @@
 //! Asking the process that holds the embedded log.
 
 use super::{
-    BatchError, CommandBody, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
-    Service, StateFound, StateRequest,
+    BatchError, CommandBody, Commands, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound,
+    QueryRequest, Service, StateFound, StateRequest,
     http::{MAX_BATCH, OCCURRED},
     local::entity_tag,
 };
@@ -17,6 +17,8 @@ use std::{io::Read, net::SocketAddr, time::Duration};
 
 /// The most bytes of an answer.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+/// A request of many commands is sent when it has so many bytes.
+const BATCH_BYTES: usize = 1024 * 1024;
 /// What an answer takes beside the wait for the log.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,12 @@ impl RemoteService {
     }
 
     fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Url> {
+        // RFC 3986: in a path these two mean something else, however they are written.
+        if let Some(name) = segments.iter().find(|segment| matches!(**segment, "." | "..")) {
+            return Err(Error::invalid(format!(
+                "{name:?} cannot be asked for while another process has the log: stop that one, or choose another id"
+            )));
+        }
         let broken = || Error::invalid(format!("{} cannot be asked for {segments:?}", self.base));
         let mut url: reqwest::Url = self.base.parse().map_err(|_| broken())?;
         url.path_segments_mut().map_err(|()| broken())?.clear().extend(segments);
@@ -136,18 +144,18 @@ impl Service for RemoteService {
         // All of them are checked before the first is sent.
         for dry_run in [true, false] {
             let url = self.url(&[context, aggregate, "commands"], &[("dry_run", &dry_run.to_string())])?;
-            for begin in (0..count).step_by(MAX_BATCH) {
+            let mut begin = 0;
+            while begin < count {
                 if request.stop.is_stopped() {
                     break;
                 }
-                let end = (begin + MAX_BATCH).min(count);
-                let bodies: Vec<_> =
-                    (begin..end).map(|index| CommandBody::from(&request.commands.command(index))).collect();
+                let (body, sent) = batch(request.commands, begin)?;
                 let post = self
                     .client
                     .post(url.clone())
                     .header("prefer", format!("wait={}", request.timeout.as_secs()))
-                    .json(&bodies);
+                    .header("content-type", "application/json")
+                    .body(body);
                 let (status, body) = self.ask(post, request.timeout)?;
                 if status != 200 {
                     let (at, error) = self.problem(&body);
@@ -155,8 +163,9 @@ impl Service for RemoteService {
                 }
                 if !dry_run {
                     tally.merge(self.read(&body)?)?;
-                    progress(end as u64);
+                    progress((begin + sent) as u64);
                 }
+                begin += sent;
             }
         }
         Ok(tally)
@@ -179,6 +188,23 @@ impl Service for RemoteService {
         let url = self.url(&["views", &request.view], &[("where", &request.filter), ("limit", &limit)])?;
         self.fetch(self.client.get(url))
     }
+}
+
+/// The next commands as one body of JSON, and how many they are.
+fn batch(commands: &dyn Commands, begin: usize) -> Result<(String, usize)> {
+    let mut body = String::from("[");
+    let mut count = 0;
+    // Whatever is in a row, a server takes a body of one command and this much more.
+    while count < MAX_BATCH && begin + count < commands.count() && body.len() < BATCH_BYTES {
+        if count > 0 {
+            body.push(',');
+        }
+        let command = serde_json::to_string(&CommandBody::from(&commands.command(begin + count)));
+        body += &command.map_err(|error| Error::invalid(format!("the command is no JSON: {error}")))?;
+        count += 1;
+    }
+    body.push(']');
+    Ok((body, count))
 }
 
 /// The answer to a command, if that is what a response tells.
@@ -204,4 +230,39 @@ fn answer_of(body: &[u8]) -> Option<Result<Answer>> {
         })
     };
     Some(answer())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{send::Outgoing, serve::MAX_BODY_BYTES};
+    use factum_core::AggregateId;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_request_has_no_more_commands_and_bytes_than_a_server_takes() {
+        for (field_bytes, count) in [(1, 2_500), (9_000, 1_000), (1_000_000, 5)] {
+            let field = "x".repeat(field_bytes);
+            let command = |index: usize| {
+                let aggregate = AggregateId::new(index.to_string()).unwrap();
+                Outgoing::new(aggregate, "shop.Order", json!({ "text": field }))
+            };
+            let commands: Vec<Outgoing> = (0..count).map(command).collect();
+            let mut begin = 0;
+            while begin < count {
+                let (body, sent) = batch(&commands, begin).unwrap();
+                assert!(
+                    body.len() <= MAX_BODY_BYTES && (1..=MAX_BATCH).contains(&sent),
+                    "{sent}: {} bytes",
+                    body.len()
+                );
+                let bodies: Vec<Value> = serde_json::from_str(&body).unwrap();
+                let told: Vec<&str> = bodies.iter().map(|body| body["aggregate"].as_str().unwrap()).collect();
+                let expected: Vec<String> = (begin..begin + sent).map(|index| index.to_string()).collect();
+                assert_eq!(told, expected);
+                begin += sent;
+            }
+            assert_eq!(begin, count);
+        }
+    }
 }

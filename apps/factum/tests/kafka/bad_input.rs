@@ -3,7 +3,8 @@
 
 use crate::{
     books::{Balance, Books},
-    site::{BANK, Ran, Site},
+    process::Ran,
+    site::{BANK, Site},
 };
 use factum::{
     Partition, RecordBatch, Topic,

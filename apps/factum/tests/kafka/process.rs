@@ -1,5 +1,6 @@
 //! A process that a test started, and what it said.
 
+use serde_json::Value;
 use std::{
     fs::{self, File},
     path::PathBuf,
@@ -27,6 +28,30 @@ pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T 
 pub(crate) fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{name} {pid}");
+}
+
+/// What a verb that has ended said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) ok: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Its only line of JSON.
+    pub(crate) fn json(&self) -> Value {
+        assert!(self.ok, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Its error, which says all of this.
+    pub(crate) fn refused_with(&self, texts: &[&str]) {
+        assert!(!self.ok, "{self:?}");
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text:?} is not in {self:?}");
+        }
+    }
 }
 
 /// A process; it is killed when this value is dropped.
@@ -84,6 +109,12 @@ impl Process {
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.stderr());
             std::thread::sleep(LOOK_AGAIN);
         }
+    }
+
+    /// Waits for its end; what it said.
+    pub(crate) fn end(&mut self) -> Ran {
+        let ok = self.finish().success();
+        Ran { ok, stdout: self.stdout(), stderr: self.stderr() }
     }
 
     /// Asks it to end in good order, and waits.

@@ -1,6 +1,6 @@
 //! One test's deployment: its prefix on a cluster, its processes, its folder.
 
-use crate::process::{Process, until};
+use crate::process::{Process, Ran, until};
 use factum::{KafkaConfig, KafkaLog};
 use factum::{
     Offset, Topic, TopicPartition, Topics,
@@ -9,7 +9,6 @@ use factum::{
     schemas::{LogRegistry, SchemaCache},
 };
 use factum_test_broker::{bootstrap, unique};
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -30,30 +29,6 @@ pub(crate) struct Site {
     prefix: String,
     folder: TempDir,
     started: AtomicUsize,
-}
-
-/// What a verb that has ended said.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) ok: bool,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// Its only line of JSON.
-    pub(crate) fn json(&self) -> Value {
-        assert!(self.ok, "{self:?}");
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-
-    /// Its error, which says all of this.
-    pub(crate) fn refused_with(&self, texts: &[&str]) {
-        assert!(!self.ok, "{self:?}");
-        for text in texts {
-            assert!(self.stderr.contains(text), "{text:?} is not in {self:?}");
-        }
-    }
 }
 
 impl Site {
@@ -103,9 +78,7 @@ impl Site {
 
     /// Runs a verb to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let mut process = self.start(arguments);
-        let ok = process.finish().success();
-        Ran { ok, stdout: process.stdout(), stderr: process.stderr() }
+        self.start(arguments).end()
     }
 
     /// Starts a handler whose session ends after 6 seconds of silence.

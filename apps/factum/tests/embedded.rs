@@ -1,0 +1,29 @@
+//! The binary on the embedded log: the first day, other processes beside the
+//! one that has the log, its HTTP interface, kills and bad input.
+//!
+//! Every test has its own folder. No broker is needed.
+
+// A test that cannot get what it needs is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+#[path = "embedded/books.rs"]
+mod books;
+#[path = "embedded/http.rs"]
+mod http;
+#[path = "kafka/process.rs"]
+mod process;
+#[path = "embedded/site.rs"]
+mod site;
+
+#[path = "embedded/bad_input.rs"]
+mod bad_input;
+#[path = "embedded/first_day.rs"]
+mod first_day;
+#[path = "embedded/interface.rs"]
+mod interface;
+#[path = "embedded/interrupted.rs"]
+mod interrupted;
+#[path = "embedded/kill.rs"]
+mod kill;
+#[path = "embedded/verbs.rs"]
+mod verbs;
