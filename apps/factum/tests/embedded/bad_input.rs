@@ -209,18 +209,22 @@ fn a_second_up_is_told_who_has_the_folder() {
 }
 
 #[test]
-fn a_process_that_serves_nobody_is_named() {
+fn a_process_that_serves_nobody_is_waited_for_and_then_named() {
     let site = Site::new();
-    let long = site.deposits("long", (0..60_000).map(|row| (format!("a-{}", row % 500), "1".to_owned())));
+    let long = site.deposits("long", (0..20_000).map(|row| (format!("a-{}", row % 500), "1".to_owned())));
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
     let mut import = site.start(&[&["publish", BANK], &long[..]].concat());
     let owner =
         until("the import has the log", || fs::read(site.log().join("owner")).ok().filter(|text| !text.is_empty()));
     let owner: serde_json::Value = serde_json::from_slice(&owner).unwrap();
+    import.signal("STOP");
     let text =
         format!("process {} holds the log in factum-data and serves nobody; try again when it has ended", owner["pid"]);
     site.run(&["state", BANK, "a-1"]).refused_with(&[&text]);
-    import.kill();
+    import.signal("CONT");
+    // Answered once the import has ended.
+    assert_eq!(site.run(&["state", BANK, "a-1", "--json"]).json()["state"]["balance_cents"], 40);
+    assert!(import.finish().success());
     assert_eq!(site.deposit("anna", 5), 1);
 }
 
