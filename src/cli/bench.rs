@@ -26,7 +26,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Measure against a yardstick in the same run.
+///
+/// Topics of its own are made and deleted. Build with --release.
+///
+/// Examples:
+///   factum bench handler --kafka localhost:9092
+///   factum bench latency --commands 1000
 #[derive(Debug, Subcommand)]
+#[command(verbatim_doc_comment)]
 pub(super) enum BenchVerb {
     /// A backlog of commands through the handler, and on Kafka through a bare rdkafka loop with the same codec; prints the ratio.
     Handler(HandlerBench),
@@ -37,16 +45,16 @@ pub(super) enum BenchVerb {
 #[derive(Debug, Args)]
 pub(super) struct HandlerBench {
     /// Commands in the backlog.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     records: u64,
     /// Aggregates that they are spread over.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
     aggregates: u64,
     /// How often it is run; the medians count.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: usize,
     /// The most commands in one transaction, for both loops.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
     transaction: usize,
     #[command(flatten)]
     common: Common,
@@ -55,7 +63,7 @@ pub(super) struct HandlerBench {
 #[derive(Debug, Args)]
 pub(super) struct LatencyBench {
     /// Commands to send.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_name = "N")]
     commands: usize,
     #[command(flatten)]
     common: Common,
@@ -67,7 +75,7 @@ struct Common {
     #[arg(long, default_value = "bank.account", value_name = "TYPE")]
     aggregate_type: String,
     /// Partitions of the topics.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, value_name = "N")]
     partitions: u32,
     #[command(flatten)]
     format: FormatArgs,

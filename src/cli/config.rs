@@ -7,11 +7,14 @@ use factum_core::{Error, Result};
 use factum_log_kafka::KafkaConfig;
 use serde_json::json;
 
-/// Where settings come from: flag before environment before file before default.
+/// Show the settings and where they come from: flag, environment, file or default.
 ///
 /// Every long flag is also a variable and a key in factum.toml: --partitions of `up` is
 /// FACTUM_UP_PARTITIONS, and `partitions` under [up]; --kafka, which verbs share, is FACTUM_KAFKA
-/// and `kafka` at the top. See docs/configuration.md.
+/// and `kafka` at the top. What is given twice is taken from the first of flag, variable, file,
+/// default. See docs/configuration.md.
+///
+/// Example: factum config show up
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum ConfigVerb {

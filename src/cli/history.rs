@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 /// Show an aggregate's events, oldest first.
 ///
-/// Example: factum history bank.account anna
+/// Each is shown as it was written: with the fields that its schema had then.
+///
+/// Example: factum history bank.account anna --json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct HistoryArgs {

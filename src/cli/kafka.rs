@@ -7,10 +7,11 @@ use factum_core::Result;
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use std::path::PathBuf;
 
-/// A real Kafka on this machine, for development. Its data stay between runs.
+/// Start, stop or look at a real Kafka on this machine, for development.
 ///
 /// It runs in containers where a Docker engine answers and has the image, else as JVMs (Java 17 or
-/// newer; Maven for the first start). `--kafka local` is it, behind every verb.
+/// newer; Maven for the first start). Its data stay between runs. `--kafka local` is it, behind
+/// every verb.
 ///
 /// Example: factum kafka start && factum up --kafka local
 #[derive(Debug, Subcommand)]

@@ -28,13 +28,16 @@ use tracing_subscriber::EnvFilter;
 
 /// Event sourcing on Apache Kafka.
 ///
+/// Commands ask an aggregate for something, its events say what happened, and views show them as
+/// tables. Begin with `up`; then `publish` a command, and look with `state`, `history` and `query`.
+///
 /// Without --kafka a verb works on the embedded log in the folder factum-data; while `up` holds
 /// it, the other verbs ask that process.
 #[derive(Debug, Parser)]
 #[command(
     version,
     max_term_width = 110,
-    after_help = "Every flag is also a variable and a key in factum.toml: see `config --help`."
+    after_help = "`<VERB> --help` explains a verb, with examples.\nEvery flag is also a variable and a key in factum.toml: see `config --help`."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -62,34 +65,24 @@ enum LogFormat {
     Json,
 }
 
+// What each of them is, the verb's own arguments say: a comment here would take its place, examples included.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run everything in one process: log, handlers and views.
     Up(up::UpArgs),
-    /// Send a command, or the rows of a file as commands.
     Publish(publish::PublishArgs),
-    /// Show an aggregate's events.
     History(history::HistoryArgs),
-    /// Show an aggregate's state.
     State(state::StateArgs),
-    /// Show the rows of a view.
     Query(query::QueryArgs),
-    /// Run one processor: a command handler or a view.
     #[command(subcommand)]
     Run(run::RunVerb),
-    /// Make, check or adopt the topics of an aggregate type.
     #[command(subcommand)]
     Topics(topics::TopicsVerb),
-    /// Check, register, compare and show schemas.
     #[command(subcommand)]
     Schemas(schemas::SchemasVerb),
-    /// Measure against a yardstick in the same run.
     #[command(subcommand)]
     Bench(bench::BenchVerb),
-    /// Start, stop or look at a real Kafka on this machine, for development.
     #[command(subcommand)]
     Kafka(kafka::KafkaVerb),
-    /// Show the settings and where they come from: flag, environment or file.
     #[command(subcommand)]
     Config(config::ConfigVerb),
 }

@@ -25,6 +25,9 @@ use std::{
 
 /// Send a command and show its answer, or send the rows of a CSV file as commands.
 ///
+/// A refused command is an error and writes no event. On Kafka a handler must run (`up`, `run
+/// handler`); on the embedded log `up` is asked, and where it does not run, this does it.
+///
 /// Examples:
 ///   factum publish bank.account anna Deposit '{"cents": 100}'
 ///   factum publish bank.account --file F.csv --mapping M.toml --kafka localhost:9092

@@ -17,15 +17,28 @@ use factum_core::{
 };
 use std::{path::PathBuf, time::Duration};
 
+/// Run one processor on Kafka: a command handler or a view.
+///
+/// In production each is a process of its own; `up` runs all of them in one.
+///
+/// Examples:
+///   factum run handler bank.account --kafka localhost:9092
+///   factum run view balances --views balances.sqlite --kafka localhost:9092
 #[derive(Debug, Subcommand)]
+#[command(verbatim_doc_comment)]
 pub(super) enum RunVerb {
-    /// Handle the commands of an aggregate type. More processes share its partitions.
     Handler(HandlerArgs),
-    /// Keep a view up to date.
     View(ViewArgs),
 }
 
+/// Handle the commands of an aggregate type.
+///
+/// More processes share its partitions; each partition's aggregates are written by one of them. The
+/// topics must be there: `topics create`.
+///
+/// Example: factum run handler bank.account --instance-id handler-1 --kafka localhost:9092
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct HandlerArgs {
     /// The aggregate type, for example bank.account.
     aggregate_type: String,
@@ -73,7 +86,14 @@ enum Protocol {
     Consumer,
 }
 
+/// Keep a view up to date.
+///
+/// Rows and progress are one transaction of its database, so it goes on where it was. `query` shows
+/// the rows.
+///
+/// Example: factum run view balances --views balances.sqlite --kafka localhost:9092
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct ViewArgs {
     /// The view's name.
     name: String,

@@ -11,7 +11,7 @@ use factum_core::{AggregateId, Result};
 use serde_json::json;
 use std::sync::Arc;
 
-/// Show an aggregate's state and version.
+/// Show an aggregate's state and version, folded from its events.
 ///
 /// Example: factum state bank.account anna
 #[derive(Debug, Args)]

@@ -5,14 +5,22 @@ use crate::{App, adopt};
 use clap::{Args, Subcommand};
 use factum_core::Result;
 
+/// Make, check or adopt the topics of an aggregate type on Kafka.
+///
+/// A type has five: commands, events, snapshots, replies and dead letters. `up` makes them, too.
+///
+/// Examples:
+///   factum topics create bank.account --partitions 12 --replication 3 --kafka localhost:9092
+///   factum topics check bank.account --kafka localhost:9092
 #[derive(Debug, Subcommand)]
+#[command(verbatim_doc_comment)]
 pub(super) enum TopicsVerb {
     /// Make the topics of an aggregate type that do not exist yet.
     Create {
         #[command(flatten)]
         which: Which,
         /// How many partitions each of them gets. It can never change: keys would move.
-        #[arg(long, default_value_t = 6)]
+        #[arg(long, default_value_t = 6, value_name = "N")]
         partitions: u32,
     },
     /// Check settings, partitions and replication as a handler does at its start.

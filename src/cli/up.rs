@@ -38,7 +38,8 @@ use tempfile::TempDir;
 /// Run everything in one process: log, handlers and views.
 ///
 /// Without --kafka the log is the embedded one in the folder factum-data, and while this runs, the
-/// other verbs ask this process over HTTP. On an empty log a sample is published first.
+/// other verbs ask this process over HTTP. On an empty log a sample is published first, if the
+/// program has one. Views are kept in SQLite, with --kafka in the file that --views names.
 ///
 /// Examples:
 ///   factum up
@@ -60,7 +61,7 @@ pub(super) struct UpArgs {
     #[arg(long, default_value = "bank.account", value_name = "TYPE")]
     import_type: String,
     /// How many partitions topics get that do not exist yet.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, value_name = "N")]
     partitions: u32,
     /// Keep the log in memory: everything is gone at the end.
     #[arg(long, conflicts_with_all = ["kafka", "kafka_config"])]

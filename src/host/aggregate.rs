@@ -175,7 +175,7 @@ where
         let member = options.instance_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let mut config = HandlerConfig::new(topics.clone(), partitions);
         // The topic tells the aggregate type; eight characters tell instances apart.
-        let instance = options.instance_id.as_deref().unwrap_or(&member[..8]);
+        let instance = options.instance_id.as_deref().unwrap_or_else(|| &member[..8]);
         config.source = format!("handler/{instance}/{}", env!("CARGO_PKG_VERSION"));
         config.hash_seed = uuid::Uuid::new_v4().as_u64_pair().0;
         config.granted = options.granted;

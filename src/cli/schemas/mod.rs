@@ -16,7 +16,16 @@ use factum_core::{Error, Result};
 use factum_schemas::{CommittedRecord, committed};
 use std::path::{Path, PathBuf};
 
+/// Check, register, compare and show schemas.
+///
+/// They are committed as files, one folder for each record, and a registry hands them to other languages.
+///
+/// Examples:
+///   factum schemas check
+///   factum schemas register --registry http://localhost:8081
+///   factum schemas diff bank.account.Deposited
 #[derive(Debug, Subcommand)]
+#[command(verbatim_doc_comment)]
 pub(super) enum SchemasVerb {
     /// Check that no committed schema breaks history, in the files and against a registry.
     #[command(after_help = check::HELP)]
