@@ -1,5 +1,6 @@
 //! The shared broker as a container.
 
+use crate::script;
 use std::{
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
@@ -12,6 +13,8 @@ use testcontainers_modules::{
 
 /// The image's tag: the version that `kafka.sh` has.
 const TAG: &str = "4.3.0";
+/// The image's name.
+const IMAGE: &str = "apache/kafka";
 /// The label that tells whose container it is, by process id.
 const OWNER: &str = "factum.test-process";
 /// What `kafka.sh` sets for any number of brokers.
@@ -28,7 +31,8 @@ const ONE_BROKER: &[(&str, &str)] = &[
 /// none where no Docker engine answers. Call it once.
 ///
 /// # Panics
-/// When an engine answers and the container does not start.
+/// When an engine answers and the container does not start, or its image can
+/// neither be pulled nor built.
 pub(crate) fn bootstrap() -> Option<String> {
     // A container that is dropped is removed, and a static is never dropped.
     static RUNNING: OnceLock<(Container<Kafka>, Child)> = OnceLock::new();
@@ -36,18 +40,19 @@ pub(crate) fn bootstrap() -> Option<String> {
         return None;
     }
     let (container, _) = RUNNING.get_or_init(|| {
+        provide_image(&format!("{IMAGE}:{TAG}"));
         let name = crate::unique("factum-test-broker");
         let life = remove_afterwards(&name);
         let container = request()
             .with_container_name(name)
             .with_label(OWNER, std::process::id().to_string())
             .start()
-            .unwrap_or_else(|e| panic!("the container apache/kafka:{TAG} does not start: {e}"));
+            .unwrap_or_else(|e| panic!("the container {IMAGE}:{TAG} does not start: {e}"));
         (container, life)
     });
     let port = container
         .get_host_port_ipv4(KAFKA_PORT)
-        .unwrap_or_else(|e| panic!("the container apache/kafka:{TAG} has no port: {e}"));
+        .unwrap_or_else(|e| panic!("the container {IMAGE}:{TAG} has no port: {e}"));
     Some(format!("127.0.0.1:{port}"))
 }
 
@@ -67,7 +72,27 @@ fn variable(setting: &str) -> String {
 }
 
 fn engine_answers() -> bool {
-    let asked = Command::new("docker").arg("info").output();
+    docker(&["info"])
+}
+
+/// Has the image there: it is already, or it is pulled, or else built here, which takes minutes.
+fn provide_image(image: &str) {
+    // Whoever waits here finds it afterwards.
+    let _providing = script::lock("image.lock");
+    if docker(&["image", "inspect", image]) || docker(&["pull", "--quiet", image]) {
+        return;
+    }
+    let built = script::image(image);
+    assert!(
+        built.status.success(),
+        "the image {image} cannot be pulled, nor built: {}",
+        String::from_utf8_lossy(&built.stderr).trim()
+    );
+}
+
+/// Whether Docker does it.
+fn docker(arguments: &[&str]) -> bool {
+    let asked = Command::new("docker").args(arguments).output();
     asked.is_ok_and(|answer| answer.status.success())
 }
 

@@ -1,4 +1,4 @@
-//! `deploy/kafka/kafka.sh`, as a function.
+//! `deploy/kafka/kafka.sh` and `image.sh`, as functions.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,11 +13,24 @@ use std::{
 /// # Panics
 /// When bash cannot be run.
 pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    bash("deploy/kafka/kafka.sh", arguments)
+}
+
+/// Builds the image of that name.
+///
+/// # Panics
+/// When bash cannot be run.
+#[cfg(feature = "docker")]
+pub(crate) fn image(name: &str) -> Output {
+    bash("deploy/kafka/image.sh", [name])
+}
+
+fn bash<S: AsRef<std::ffi::OsStr>>(script: &str, arguments: impl IntoIterator<Item = S>) -> Output {
     Command::new("bash")
-        .arg(root().join("deploy/kafka/kafka.sh"))
+        .arg(root().join(script))
         .args(arguments)
         .output()
-        .unwrap_or_else(|e| panic!("bash, which deploy/kafka/kafka.sh needs, cannot be run: {e}"))
+        .unwrap_or_else(|e| panic!("bash, which {script} needs, cannot be run: {e}"))
 }
 
 /// The bootstrap address that the script printed.
@@ -45,11 +58,11 @@ pub(crate) fn state_dir() -> PathBuf {
 /// Takes a lock that other test processes respect; it ends when the file is dropped.
 ///
 /// # Panics
-/// When somebody holds it for three minutes, longer than any start takes.
+/// When somebody holds it for ten minutes, longer than any start or build of an image takes.
 pub(crate) fn lock(name: &str) -> File {
     let path = state_dir().join(name);
     let file = File::create(&path).unwrap_or_else(|e| panic!("{} cannot be made: {e}", path.display()));
-    let deadline = Instant::now() + Duration::from_secs(180);
+    let deadline = Instant::now() + Duration::from_secs(600);
     loop {
         match file.try_lock() {
             Ok(()) => return file,

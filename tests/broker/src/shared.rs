@@ -17,7 +17,8 @@ const TOUCH_EVERY: Duration = Duration::from_secs(15);
 
 /// The bootstrap address (`host:port`) of the broker that tests share: the one
 /// in `KAFKA_BOOTSTRAP`, else, with the Cargo feature `docker` and an engine that
-/// answers, a container for this process, else one that an earlier test process
+/// answers, a container for this process (of an image that is built here where
+/// none can be pulled), else one that an earlier test process
 /// of this checkout started, else a new one. The last two go on running for the
 /// next test process and stop ten minutes after the last.
 ///

@@ -64,7 +64,8 @@ fn a_container_is_gone_when_its_process_is() {
         String::from_utf8(listed.stdout).unwrap().lines().count()
     };
     let wait_for = |owner: &Child, count: usize| {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        // Its image may have to be built first.
+        let deadline = Instant::now() + Duration::from_secs(600);
         while containers(owner) != count {
             assert!(Instant::now() < deadline, "not {count} containers of process {}", owner.id());
             std::thread::sleep(Duration::from_millis(100));

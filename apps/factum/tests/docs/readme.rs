@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// How the README calls the binary.
-const FACTUM: &str = "cargo run --release --";
+const FACTUM: &str = "cargo run --";
 /// Where the README finds the running process.
 const HTTP: &str = "127.0.0.1:8710";
 /// What runs this test.
