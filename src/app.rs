@@ -71,6 +71,18 @@ impl App {
         )
     }
 
+    /// The aggregate type of that name; without one the only one there is. `flag` is where to name it.
+    pub(crate) fn only_aggregate(&self, name: Option<&str>, flag: &str) -> Result<&dyn AggregateHost> {
+        match (name, &self.aggregates[..]) {
+            (Some(name), _) => self.aggregate_host(name),
+            (None, [only]) => Ok(&**only),
+            (None, several) => {
+                let known: Vec<_> = several.iter().map(|host| host.aggregate_type()).collect();
+                Err(Error::invalid(format!("name one of {} with {flag}", known.join(", "))))
+            }
+        }
+    }
+
     pub(crate) fn view_host(&self, name: &str) -> Result<&dyn ViewHost> {
         self.views.iter().find(|host| host.name() == name).map(|host| &**host).ok_or_else(|| {
             let known: Vec<_> = self.views.iter().map(|host| host.name()).collect();

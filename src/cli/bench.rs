@@ -72,8 +72,8 @@ pub(super) struct LatencyBench {
 #[derive(Debug, Args)]
 struct Common {
     /// The aggregate type; its first sample command is what is sent.
-    #[arg(long, default_value = "bank.account", value_name = "TYPE")]
-    aggregate_type: String,
+    #[arg(long, value_name = "TYPE")]
+    aggregate_type: Option<String>,
     /// Partitions of the topics.
     #[arg(long, default_value_t = 6, value_name = "N")]
     partitions: u32,
@@ -103,11 +103,11 @@ pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
 
 impl<'a> Bench<'a> {
     fn prepare(app: &'a App, common: &Common) -> Result<Self> {
-        let host = app.aggregate_host(&common.aggregate_type)?;
-        let sample = app.samples.iter().find(|sample| sample.aggregate_type() == common.aggregate_type);
+        let host = app.only_aggregate(common.aggregate_type.as_deref(), "--aggregate-type")?;
+        let name = host.aggregate_type();
+        let sample = app.samples.iter().find(|sample| sample.aggregate_type() == name);
         let sample = sample.and_then(|sample| sample.commands().next());
-        let sample =
-            sample.ok_or_else(|| Error::invalid(format!("{} has no sample command to send", common.aggregate_type)))?;
+        let sample = sample.ok_or_else(|| Error::invalid(format!("{name} has no sample command to send")))?;
         let (embedded, mut environment) = match common.log.place() {
             Place::Kafka => (None, common.log.cluster("bench")?),
             Place::Embedded(folder) => {

@@ -80,6 +80,11 @@ pub(super) struct ImportArgs {
 }
 
 impl ImportArgs {
+    /// Whether a file is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The rows of the file, all of them checked; none when no file is named.
     pub(super) fn rows(&self, aggregate_type: &str) -> Result<Option<Vec<ImportRow>>> {
         let (Some(file), Some(mapping_file)) = (&self.file, &self.mapping) else { return Ok(None) };

@@ -57,9 +57,9 @@ pub(super) struct UpArgs {
     no_sample: bool,
     #[command(flatten)]
     import: ImportArgs,
-    /// The aggregate type that the file's rows are commands of.
-    #[arg(long, default_value = "bank.account", value_name = "TYPE")]
-    import_type: String,
+    /// The aggregate type that the file's rows are commands of, where this program has several.
+    #[arg(long, value_name = "TYPE")]
+    import_type: Option<String>,
     /// How many partitions topics get that do not exist yet.
     #[arg(long, default_value_t = 6, value_name = "N")]
     partitions: u32,
@@ -93,7 +93,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     // A file that is broken anywhere is not sent at all.
-    let rows = args.import.rows(&args.import_type)?;
+    let rows = args.rows(app)?;
     let stop = stop_on_signal()?;
     args.log.start_local_kafka()?;
     let (log, Connected { environment, registry }) = args.open()?;
@@ -121,6 +121,15 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
 }
 
 impl UpArgs {
+    /// The rows of the file, all of them checked, and whose commands they are; none when no file is named.
+    fn rows(&self, app: &App) -> Result<Option<(&'static str, Vec<ImportRow>)>> {
+        if !self.import.is_given() {
+            return Ok(None);
+        }
+        let name = app.only_aggregate(self.import_type.as_deref(), "--import-type")?.aggregate_type();
+        Ok(self.import.rows(name)?.map(|rows| (name, rows)))
+    }
+
     fn open(&self) -> Result<(Option<Arc<EmbeddedLog>>, Connected)> {
         if self.memory {
             output::note("the log is in memory: everything is gone when this ends");
@@ -198,7 +207,7 @@ impl Database {
 
 fn work(
     args: &UpArgs,
-    rows: Option<Vec<ImportRow>>,
+    rows: Option<(&'static str, Vec<ImportRow>)>,
     node: &Node,
     service: &LocalService,
     environment: &Environment,
@@ -208,8 +217,8 @@ fn work(
     if let Some(server) = server {
         output::note(&format!("serving at http://{}", server.address()));
     }
-    if let Some(rows) = rows {
-        let tally = publish::import(service, &args.import_type, &rows, ANSWER_TIMEOUT, stop)?;
+    if let Some((aggregate_type, rows)) = rows {
+        let tally = publish::import(service, aggregate_type, &rows, ANSWER_TIMEOUT, stop)?;
         output::note(&format!("{} rows: {tally}", rows.len()));
     } else if !args.no_sample {
         publish_samples(service, environment, stop)?;

@@ -47,7 +47,7 @@ mod with_the_feature {
         let said = up(folder, &broker.properties(), SecureBroker::PREFIX, "debug");
         let (stdout, stderr) = (text(&said.stdout), text(&said.stderr));
         assert!(said.status.success(), "{stderr}");
-        assert!(stdout.contains("anna") && stdout.contains("120"), "{stdout}");
+        assert!(stdout.contains("account-0009") && stdout.contains("-29496"), "{stdout}");
         // Else the search for the password proves nothing.
         assert!(stderr.contains("DEBUG"), "{stderr}");
         assert!(!stdout.contains(password) && !stderr.contains(password), "{stdout}\n{stderr}");
