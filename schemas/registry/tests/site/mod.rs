@@ -62,7 +62,6 @@ impl Site {
 
     /// Posts a body that is too large. The server answers before it has read all of it, and hangs up: whether the
     /// client still sees the answer, or only that, is a matter of time.
-    #[allow(dead_code)] // not every test file posts one
     pub(crate) fn refuses_to_read(&self, path: &str, body: &str) {
         match self.client.post(format!("{}{path}", self.url())).body(body.to_owned()).send() {
             Ok(response) => assert_eq!(response.status().as_u16(), 413),
