@@ -146,15 +146,7 @@ impl RecordBatch {
         if let Some(timestamp) = record.timestamp() {
             new.timestamp(timestamp);
         }
-        if let Some(key) = record.key() {
-            new.key(key);
-        }
-        if let Some(value) = record.value() {
-            new.value(value);
-        }
-        for (name, value) in record.headers() {
-            new.header_opt(name, value);
-        }
+        new.content_of(record);
         new.finish();
     }
 
@@ -230,6 +222,19 @@ impl RecordBuilder<'_> {
     /// Adds a header.
     pub fn header(&mut self, name: &str, value: &[u8]) {
         self.header_opt(name, Some(value));
+    }
+
+    /// Copies key, value and headers of another record.
+    pub fn content_of(&mut self, record: RecordRef<'_>) {
+        if let Some(key) = record.key() {
+            self.key(key);
+        }
+        if let Some(value) = record.value() {
+            self.value(value);
+        }
+        for (name, value) in record.headers() {
+            self.header_opt(name, value);
+        }
     }
 
     /// Adds a header, perhaps without a value.

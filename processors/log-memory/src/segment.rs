@@ -41,15 +41,7 @@ impl Segment {
         let mut new = self.records.start(topic, partition);
         new.offset(offset);
         new.timestamp(timestamp);
-        if let Some(key) = record.key() {
-            new.key(key);
-        }
-        if let Some(value) = record.value() {
-            new.value(value);
-        }
-        for (name, value) in record.headers() {
-            new.header_opt(name, value);
-        }
+        new.content_of(record);
         new.finish();
         self.owners.push(owner);
         self.newest = self.newest.max(timestamp);
