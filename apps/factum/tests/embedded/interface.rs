@@ -162,3 +162,31 @@ fn a_request_for_another_host_or_from_another_origin_is_refused() {
     assert_eq!(ask("localhost", "Origin: http://evil.example\r\n").status, 403);
     assert_eq!(ask("localhost", "").status, 200);
 }
+
+#[test]
+fn the_registry_is_served_and_is_the_same_for_whoever_opens_the_log_next() {
+    let site = Site::new();
+    let mut up = site.serve();
+    let client = up.client();
+    let subject = "bank.account.events-bank.account.Deposited";
+    let version = client.get(&format!("/registry/subjects/{subject}/versions/1")).json();
+    let id = version["id"].as_u64().unwrap();
+    let by_id = client.get(&format!("/registry/schemas/ids/{id}")).json();
+    assert_eq!(by_id["schema"], version["schema"]);
+    let beside = site.run(&["schemas", "list", "--json"]);
+    assert!(beside.ok && beside.stdout.contains(subject), "{beside:?}");
+    up.process.stop();
+    assert_eq!(site.run(&["schemas", "list", "--json"]).stdout, beside.stdout);
+}
+
+#[test]
+fn the_process_is_observed_where_it_serves() {
+    let site = Site::new();
+    let up = site.serve();
+    assert_eq!(site.deposit("anna", 5), 1);
+    let client = up.client();
+    until("it is ready", || (client.get("/readyz").status == 200).then_some(()));
+    assert_eq!(client.get("/healthz").status, 200);
+    let counted = "factum_commands_total{aggregate_type=\"bank.account\",outcome=\"accepted\"} 1";
+    until("the command is counted", || client.get("/metrics").body.contains(counted).then_some(()));
+}
