@@ -317,7 +317,7 @@ where
     }
 }
 
-/// A timestamp as RFC 3339 text.
+/// A timestamp as RFC 3339 text, always with milliseconds: columns stay as wide.
 pub(crate) fn rfc3339(time: TimestampMs) -> String {
-    jiff::Timestamp::from_millisecond(time.0).map_or_else(|_| time.0.to_string(), |time| time.to_string())
+    jiff::Timestamp::from_millisecond(time.0).map_or_else(|_| time.0.to_string(), |time| format!("{time:.3}"))
 }

@@ -169,10 +169,10 @@ fn a_ready_partition_is_ready_with_its_position_and_its_end() {
                 {
                   "end": 8,
                   "lag_records": 3,
-                  "last_progress": "2027-01-15T07:59:59Z",
+                  "last_progress": "2027-01-15T07:59:59.000Z",
                   "partition": 2,
                   "position": 5,
-                  "since": "2027-01-15T07:59:51Z",
+                  "since": "2027-01-15T07:59:51.000Z",
                   "state": "ready",
                   "topic": "bank.account.commands"
                 }

@@ -219,6 +219,9 @@ mod tests {
         let mut producer = KafkaProducer::new(&config).unwrap();
         let first = producer.produce(&batch).unwrap();
         producer.producer.break_down();
+        // Nobody served the reports meanwhile: the record counts as in flight,
+        // however fast the broker was.
+        assert_eq!(producer.mend().unwrap(), 1);
         let mut deliveries = Vec::new();
         producer.poll(Duration::ZERO, &mut deliveries).unwrap();
         assert_eq!(deliveries.len(), 1);

@@ -28,7 +28,7 @@ fn commands_states_histories_and_views_have_their_paths() {
     assert_eq!(history["more"], false);
     let events = history["events"].as_array().unwrap();
     assert_eq!(events.len(), 2, "{history}");
-    assert_eq!(events[0]["occurred"], "2026-01-31T12:00:00Z");
+    assert_eq!(events[0]["occurred"], "2026-01-31T12:00:00.000Z");
     assert_eq!((&events[1]["type"], &events[1]["event"]), (&json!("bank.account.Withdrawn"), &json!({ "cents": 30 })));
     let part = client.get("/bank/account/anna/history?after=0&limit=1").json();
     assert_eq!((part["events"].as_array().unwrap().len(), &part["more"]), (1, &json!(true)));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 const ID: &str = "3f0a4a34-6f3c-4c31-a6d5-3d6f2a1c9b10";
-const TIME: &str = "2026-01-31T12:00:00Z";
+const TIME: &str = "2026-01-31T12:00:00.000Z";
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// JSON without what differs from log to log: times, processes, topics.
