@@ -44,7 +44,6 @@ mod node;
 pub mod observe;
 mod sample;
 pub mod send;
-pub mod serve;
 mod service;
 
 pub use app::{App, app};
@@ -52,6 +51,7 @@ pub use factum_client::{
     Accepted, Conflict, Envelope, PendingReply, Refused, Reply, TypedClient, Undecided, new_trace, to,
 };
 pub use factum_core::*;
+pub use factum_gateway as gateway;
 pub use factum_log_kafka::{KafkaConfig, KafkaLog};
 pub use factum_log_memory::MemoryLog;
 pub use factum_registry as registry;

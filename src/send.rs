@@ -10,39 +10,12 @@ use crate::{
 };
 pub use factum_client::{Client, Pending, Request, new_trace};
 use factum_core::{
-    AggregateId, CommandId, Error, ErrorKind, Result, TimestampMs, Topic, Version,
+    CommandId, Error, ErrorKind, Result, Topic,
     client::ClientConfig,
     wire::{Answer, AnswerCode, header},
 };
-use std::{
-    collections::{BTreeMap, HashSet},
-    ops::ControlFlow,
-    time::Duration,
-};
-
-/// A command on its way to the client.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// Its id; none for a new one.
-    pub id: Option<CommandId>,
-    /// Whom it is for.
-    pub aggregate: AggregateId,
-    /// Its record: the full name or the last part.
-    pub record: String,
-    /// The record as JSON.
-    pub fields: serde_json::Value,
-    /// When it occurred.
-    pub occurred: Option<TimestampMs>,
-    /// The version that the aggregate must have.
-    pub expected_version: Option<Version>,
-}
-
-impl Outgoing {
-    /// A new command that occurs when it is handled, whatever the aggregate's version.
-    pub fn new(aggregate: AggregateId, record: impl Into<String>, fields: serde_json::Value) -> Self {
-        Outgoing { id: None, aggregate, record: record.into(), fields, occurred: None, expected_version: None }
-    }
-}
+pub use factum_gateway::{Outgoing, Tally};
+use std::{collections::HashSet, ops::ControlFlow, time::Duration};
 
 impl From<&ImportRow> for Outgoing {
     fn from(row: &ImportRow) -> Self {
@@ -54,61 +27,6 @@ impl From<&ImportRow> for Outgoing {
             occurred: row.occurred(),
             expected_version: row.expected_version(),
         }
-    }
-}
-
-/// How many answers of each kind came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// By code.
-    pub codes: BTreeMap<&'static str, u64>,
-    /// The first few answers that were neither accepted nor a conflict, with their commands.
-    pub samples: Vec<String>,
-}
-
-/// How many answers are shown in full.
-const MAX_SAMPLES: usize = 5;
-
-impl Tally {
-    fn add(&mut self, aggregate: &AggregateId, answer: &Answer) {
-        *self.codes.entry(answer.code.as_str()).or_default() += 1;
-        let plain = matches!(answer.code, AnswerCode::Accepted | AnswerCode::Conflict);
-        if !plain && self.samples.len() < MAX_SAMPLES {
-            let detail = answer.detail.as_deref().unwrap_or("no detail");
-            self.samples.push(format!("{aggregate}: {}: {detail}", answer.code));
-        }
-    }
-
-    /// Adds what another process counted, as JSON.
-    ///
-    /// # Errors
-    /// `Data` when it names a code that there is not.
-    pub(crate) fn merge(&mut self, counted: Counted) -> Result<()> {
-        for (code, count) in counted.answers {
-            *self.codes.entry(code.parse::<AnswerCode>()?.as_str()).or_default() += count;
-        }
-        let room = MAX_SAMPLES.saturating_sub(self.samples.len());
-        self.samples.extend(counted.samples.into_iter().take(room));
-        Ok(())
-    }
-
-    /// How many had this code.
-    pub fn count(&self, code: AnswerCode) -> u64 {
-        self.codes.get(code.as_str()).copied().unwrap_or(0)
-    }
-}
-
-/// A [`Tally`] on its way between processes.
-#[derive(Debug, serde::Deserialize)]
-pub(crate) struct Counted {
-    answers: BTreeMap<String, u64>,
-    samples: Vec<String>,
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts: Vec<String> = self.codes.iter().map(|(code, count)| format!("{count} {code}")).collect();
-        f.write_str(&parts.join(", "))
     }
 }
 

@@ -5,10 +5,10 @@ use crate::{
     environment::Environment,
     host::Stop,
     observe::{self, Board},
-    serve::Server,
 };
 use clap::Args;
 use factum_core::Result;
+use factum_gateway::Server;
 use std::net::SocketAddr;
 
 #[derive(Debug, Clone, Args)]

@@ -15,7 +15,6 @@ use crate::{
     node::{NewTopics, Node},
     observe::{self, Board},
     send::{self, Outgoing},
-    serve::Server,
     service::{self, LocalService, QueryRequest, Service},
 };
 use axum::Router;
@@ -24,6 +23,7 @@ use factum_core::{
     Error, Result, Topic,
     log::{Admin, Isolation},
 };
+use factum_gateway::Server;
 use factum_log_embedded::EmbeddedLog;
 use factum_schemas::LogRegistry;
 use std::{

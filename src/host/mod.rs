@@ -7,6 +7,7 @@ mod view;
 
 pub(crate) use aggregate::rfc3339;
 pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOptions, Typed};
+pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
-pub use running::{Running, Stop};
+pub use running::Running;
 pub use view::{TypedView, ViewHost, ViewProgress};

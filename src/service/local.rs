@@ -1,8 +1,8 @@
 //! Answering in this process.
 
 use super::{
-    BatchError, EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, MAX_ROWS, PublishAllRequest, PublishRequest,
-    QueryFound, QueryRequest, Service, StateFound, StateRequest,
+    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, MAX_ROWS, PublishAllRequest, PublishRequest, QueryFound,
+    QueryRequest, Service, StateFound, StateRequest,
 };
 use crate::{
     App,
@@ -12,10 +12,11 @@ use crate::{
     send::{self, Client, Outgoing, Request, Tally},
 };
 use factum_core::{
-    Error, RecordRef, Result, TimestampMs, Version,
+    Error, RecordRef, Result, TimestampMs,
     view::Value,
     wire::{Answer, EventHeader},
 };
+use factum_gateway::BatchError;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -83,17 +84,6 @@ impl LocalService {
         let requests = commands.map(|command| sender.request(&command, timeout));
         send::send_all(&sender.client, requests, progress)
     }
-
-    /// Whether every command can be encoded; sends nothing.
-    pub(crate) fn check_all(&self, request: &PublishAllRequest<'_>) -> Result<(), BatchError> {
-        let sender = self.sender(&request.aggregate_type)?;
-        for index in 0..request.commands.count() {
-            sender
-                .request(&request.commands.command(index), request.timeout)
-                .map_err(|error| BatchError { at: Some(index), error })?;
-        }
-        Ok(())
-    }
 }
 
 impl Service for LocalService {
@@ -102,6 +92,16 @@ impl Service for LocalService {
         let mut command = sender.request(&request.command, request.timeout)?;
         command.trace = request.trace;
         sender.client.send(command)
+    }
+
+    fn check_all(&self, request: &PublishAllRequest<'_>) -> Result<(), BatchError> {
+        let sender = self.sender(&request.aggregate_type)?;
+        for index in 0..request.commands.count() {
+            sender
+                .request(&request.commands.command(index), request.timeout)
+                .map_err(|error| BatchError { at: Some(index), error })?;
+        }
+        Ok(())
     }
 
     fn publish_all(&self, request: &PublishAllRequest<'_>, progress: &mut dyn FnMut(u64)) -> Result<Tally, BatchError> {
@@ -205,9 +205,4 @@ fn to_json(value: Value) -> serde_json::Value {
         Value::Text(text) => json!(text),
         Value::Bytes(bytes) => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     }
-}
-
-/// The version that a conflict or an acceptance leaves behind, as an entity tag.
-pub(crate) fn entity_tag(version: Version) -> String {
-    format!("\"{version}\"")
 }

@@ -1,16 +1,15 @@
 //! Asking the process that holds the embedded log.
 
 use super::{
-    BatchError, CommandBody, Commands, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound,
-    QueryRequest, Service, StateFound, StateRequest,
-    http::{MAX_BATCH, OCCURRED},
-    local::entity_tag,
+    HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest, Service, StateFound,
+    StateRequest,
 };
 use crate::{
     host::rfc3339,
     send::{Tally, fresh_id},
 };
 use factum_core::{Error, ErrorKind, Result, Version, wire::Answer};
+use factum_gateway::{BatchError, CommandBody, Commands, MAX_BATCH, OCCURRED, entity_tag};
 use reqwest::blocking::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 use std::{io::Read, net::SocketAddr, time::Duration};
@@ -104,6 +103,35 @@ impl RemoteService {
         };
         (problem.at, Error::new(kind, problem.detail))
     }
+
+    /// Posts all commands, as many requests as it takes; `each` takes an answer's body and how many were sent until then.
+    fn post_all(
+        &self,
+        request: &PublishAllRequest<'_>,
+        dry_run: &str,
+        each: &mut dyn FnMut(&[u8], usize) -> Result<()>,
+    ) -> Result<(), BatchError> {
+        let (context, aggregate) = split(&request.aggregate_type)?;
+        let url = self.url(&[context, aggregate, "commands"], &[("dry_run", dry_run)])?;
+        let mut begin = 0;
+        while begin < request.commands.count() && !request.stop.is_stopped() {
+            let (body, sent) = batch(request.commands, begin)?;
+            let post = self
+                .client
+                .post(url.clone())
+                .header("prefer", format!("wait={}", request.timeout.as_secs()))
+                .header("content-type", "application/json")
+                .body(body);
+            let (status, body) = self.ask(post, request.timeout)?;
+            if status != 200 {
+                let (at, error) = self.problem(&body);
+                return Err(BatchError { at: at.map(|at| begin + at), error });
+            }
+            begin += sent;
+            each(&body, begin)?;
+        }
+        Ok(())
+    }
 }
 
 fn split(aggregate_type: &str) -> Result<(&str, &str)> {
@@ -137,37 +165,19 @@ impl Service for RemoteService {
         answer_of(&body).unwrap_or_else(|| Err(self.problem(&body).1))
     }
 
+    fn check_all(&self, request: &PublishAllRequest<'_>) -> Result<(), BatchError> {
+        self.post_all(request, "true", &mut |_, _| Ok(()))
+    }
+
     fn publish_all(&self, request: &PublishAllRequest<'_>, progress: &mut dyn FnMut(u64)) -> Result<Tally, BatchError> {
-        let (context, aggregate) = split(&request.aggregate_type)?;
-        let count = request.commands.count();
-        let mut tally = Tally::default();
         // All of them are checked before the first is sent.
-        for dry_run in [true, false] {
-            let url = self.url(&[context, aggregate, "commands"], &[("dry_run", &dry_run.to_string())])?;
-            let mut begin = 0;
-            while begin < count {
-                if request.stop.is_stopped() {
-                    break;
-                }
-                let (body, sent) = batch(request.commands, begin)?;
-                let post = self
-                    .client
-                    .post(url.clone())
-                    .header("prefer", format!("wait={}", request.timeout.as_secs()))
-                    .header("content-type", "application/json")
-                    .body(body);
-                let (status, body) = self.ask(post, request.timeout)?;
-                if status != 200 {
-                    let (at, error) = self.problem(&body);
-                    return Err(BatchError { at: at.map(|at| begin + at), error });
-                }
-                if !dry_run {
-                    tally.merge(self.read(&body)?)?;
-                    progress((begin + sent) as u64);
-                }
-                begin += sent;
-            }
-        }
+        self.check_all(request)?;
+        let mut tally = Tally::default();
+        self.post_all(request, "false", &mut |body, done| {
+            tally.merge(self.read(body)?)?;
+            progress(done as u64);
+            Ok(())
+        })?;
         Ok(tally)
     }
 
@@ -235,7 +245,7 @@ fn answer_of(body: &[u8]) -> Option<Result<Answer>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{send::Outgoing, serve::MAX_BODY_BYTES};
+    use crate::{gateway::serve::MAX_BODY_BYTES, send::Outgoing};
     use factum_core::AggregateId;
     use serde_json::{Value, json};
 

@@ -4,11 +4,11 @@
 use factum::{
     AggregateId, MemoryLog,
     environment::Environment,
+    gateway::Server,
     host::{AggregateHost, HandlerOptions, Stop, Typed},
     observe::{self, Board},
     schemas::{MemoryRegistry, SchemaCache},
     send::{self, Client, Outgoing},
-    serve::Server,
     wire::AnswerCode,
 };
 use factum_bank::Account;

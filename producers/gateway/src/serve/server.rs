@@ -1,7 +1,7 @@
 //! One listener, its connections, and their end.
 
 use super::{guard, problem};
-use crate::host::Stop;
+use crate::Stop;
 use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use factum_core::{Error, Result};
 use hyper::server::conn::http1;

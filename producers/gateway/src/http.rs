@@ -11,11 +11,10 @@
 //! `Factum-Occurred` (RFC 3339) when it occurred. What was not accepted is
 //! `application/problem+json` (RFC 9457).
 
-use super::{
-    BatchError, CommandBody, HistoryRequest, LocalService, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryRequest,
-    Service, StateRequest, local::entity_tag,
+use crate::{
+    BatchError, CommandBody, HistoryRequest, MAX_EVENTS, Outgoing, PublishAllRequest, PublishRequest, QueryRequest,
+    Service, StateRequest, Stop,
 };
-use crate::{host::Stop, send::Outgoing};
 use axum::{
     Json, Router,
     extract::{Path, Query, Request, State, rejection::JsonRejection},
@@ -36,14 +35,14 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// The longest that a request may ask to wait.
 const MAX_WAIT: Duration = Duration::from_secs(55);
 /// The most commands in one request.
-pub(crate) const MAX_BATCH: usize = 1_000;
+pub const MAX_BATCH: usize = 1_000;
 /// The header with the time at which a command occurred.
-pub(crate) const OCCURRED: &str = "factum-occurred";
+pub const OCCURRED: &str = "factum-occurred";
 
-type Shared = State<Arc<LocalService>>;
+type Shared = State<Arc<dyn Service>>;
 
 /// The routes of a service.
-pub(crate) fn router(service: Arc<LocalService>) -> Router {
+pub fn router(service: Arc<dyn Service>) -> Router {
     Router::new()
         .route("/views/{name}", get(query))
         .route("/{context}/{aggregate}/commands", post(publish_all))
@@ -288,4 +287,9 @@ fn wait_of(headers: &HeaderMap) -> Result<Duration> {
         Some(Ok(seconds)) => Ok(Duration::from_secs(seconds).min(MAX_WAIT)),
         Some(Err(_)) => Err(Error::invalid(format!("Prefer {prefer:?}: wait is a number of seconds"))),
     }
+}
+
+/// The version that a conflict or an acceptance leaves behind, as an entity tag.
+pub fn entity_tag(version: Version) -> String {
+    format!("\"{version}\"")
 }

@@ -1,7 +1,7 @@
 //! A server as its clients meet it.
 
 use super::{MAX_BODY_BYTES, Server};
-use crate::host::Stop;
+use crate::Stop;
 use axum::{Router, body::Bytes, routing};
 use reqwest::{StatusCode, blocking::Client};
 use std::{

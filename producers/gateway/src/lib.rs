@@ -1,0 +1,38 @@
+//! The HTTP gateway: commands, states, histories and views for clients that speak HTTP.
+//!
+//! What it is: the routes ([`router`]) over a [`Service`], the server that puts
+//! limits around any router ([`Server`]), and the requests that both fronts of
+//! a process share, HTTP and the command line.
+//!
+//! What it is not: it opens no log and no database, and knows no domain; who
+//! implements [`Service`] does.
+//!
+//! Invariant: whatever is not accepted is told as `application/problem+json`
+//! (RFC 9457), and everything that comes from outside has a limit.
+//!
+//! ```
+//! use factum_gateway::Outgoing;
+//! use factum_core::AggregateId;
+//!
+//! let id = AggregateId::new("anna")?;
+//! let command = Outgoing::new(id, "Deposit", serde_json::json!({ "cents": 100 }));
+//! assert_eq!(command.record, "Deposit");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod command;
+mod http;
+pub mod serve;
+mod service;
+mod stop;
+mod tally;
+
+pub use command::{CommandBody, Outgoing};
+pub use http::{MAX_BATCH, OCCURRED, entity_tag, router};
+pub use serve::Server;
+pub use service::{
+    BatchError, Commands, EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, MAX_ROWS, PublishAllRequest,
+    PublishRequest, QueryFound, QueryRequest, Service, StateFound, StateRequest,
+};
+pub use stop::Stop;
+pub use tally::{Counted, Tally};
