@@ -7,23 +7,24 @@ use super::{
 };
 use crate::{
     App,
-    host::{HandlerOptions, Running, Stop},
+    host::{Entry, Fleet, HandlerOptions, Running, Stop, ViewHost, ViewProgress},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use factum_core::{
-    Result,
+    Error, Result,
     handler::{AcceptLost, Granted},
     log::GroupProtocol,
 };
 use std::{path::PathBuf, time::Duration};
 
-/// Run one processor on Kafka: a command handler or a view.
+/// Run processors on Kafka: a command handler, or one view or several.
 ///
-/// In production each is a process of its own; `up` runs all of them in one.
+/// In production a handler and its views are processes of their own; `up` runs all of them in one.
 ///
 /// Examples:
 ///   factum run handler bank.account --kafka localhost:9092
 ///   factum run view balances --views balances.sqlite --kafka localhost:9092
+///   factum run view --all --views views.sqlite --kafka localhost:9092
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum RunVerb {
@@ -86,18 +87,26 @@ enum Protocol {
     Consumer,
 }
 
-/// Keep a view up to date.
+/// Keep views up to date.
 ///
-/// Rows and progress are one transaction of its database, so it goes on where it was. `query` shows
-/// the rows.
+/// A view's rows and progress are one transaction of its database, so it goes on where it was. `query`
+/// shows the rows. Several views in one process do not wait for each other: each has a consumer group, a
+/// thread and a connection of its own. One that fails is told by /readyz and started again after a pause;
+/// the process ends when none runs any more.
 ///
-/// Example: factum run view balances --views balances.sqlite --kafka localhost:9092
+/// Examples:
+///   factum run view balances --views balances.sqlite --kafka localhost:9092
+///   factum run view --all --views views.sqlite --kafka localhost:9092
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct ViewArgs {
-    /// The view's name.
-    name: String,
-    /// The SQLite file that holds its table.
+    /// The views' names.
+    #[arg(required_unless_present = "all", value_name = "NAME")]
+    names: Vec<String>,
+    /// All views of this program.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// The SQLite file that holds their tables.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE", default_value = "factum-views.sqlite")]
     views: PathBuf,
     #[command(flatten)]
@@ -105,6 +114,9 @@ pub(super) struct ViewArgs {
     #[command(flatten)]
     log: LogArgs,
 }
+
+/// Between two looks at how the processors are.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn run(app: &App, verb: RunVerb) -> Result<()> {
     match verb {
@@ -155,22 +167,48 @@ impl HandlerArgs {
 }
 
 fn view(app: &App, args: &ViewArgs) -> Result<()> {
-    let host = app.view_host(&args.name)?;
+    let hosts = args.hosts(app)?;
     let stop = stop_on_signal()?;
     let environment = args.log.cluster("run view")?;
     let observed = args.http.serve(&environment, &stop)?;
-    let (running, progress) = host.start(&environment, &args.views, &stop)?;
-    if let Some(board) = observed.board() {
-        board.add_view(&progress);
+    let views = hosts.iter().map(|host| Entry {
+        progress: ViewProgress::new(host.name(), host.inputs()),
+        start: Box::new(|| host.start(&environment, &args.views, &stop)),
+    });
+    let started = Fleet::start(views, observed.board(), &stop);
+    let worked = started.and_then(|mut fleet| {
+        let tables = hosts.iter().map(|host| Ok(host.table()?.name())).collect::<Result<Vec<_>>>()?;
+        output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", tables.join(", "), args.views.display()));
+        let mut tended = Ok(());
+        while tended.is_ok() && !stop.is_stopped() {
+            std::thread::sleep(LOOK);
+            tended = fleet.tend();
+        }
+        stop.stop();
+        tended.and(fleet.end())
+    });
+    stop.stop();
+    worked.and(observed.end())
+}
+
+impl ViewArgs {
+    /// The views that are meant, each once.
+    fn hosts<'a>(&self, app: &'a App) -> Result<Vec<&'a dyn ViewHost>> {
+        if self.all {
+            let hosts: Vec<&dyn ViewHost> = app.views.iter().map(|host| &**host).collect();
+            return if hosts.is_empty() { Err(Error::invalid("there is no view here")) } else { Ok(hosts) };
+        }
+        if let Some(twice) = self.names.iter().enumerate().find(|(index, name)| self.names[..*index].contains(name)) {
+            return Err(Error::invalid(format!("view {} is named twice; name it once", twice.1)));
+        }
+        self.names.iter().map(|name| app.view_host(name)).collect()
     }
-    output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", host.table()?.name(), args.views.display()));
-    wait(vec![running], &stop, observed)
 }
 
 /// Until it is told to end, or one of them cannot go on.
 fn wait(running: Vec<Running>, stop: &Stop, observed: Observed) -> Result<()> {
     while !stop.is_stopped() && running.iter().all(|one| one.failure().is_none()) {
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(LOOK);
     }
     stop.stop();
     let ended: Vec<Result<()>> = running.into_iter().map(Running::join).collect();

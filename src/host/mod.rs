@@ -2,6 +2,7 @@
 //! verbs work for any of them.
 
 mod aggregate;
+mod fleet;
 mod running;
 mod view;
 
@@ -9,5 +10,6 @@ pub(crate) use aggregate::rfc3339;
 pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOptions, Typed};
 pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
+pub(crate) use fleet::{Entry, Fleet};
 pub use running::Running;
 pub use view::{TypedView, ViewHost, ViewProgress};

@@ -24,10 +24,17 @@ pub struct ViewProgress {
     pub name: &'static str,
     /// The aggregate types that it reads.
     pub inputs: &'static [&'static str],
+    /// Why it does not run, if it failed.
+    pub failure: Option<String>,
     status: Arc<Mutex<ViewStatus>>,
 }
 
 impl ViewProgress {
+    /// Of a view that has not begun.
+    pub(crate) fn new(name: &'static str, inputs: &'static [&'static str]) -> Self {
+        ViewProgress { name, inputs, failure: None, status: Arc::default() }
+    }
+
     /// All that is known of it.
     pub fn status(&self) -> ViewStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -121,7 +128,7 @@ where
         let status = runner.status();
         let stop = stop.clone();
         let running = Running::spawn(V::NAME, move || runner.run(stop.flag()))?;
-        Ok((running, ViewProgress { name: V::NAME, inputs: V::INPUTS, status }))
+        Ok((running, ViewProgress { status, ..ViewProgress::new(V::NAME, V::INPUTS) }))
     }
 
     fn query(&self, database: &Path, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {

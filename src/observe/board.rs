@@ -66,6 +66,16 @@ impl Board {
         self.add(Member::View(view.clone()));
     }
 
+    /// Shows a view in the place of what is known of it, or adds it.
+    pub(crate) fn set_view(&self, view: &ViewProgress) {
+        let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |member: &&mut Member| matches!(member, Member::View(known) if known.name == view.name);
+        match members.iter_mut().find(is_it) {
+            Some(member) => *member = Member::View(view.clone()),
+            None => members.push(Member::View(view.clone())),
+        }
+    }
+
     fn add(&self, member: Member) {
         self.0.members.lock().unwrap_or_else(PoisonError::into_inner).push(member);
     }

@@ -26,7 +26,9 @@ struct Loop {
 
 /// Whether every loop turns.
 pub(super) fn alive(snapshot: &Snapshot) -> Alive {
-    let loops = snapshot.members.iter().map(|member| Loop {
+    // What failed has no loop that could hang: `/readyz` tells why, and the others are not killed for it.
+    let turning = snapshot.members.iter().filter(|member| member.state != State::Stopped);
+    let loops = turning.map(|member| Loop {
         processor: member.processor,
         name: member.name,
         turns: snapshot.now.0 - member.turned.0 <= HANGING_MS,

@@ -1,6 +1,7 @@
 //! How everything in a process is at one moment, and what that means.
 
 use super::{board::Member, ends::Ends};
+use crate::host::ViewProgress;
 use factum_core::{
     Offset, TimestampMs, TopicPartition,
     handler::{Activity, HandlerStats, PartitionHealth},
@@ -8,7 +9,6 @@ use factum_core::{
     view::{Awaited, Counts, PlaceState, PlaceStatus},
 };
 use factum_handler::WorkerStatus;
-use factum_views::ViewStatus;
 use serde::Serialize;
 use std::sync::PoisonError;
 
@@ -158,7 +158,7 @@ impl Snapshot {
                 let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 judge.handler(aggregate_type, &status, |health| commands.partition(health.partition))
             }
-            Member::View(view) => judge.view(view.name, &view.status()),
+            Member::View(view) => judge.view(view),
         });
         let members = members.collect();
         Snapshot { now, stopping, members, looked: ends.looked }
@@ -217,7 +217,12 @@ impl Judge<'_> {
         }
     }
 
-    fn view(&self, name: &'static str, status: &ViewStatus) -> MemberNow {
+    fn view(&self, view: &ViewProgress) -> MemberNow {
+        let mut status = view.status();
+        if view.failure.is_some() {
+            // Its partitions are others' by now, or nobody's.
+            status.places.clear();
+        }
         let partitions = status.places.iter().map(|(place, found)| {
             let since = status.since.get(place).copied().unwrap_or_default();
             let (state, reason) = self.view_state(found, since);
@@ -227,10 +232,13 @@ impl Judge<'_> {
             self.judged(status.trouble.as_ref(), partition)
         });
         let partitions: Vec<_> = partitions.collect();
-        let (state, reason) = self.member(partitions.is_empty(), status.joined, status.trouble.as_ref());
+        let (state, reason) = match &view.failure {
+            Some(why) => (State::Stopped, Some(why.clone())),
+            None => self.member(partitions.is_empty(), status.joined, status.trouble.as_ref()),
+        };
         MemberNow {
             processor: Processor::View,
-            name,
+            name: view.name,
             turned: status.turned,
             state,
             reason,

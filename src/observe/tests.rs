@@ -1,6 +1,7 @@
 //! What is told of statuses that were made up.
 
 use super::{board::Member, ends::Ends, health, metrics, names, snapshot::Snapshot};
+use crate::host::ViewProgress;
 use expect_test::expect;
 use factum_core::{
     Offset, Partition, TimestampMs, Topic, TopicPartition,
@@ -255,4 +256,16 @@ fn a_process_lives_as_long_as_all_its_loops_turn() {
     assert!(alive(&hanging));
     hanging.turned = TimestampMs(NOW.0 - 300_001);
     assert!(!alive(&hanging));
+}
+
+#[test]
+fn a_view_that_failed_makes_the_process_unready_and_not_dead() {
+    let mut failed = ViewProgress::new("balances", &["bank.account"]);
+    failed.failure = Some("it failed, and is started again after 2 s: no such table".to_owned());
+    let ends = Ends { looked: Some(NOW), ..Ends::default() };
+    let snapshot = Snapshot::take(&[Member::View(failed)], ends, 10, false, NOW);
+    let told = serde_json::to_value(health::ready(&snapshot)).unwrap();
+    assert_eq!(told["ready"], false);
+    assert_eq!(told["reason"], "balances: stopped: it failed, and is started again after 2 s: no such table");
+    assert!(health::alive(&snapshot).alive);
 }
