@@ -170,6 +170,42 @@ impl FromStr for CommandId {
     }
 }
 
+/// The id of an event: its command's id and its place among that command's
+/// events, from 0. As text `<command id>/<index>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    /// The command that caused it.
+    pub command: CommandId,
+    /// Its place among the events of that command, from 0.
+    pub index: u32,
+}
+
+impl EventId {
+    /// Reads a UUID, `/` and a decimal number.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (command, index) = text.split_at_checked(36)?;
+        let [b'/', index @ ..] = index else { return None };
+        // `parse` would take a sign.
+        index.first().filter(|first| first.is_ascii_digit())?;
+        let index = std::str::from_utf8(index).ok()?.parse().ok()?;
+        Some(EventId { command: CommandId::parse(command)?, index })
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.command, self.index)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        EventId::parse(s.as_bytes())
+            .ok_or_else(|| Error::invalid(format!("{s:?} is not an event's id: `<command id>/<index>` is expected")))
+    }
+}
+
 fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
     let mut out = [0u8; 16];

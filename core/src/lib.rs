@@ -32,7 +32,9 @@ pub mod wire;
 pub use aggregate::{Aggregate, Topics};
 pub use codec::{AggregateCodec, DecodeError, Fingerprint, MessageCodec};
 pub use error::{Error, ErrorKind, Result, Retry};
-pub use id::{AggregateId, CommandId, MAX_AGGREGATE_ID_BYTES, Offset, Partition, TimestampMs, TopicId, Version};
+pub use id::{
+    AggregateId, CommandId, EventId, MAX_AGGREGATE_ID_BYTES, Offset, Partition, TimestampMs, TopicId, Version,
+};
 pub use log::{CommitOffset, GroupEvent, Membership};
 pub use message::Message;
 pub use partition::{murmur2, partition_of};

@@ -3,7 +3,7 @@
 //! The checks panic with both sides, for use in `#[test]` functions.
 
 use crate::{
-    Aggregate, AggregateId, CommandId, Offset, Partition, TimestampMs, Version,
+    Aggregate, AggregateId, CommandId, Offset, Partition, TimestampMs, Topics, Version,
     view::{Recorded, View},
 };
 use std::{collections::BTreeMap, fmt::Debug};
@@ -116,6 +116,12 @@ impl<V: View> Rows<V> {
                 occurred: TimestampMs(self.offset),
                 recorded: TimestampMs(self.offset),
                 command: CommandId([0; 16]),
+                index: 0,
+                correlation: CommandId([0; 16]),
+                cause: None,
+                trace: None,
+                source: "test".into(),
+                topic: Topics::of(V::INPUTS.first().unwrap_or(&"test")).events,
                 partition: Partition(0),
                 offset: Offset(self.offset),
                 event: event.into(),

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // a failed assumption fails the test
 
 use factum_core::{
-    CommandId, Fingerprint, Offset, Partition, RecordBatch, TimestampMs, Topic, TopicId, Version,
+    CommandId, EventId, Fingerprint, Offset, Partition, RecordBatch, TimestampMs, Topic, TopicId, Version,
     handler::window::{Entry, EntryOutcome, Window},
     wire::{
         AnswerCode, CommandHeaders, EVENT_HEADER, EventHeader, MAX_SOURCE_BYTES, Progress, SnapshotHead, SnapshotKey,
@@ -39,6 +39,8 @@ fn with_header(name: &str, value: &[u8]) -> RecordBatch {
     batch
 }
 
+const TRACE: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 fn event(trace: Option<TraceContext>) -> EventHeader<'static> {
     EventHeader {
         version: Version(3),
@@ -48,6 +50,7 @@ fn event(trace: Option<TraceContext>) -> EventHeader<'static> {
         size: 2,
         occurred: TimestampMs(0x0199_b4f3_c6a0),
         correlation: CommandId([0x22; 16]),
+        cause: None,
         trace,
         source: "bank/0/1.0",
     }
@@ -63,7 +66,7 @@ fn written(header: &EventHeader<'_>) -> Vec<u8> {
 
 #[test]
 fn an_events_header() {
-    let trace = TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let trace = TraceContext::parse(TRACE);
     assert!(trace.is_some());
     assert_eq!(EVENT_HEADER, "factum");
     for (hex, trace) in [(EVENT, None), (EVENT_WITH_TRACE, trace)] {
@@ -79,6 +82,20 @@ fn a_correlation_id_that_is_the_command_id_is_not_written() {
     assert_eq!(written(&alone), bytes(EVENT_ALONE));
     let batch = with_header(EVENT_HEADER, &bytes(EVENT_ALONE));
     assert_eq!(EventHeader::read(batch.get(0)).unwrap(), alone);
+}
+
+#[test]
+fn the_event_that_caused_the_command_is_in_the_header_of_its_events() {
+    let cause = EventId { command: CommandId([0x33; 16]), index: 7 };
+    let caused = EventHeader { cause: Some(cause), ..event(TraceContext::parse(TRACE)) };
+    let bytes = written(&caused);
+    let batch = with_header(EVENT_HEADER, &bytes);
+    assert_eq!(EventHeader::read(batch.get(0)).unwrap(), caused);
+    assert_eq!(bytes[1], 7);
+    assert_eq!(cause.to_string().parse::<EventId>().unwrap(), cause);
+    for wrong in ["", "7", &CommandId([3; 16]).to_string(), &format!("{}/+1", CommandId([3; 16]))] {
+        assert!(EventId::parse(wrong.as_bytes()).is_none(), "{wrong}");
+    }
 }
 
 #[test]
@@ -100,7 +117,7 @@ fn an_events_header_that_says_the_impossible_is_refused() {
     };
     assert!(!refused(&|_| {}));
     assert!(refused(&|b| b[0] = 2), "another layout");
-    assert!(refused(&|b| b[1] = 4), "an unknown flag");
+    assert!(refused(&|b| b[1] = 8), "an unknown flag");
     assert!(refused(&|b| b[1] = 3), "a trace that is not there");
     assert!(refused(&|b| b[2..10].fill(0)), "version 0");
     assert!(refused(&|b| b[37] = 2), "an index beyond the batch");

@@ -39,7 +39,7 @@ struct Known {
 /// A schema that some value was written with.
 pub(crate) struct WriterSchema {
     /// The record's full name; none when it is not a record.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Arc<str>>,
     /// The schema.
     pub(crate) schema: Schema,
 }
@@ -234,7 +234,7 @@ fn parse(id: u32, json: &str) -> Result<WriterSchema> {
     let schema = Schema::parse_str(json)
         .map_err(|e| Error::with_source(ErrorKind::Data, format!("schema id {id} is not an Avro schema"), e))?;
     bounds::check(&schema).map_err(|why| Error::data(format!("schema id {id} is not usable: {why}")))?;
-    Ok(WriterSchema { name: newest::record_name(&schema), schema })
+    Ok(WriterSchema { name: newest::record_name(&schema).map(Into::into), schema })
 }
 
 #[cfg(test)]

@@ -63,6 +63,6 @@ impl SchemaCache {
         let decoded = reader.read_value(&mut source);
         let decoded = source.used_up(decoded).map_err(malformed)?;
         let json = Json::try_from(decoded).map_err(|e| malformed(e.to_string()))?;
-        Ok((writer.name.clone().unwrap_or_default(), json))
+        Ok((writer.name.as_deref().unwrap_or_default().to_owned(), json))
     }
 }

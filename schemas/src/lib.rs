@@ -68,6 +68,7 @@ mod newest;
 mod registry;
 pub mod rules;
 mod shape;
+mod stored;
 
 pub use apache_avro::{AvroSchema, Schema};
 pub use cache::SchemaCache;
@@ -83,3 +84,4 @@ pub use registry::{
     SCHEMAS_TOPIC, subject,
 };
 pub use shape::{compact, pretty, same};
+pub use stored::StoredEvent;

@@ -4,7 +4,7 @@ use crate::newest::Newest;
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader};
 use factum_core::{DecodeError, Error, ErrorKind, Message};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, io};
+use std::{fmt, io, sync::Arc};
 
 /// A type that is one Avro record.
 #[diagnostic::on_unimplemented(
@@ -45,6 +45,13 @@ pub trait AvroMessage: Message {
     /// # Errors
     /// Those of [`RecordReader::read`].
     fn read(record: usize, from: RecordReader<'_>) -> Result<Self, DecodeError>;
+
+    /// A record that is not in [`Message::RECORDS`], by its full name and its
+    /// wire bytes; none for types that know only their own ([`StoredEvent`](crate::StoredEvent) takes any).
+    fn foreign(name: &Arc<str>, value: &[u8]) -> Option<Self> {
+        let _ = (name, value);
+        None
+    }
 }
 
 /// Takes one record as Avro binary of its newest schema.

@@ -314,6 +314,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
                 size,
                 occurred: headers.time.unwrap_or(recorded),
                 correlation: headers.correlation.unwrap_or(*id),
+                cause: headers.cause,
                 trace: headers.trace,
                 source: &self.config.source,
             }

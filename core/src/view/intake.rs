@@ -6,6 +6,7 @@ use crate::{
     AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version,
     wire::{EventHeader, Traces},
 };
+use std::sync::Arc;
 
 /// The most events of one command that a view holds back while the rest is missing.
 pub const MAX_HELD_EVENTS: usize = 65_536;
@@ -70,13 +71,22 @@ pub(super) enum Refused {
     UnknownSchema(u32),
 }
 
+/// The text as `last` if it is the same, which it nearly always is.
+fn shared(last: &mut Arc<str>, text: &str) -> Arc<str> {
+    if **last != *text {
+        *last = text.into();
+    }
+    last.clone()
+}
+
 /// Takes a record in behind what is held. The batch is whole when this answers true.
-/// A command's trace is noted with its first event.
+/// A command's trace is noted with its first event; `source` is that of the record before.
 pub(super) fn take<E: Message, C: MessageCodec<E>>(
     held: &mut Option<Held<E>>,
     record: RecordRef<'_>,
     codec: &C,
     traces: &mut Traces,
+    source: &mut Arc<str>,
 ) -> Result<bool, Refused> {
     let stop = |class, reason: String| Err(Refused::Stop(Stop::new(class, reason)));
     let header = match EventHeader::read(record) {
@@ -135,6 +145,12 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
             occurred: header.occurred,
             recorded: record.timestamp().unwrap_or(header.occurred),
             command: header.command,
+            index: header.index,
+            correlation: header.correlation,
+            cause: header.cause,
+            trace: header.trace,
+            source: shared(source, header.source),
+            topic: record.topic().clone(),
             partition: record.partition(),
             offset: record.offset(),
             event,

@@ -11,7 +11,7 @@ use crate::{
     CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, RecordRef, Result, Retry,
     TimestampMs, TopicId, TopicPartition, log::Bounds, wire::Traces,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// How often rows that changed under a batch are loaded again before its partitions back off.
 const MAX_RELOADS: u32 = 16;
@@ -65,6 +65,8 @@ pub struct ViewMachine<V: View, C> {
     places: Vec<Place<V::Event>>,
     flight: Option<Flight<V>>,
     traces: Traces,
+    /// Of the last event: its neighbours have the same.
+    source: Arc<str>,
     totals: Counts,
     now: TimestampMs,
 }
@@ -97,6 +99,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             places: Vec::new(),
             flight: None,
             traces: Traces::default(),
+            source: "".into(),
             totals: Counts::default(),
             now: TimestampMs(0),
         })
@@ -408,7 +411,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
         let place = &mut self.places[index];
         let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
-        match intake::take(&mut place.held, record, &self.codec, &mut self.traces) {
+        match intake::take(&mut place.held, record, &self.codec, &mut self.traces, &mut self.source) {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
                 place.next = record.offset().next();

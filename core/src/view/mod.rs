@@ -23,9 +23,11 @@ pub use progress::{Claim, Commit, CommitOutcome, Compare, LoadRequest, Loaded, M
 pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
 pub use table::{ViewTable, view_group, view_topics};
 
-use crate::{AggregateId, CommandId, Message, Offset, Partition, TimestampMs, Version};
+use crate::{
+    AggregateId, CommandId, EventId, Message, Offset, Partition, TimestampMs, Topic, Version, wire::TraceContext,
+};
 use serde::{Serialize, de::DeserializeOwned};
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 /// An event as a view sees it: with where and when.
 #[derive(Debug, Clone)]
@@ -40,6 +42,18 @@ pub struct Recorded<E> {
     pub recorded: TimestampMs,
     /// The command that caused it.
     pub command: CommandId,
+    /// Its place among the events of that command, from 0.
+    pub index: u32,
+    /// The business conversation that it belongs to.
+    pub correlation: CommandId,
+    /// The event that caused its command, if one did.
+    pub cause: Option<EventId>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// Who wrote it: service, instance and version.
+    pub source: Arc<str>,
+    /// Its topic: the events of one aggregate type.
+    pub topic: Topic,
     /// Its partition.
     pub partition: Partition,
     /// Its offset.
@@ -56,6 +70,16 @@ pub enum Scope {
     PartitionLocal,
     /// Several partitions or topics feed one row: touched rows are locked in key order.
     Shared,
+}
+
+/// What becomes of a row once it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowLife {
+    /// Later events may change or delete it: it is loaded before they are folded.
+    Changes,
+    /// It is written once, by one event, and stays: nothing is loaded, and
+    /// [`View::fold`] is given no row.
+    WrittenOnce,
 }
 
 /// A fold of events into rows, by key. Pure, like an aggregate.
@@ -76,6 +100,13 @@ pub trait View: Send + 'static {
 
     /// Whose rows its partitions feed.
     const SCOPE: Scope = Scope::PartitionLocal;
+
+    /// What becomes of its rows.
+    const ROW_LIFE: RowLife = RowLife::Changes;
+
+    /// The columns that its rows are looked for by, beside the key: each entry is
+    /// an index of the table, over these columns in this order.
+    const INDEXES: &'static [&'static [&'static str]] = &[];
 
     /// The events that it reads; record types that are not in it are skipped and counted.
     type Event: Message;

@@ -9,6 +9,7 @@ pub struct ViewTable {
     name: String,
     version: u32,
     columns: Vec<Column>,
+    indexes: Vec<Vec<String>>,
 }
 
 impl ViewTable {
@@ -16,10 +17,10 @@ impl ViewTable {
     ///
     /// # Errors
     /// `Invalid`: the view's name is not lower case letters, digits and `_`
-    /// (at most 48), or its row is not flat ([`RowShape::learn`]).
+    /// (at most 48), its row is not flat ([`RowShape::learn`]), or an index names no column.
     pub fn of<V: View>() -> Result<Self> {
         let shape = RowShape::<V::Row>::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?;
-        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())
+        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())?.indexed(V::INDEXES)
     }
 
     /// A table by name, version and columns.
@@ -32,7 +33,24 @@ impl ViewTable {
                 "{name:?} is not a view's name: use up to 48 lower case letters, digits and _, not first a digit"
             )));
         }
-        Ok(ViewTable { name: name.into(), version, columns })
+        Ok(ViewTable { name: name.into(), version, columns, indexes: Vec::new() })
+    }
+
+    /// The table with an index over each of these lists of columns.
+    ///
+    /// # Errors
+    /// `Invalid`: an index names no column of the table.
+    pub fn indexed(mut self, indexes: &[&[&str]]) -> Result<Self> {
+        for index in indexes {
+            if let Some(unknown) = index.iter().find(|name| self.columns.iter().all(|column| column.name != **name)) {
+                return Err(Error::invalid(format!(
+                    "view {}: an index names {unknown}, which is no column",
+                    self.name
+                )));
+            }
+            self.indexes.push(index.iter().map(|name| (*name).to_owned()).collect());
+        }
+        Ok(self)
     }
 
     /// The view's name without its version.
@@ -48,6 +66,11 @@ impl ViewTable {
     /// The columns beside the row's key.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// The columns of each index beside the key's.
+    pub fn indexes(&self) -> &[Vec<String>] {
+        &self.indexes
     }
 }
 

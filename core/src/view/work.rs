@@ -1,7 +1,7 @@
 //! The work of one transaction: whole batches, the rows that they touch, and the fold.
 
 use super::{
-    Counts, LoadRequest, Loaded, RowLocking, RowShape, Stop, StopClass, Value, View, Watermark,
+    Counts, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Stop, StopClass, Value, View, Watermark,
     intake::{Held, Item},
 };
 use crate::{AggregateId, Offset, Result, TopicPartition, Version};
@@ -147,7 +147,10 @@ impl<V: View> Work<V> {
 
     /// What is to be loaded.
     pub(super) fn request(&self, at: impl Fn(usize) -> TopicPartition, locking: RowLocking) -> LoadRequest {
-        let mut keys: Vec<String> = self.row_slots.keys().cloned().collect();
+        let mut keys: Vec<String> = match V::ROW_LIFE {
+            RowLife::Changes => self.row_slots.keys().cloned().collect(),
+            RowLife::WrittenOnce => Vec::new(),
+        };
         keys.sort_unstable();
         let aggregates = self.aggregates.iter().map(|(place, id)| (at(*place).topic, id.clone())).collect();
         LoadRequest { keys, aggregates, locking }
@@ -173,7 +176,9 @@ impl<V: View> Work<V> {
         let mut keys: Vec<(&String, usize)> = self.row_slots.iter().map(|(key, &slot)| (key, slot)).collect();
         keys.sort_unstable();
         let mut rows: Vec<Row<'_, V::Row>> = keys.iter().map(|_| Row::default()).collect();
-        for (&(key, slot), values) in keys.iter().zip(loaded.rows) {
+        // What is written once was not asked for.
+        let found = loaded.rows.into_iter().chain(std::iter::repeat(None));
+        for (&(key, slot), values) in keys.iter().zip(found) {
             let row = values.map(|values| shape.row(values)).transpose();
             let row = row.map_err(|e| e.context(format!("row {key:?} of view {}", V::NAME)))?;
             rows[slot] = Row { key, existed: row.is_some(), row, touched: false };

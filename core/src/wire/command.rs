@@ -1,6 +1,6 @@
 //! The headers of a command: text, so that any Kafka client can write them.
 
-use crate::{CommandId, RecordRef, TimestampMs, Version, wire::TraceContext};
+use crate::{CommandId, EventId, RecordRef, TimestampMs, Version, wire::TraceContext};
 
 /// The names of a command's headers.
 pub mod header {
@@ -16,6 +16,8 @@ pub mod header {
     pub const DEADLINE: &str = "deadline";
     /// The id of the business conversation, a UUID.
     pub const CORRELATION_ID: &str = "correlation-id";
+    /// The id of the event that caused the command, `<command id>/<index>`.
+    pub const CAUSATION_ID: &str = "causation-id";
     /// The W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
 }
@@ -35,6 +37,8 @@ pub struct CommandHeaders {
     pub deadline: Option<TimestampMs>,
     /// The id of the business conversation.
     pub correlation: Option<CommandId>,
+    /// The event that caused it.
+    pub cause: Option<EventId>,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
 }
@@ -57,6 +61,7 @@ impl CommandHeaders {
                 header::EXPECTED_VERSION => keep(&mut headers.expected_version, number(value).map(Version)),
                 header::DEADLINE => keep(&mut headers.deadline, timestamp(value)),
                 header::CORRELATION_ID => keep(&mut headers.correlation, CommandId::parse(value)),
+                header::CAUSATION_ID => keep(&mut headers.cause, EventId::parse(value)),
                 header::TRACEPARENT => {
                     headers.trace = TraceContext::parse(value);
                     true
@@ -90,6 +95,7 @@ fn clip(value: &[u8]) -> &[u8] {
 fn expected(name: &str) -> &'static str {
     match name {
         header::ID | header::CORRELATION_ID => "is not a UUID",
+        header::CAUSATION_ID => "is not an event's id, a UUID/index",
         header::TIME | header::DEADLINE => "is not an RFC 3339 time",
         _ => "is not a decimal number",
     }

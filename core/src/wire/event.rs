@@ -1,7 +1,9 @@
 //! The header of an event: one binary header, because eleven text headers cost
 //! nearly half of the throughput that it leaves (`docs/decisions/0001-event-header.md`).
 
-use crate::{CommandId, Error, Offset, RecordBuilder, RecordRef, Result, TimestampMs, Version, wire::TraceContext};
+use crate::{
+    CommandId, Error, EventId, Offset, RecordBuilder, RecordRef, Result, TimestampMs, Version, wire::TraceContext,
+};
 
 /// The name of the header that every event carries.
 pub const EVENT_HEADER: &str = "factum";
@@ -13,15 +15,17 @@ const LAYOUT: u8 = 1;
 const FIXED_BYTES: usize = 50;
 const CORRELATION_BYTES: usize = 16;
 const TRACE_BYTES: usize = 25;
+const CAUSE_BYTES: usize = 20;
 const HAS_TRACE: u8 = 1;
 const HAS_CORRELATION: u8 = 2;
+const HAS_CAUSE: u8 = 4;
 
 /// What an event's header says. Layout 1, integers big endian:
 ///
 /// | bytes | what |
 /// |---|---|
 /// | 1 | layout, 1 |
-/// | 1 | flags; bit 0: a trace context follows, bit 1: a correlation id follows |
+/// | 1 | flags; bit 0: a trace context follows, bit 1: a correlation id follows, bit 2: a cause follows |
 /// | 8 | aggregate version |
 /// | 16 | command id (the causation id) |
 /// | 8 | offset of the command |
@@ -30,6 +34,7 @@ const HAS_CORRELATION: u8 = 2;
 /// | 8 | occurred, milliseconds since 1970 |
 /// | 16 | only with bit 1: correlation id; without, it is the command id |
 /// | 25 | only with bit 0: trace id (16), parent id (8), flags (1) |
+/// | 20 | only with bit 2: the event that caused the command: its command id (16), its index (4) |
 /// | rest | source: service, instance and version of the producer, UTF-8 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventHeader<'a> {
@@ -47,6 +52,8 @@ pub struct EventHeader<'a> {
     pub occurred: TimestampMs,
     /// The business conversation that it belongs to.
     pub correlation: CommandId,
+    /// The event that caused its command, if one did.
+    pub cause: Option<EventId>,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
     /// Who wrote it: service, instance and version.
@@ -56,7 +63,7 @@ pub struct EventHeader<'a> {
 impl<'a> EventHeader<'a> {
     /// Adds the header to a record.
     pub fn write(&self, record: &mut RecordBuilder<'_>) {
-        let mut bytes = [0u8; FIXED_BYTES + CORRELATION_BYTES + TRACE_BYTES + MAX_SOURCE_BYTES];
+        let mut bytes = [0u8; FIXED_BYTES + CORRELATION_BYTES + TRACE_BYTES + CAUSE_BYTES + MAX_SOURCE_BYTES];
         bytes[0] = LAYOUT;
         bytes[2..10].copy_from_slice(&self.version.0.to_be_bytes());
         bytes[10..26].copy_from_slice(&self.command.0);
@@ -76,6 +83,12 @@ impl<'a> EventHeader<'a> {
             bytes[len + 16..len + 24].copy_from_slice(&trace.parent_id);
             bytes[len + 24] = trace.flags;
             len += TRACE_BYTES;
+        }
+        if let Some(cause) = &self.cause {
+            bytes[1] |= HAS_CAUSE;
+            bytes[len..len + 16].copy_from_slice(&cause.command.0);
+            bytes[len + 16..len + 20].copy_from_slice(&cause.index.to_be_bytes());
+            len += CAUSE_BYTES;
         }
         // Cut between characters: a reader takes nothing but UTF-8.
         let end = (0..=self.source.len().min(MAX_SOURCE_BYTES)).rev().find(|&end| self.source.is_char_boundary(end));
@@ -102,7 +115,7 @@ impl<'a> EventHeader<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let fixed: &[u8; FIXED_BYTES] = bytes.first_chunk()?;
-        if fixed[0] != LAYOUT || fixed[1] & !(HAS_TRACE | HAS_CORRELATION) != 0 {
+        if fixed[0] != LAYOUT || fixed[1] & !(HAS_TRACE | HAS_CORRELATION | HAS_CAUSE) != 0 {
             return None;
         }
         let mut rest = &bytes[FIXED_BYTES..];
@@ -119,6 +132,12 @@ impl<'a> EventHeader<'a> {
             trace = Some(TraceContext { trace_id: take(found, 0), parent_id: take(found, 16), flags: found[24] });
             rest = after;
         }
+        let mut cause = None;
+        if fixed[1] & HAS_CAUSE != 0 {
+            let (found, after) = rest.split_first_chunk::<CAUSE_BYTES>()?;
+            cause = Some(EventId { command: CommandId(take(found, 0)), index: u32::from_be_bytes(take(found, 16)) });
+            rest = after;
+        }
         let header = EventHeader {
             version: Version(u64::from_be_bytes(take(fixed, 2))),
             command,
@@ -127,6 +146,7 @@ impl<'a> EventHeader<'a> {
             size: u32::from_be_bytes(take(fixed, 38)),
             occurred: TimestampMs(i64::from_be_bytes(take(fixed, 42))),
             correlation,
+            cause,
             trace,
             source: std::str::from_utf8(rest).ok().filter(|source| source.len() <= MAX_SOURCE_BYTES)?,
         };

@@ -90,6 +90,7 @@ pub(crate) fn event_header(command: u8, version: u64, index: u32, size: u32) -> 
         size,
         occurred: TimestampMs(5),
         correlation: CommandId([command; 16]),
+        cause: None,
         trace: None,
         source: "test",
     }

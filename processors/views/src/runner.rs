@@ -6,7 +6,7 @@ use crate::{
 };
 use factum_core::{
     Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
-    TopicPartition,
+    TopicPartition, Topics,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
     measure::{Clocks, Histogram},
     view::{
@@ -37,6 +37,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 pub struct ViewOptions {
     /// The id of a static member; none makes a dynamic one.
     pub instance_id: Option<String>,
+    /// The aggregate types that it reads, where they are not the view's own ([`View::INPUTS`]).
+    pub inputs: Option<Vec<String>>,
     /// Stands in front of the group's and the topics' names.
     pub prefix: String,
     /// How long a silent member keeps its partitions.
@@ -60,6 +62,7 @@ impl ViewOptions {
     pub fn new(fetch_schema: SchemaFetch, clock: fn() -> TimestampMs) -> Self {
         ViewOptions {
             instance_id: None,
+            inputs: None,
             prefix: String::new(),
             session_timeout: Duration::from_secs(10),
             protocol: GroupProtocol::default(),
@@ -123,7 +126,12 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         }
         let consumer = log.group_consumer(&GroupOptions {
             group: format!("{}{}", options.prefix, view_group::<V>()),
-            topics: view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", options.prefix))).collect(),
+            topics: match &options.inputs {
+                Some(inputs) => inputs.iter().map(|input| Topics::with_prefix(&options.prefix, input).events).collect(),
+                None => {
+                    view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", options.prefix))).collect()
+                }
+            },
             instance_id: options.instance_id.clone(),
             session_timeout: options.session_timeout,
             protocol: options.protocol,

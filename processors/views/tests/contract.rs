@@ -64,7 +64,24 @@ contract!(
     views_and_versions_of_a_view_have_their_own_tables,
     the_database_has_one_id,
     queries_filter_order_and_limit,
+    a_table_gets_indexes_when_it_is_made_and_later,
 );
+
+fn a_table_gets_indexes_when_it_is_made_and_later(database: &dyn Database) {
+    let mut sink = database.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    let outcome = sink.commit(&commit(vec![moved(claim, 0, 5)], &[("ada", 5), ("bob", 7)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed);
+    drop(sink);
+    // The columns are the same, so the rows stay, whatever they are looked for by.
+    for indexed in [table().indexed(&[&["cents"]]).unwrap(), table()] {
+        let mut sink = database.try_open(indexed).unwrap();
+        let filter = Filter::parse("cents = 7", sink.table()).unwrap();
+        assert_eq!(sink.query(&filter, 10).unwrap().len(), 1);
+    }
+    let error = table().indexed(&[&["euros"]]).unwrap_err();
+    expect!["view accounts: an index names euros, which is no column"].assert_eq(&error.to_string());
+}
 
 fn column(name: &str, kind: ColumnType, nullable: bool) -> Column {
     Column { name: name.into(), kind, nullable }

@@ -1,7 +1,7 @@
 //! A command on its way: what is asked, of whom, and how.
 
 use crate::{DEFAULT_TIMEOUT, request::new_command_id};
-use factum_core::{CommandId, TimestampMs, Version, wire::TraceContext};
+use factum_core::{CommandId, EventId, TimestampMs, Version, wire::TraceContext};
 use std::{fmt::Display, time::Duration};
 
 /// Addresses a command to an aggregate, by its id: 1 to 256 bytes of text.
@@ -24,6 +24,7 @@ pub fn to<C>(aggregate: impl Display, command: C) -> Envelope<C> {
         expected_version: None,
         occurred: None,
         correlation: None,
+        cause: None,
         trace: None,
         timeout: DEFAULT_TIMEOUT,
     }
@@ -43,6 +44,7 @@ pub struct Envelope<C> {
     pub(crate) expected_version: Option<Version>,
     pub(crate) occurred: Option<TimestampMs>,
     pub(crate) correlation: Option<CommandId>,
+    pub(crate) cause: Option<EventId>,
     pub(crate) trace: Option<TraceContext>,
     pub(crate) timeout: Duration,
 }
@@ -76,6 +78,13 @@ impl<C> Envelope<C> {
     /// The business conversation that it belongs to; without it, the command's id.
     pub fn correlation(mut self, conversation: CommandId) -> Self {
         self.correlation = Some(conversation);
+        self
+    }
+
+    /// The event that caused it. `trace` (the verb) shows commands under the
+    /// events that caused them; give it the event's correlation id as well.
+    pub fn caused_by(mut self, event: EventId) -> Self {
+        self.cause = Some(event);
         self
     }
 

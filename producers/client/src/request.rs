@@ -1,7 +1,7 @@
 //! A command on its way, and the answer to come.
 
 use factum_core::{
-    AggregateId, CommandId, Error, Result, TimestampMs, Version,
+    AggregateId, CommandId, Error, EventId, Result, TimestampMs, Version,
     client::Fate,
     wire::{Answer, TraceContext},
 };
@@ -22,6 +22,8 @@ pub struct Request {
     pub occurred: Option<TimestampMs>,
     /// The business conversation that it belongs to.
     pub correlation: Option<CommandId>,
+    /// The event that caused it.
+    pub cause: Option<EventId>,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
     /// How long to wait for the answer.
@@ -38,6 +40,7 @@ impl Request {
             expected_version: None,
             occurred: None,
             correlation: None,
+            cause: None,
             trace: None,
             timeout: crate::DEFAULT_TIMEOUT,
         }

@@ -94,7 +94,8 @@ where
     }
 
     fn request<C: Into<A::Command>>(&self, envelope: Envelope<C>) -> Result<Request> {
-        let Envelope { aggregate, command, id, expected_version, occurred, correlation, trace, timeout } = envelope;
+        let Envelope { aggregate, command, id, expected_version, occurred, correlation, cause, trace, timeout } =
+            envelope;
         let named = AggregateId::new(aggregate);
         let aggregate = named.map_err(|error| Error::new(ErrorKind::Invalid, format!("command {id}: {error}")))?;
         let mut value = Vec::new();
@@ -102,7 +103,7 @@ where
         codec
             .encode(&command.into(), &mut value)
             .map_err(|error| error.context(format_args!("command {id} for {aggregate}")))?;
-        Ok(Request { id, aggregate, value, expected_version, occurred, correlation, trace, timeout })
+        Ok(Request { id, aggregate, value, expected_version, occurred, correlation, cause, trace, timeout })
     }
 }
 

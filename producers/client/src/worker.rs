@@ -220,6 +220,9 @@ fn write(message: &Message, topics: &Topics, partitions: u32, reply_to: &str, in
     if let Some(correlation) = request.correlation {
         record.header(header::CORRELATION_ID, correlation.to_string().as_bytes());
     }
+    if let Some(cause) = request.cause {
+        record.header(header::CAUSATION_ID, cause.to_string().as_bytes());
+    }
     if let Some(trace) = request.trace {
         record.header(header::TRACEPARENT, trace.to_string().as_bytes());
     }

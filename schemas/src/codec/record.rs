@@ -93,7 +93,8 @@ impl<M: AvroMessage> RecordCodec<M> {
             Err(place) => place,
         };
         let written = self.cache.get(id).ok_or(DecodeError::UnknownSchema(id))?;
-        let index = written.name.as_ref().and_then(|name| self.records.iter().position(|record| record.name == *name));
+        let index =
+            written.name.as_deref().and_then(|name| self.records.iter().position(|record| record.name == *name));
         let route = match index {
             None => Route::Foreign(written),
             Some(index) if shape::same_bytes(&written.schema, &self.records[index].schema) => Route::Direct(index),
@@ -130,10 +131,10 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
             Route::Direct(index) => (*index, How::Direct),
             Route::Resolve(index, written) => (*index, How::Resolve(&written.schema)),
             Route::Foreign(written) => {
-                return Err(match &written.name {
-                    Some(name) => DecodeError::UnknownRecord(name.clone()),
-                    None => DecodeError::Malformed(format!("schema id {id} is not a record")),
-                });
+                return match &written.name {
+                    Some(name) => M::foreign(name, value).ok_or_else(|| DecodeError::UnknownRecord(name.to_string())),
+                    None => Err(DecodeError::Malformed(format!("schema id {id} is not a record"))),
+                };
             }
         };
         M::read(index, RecordReader { newest: &self.records[index], how, id: Some(id), bytes })

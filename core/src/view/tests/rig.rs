@@ -146,6 +146,7 @@ impl Records {
             size,
             occurred: TimestampMs(0),
             correlation: CommandId([0; 16]),
+            cause: None,
             trace: None,
             source: "test",
         };

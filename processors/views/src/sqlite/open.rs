@@ -56,9 +56,25 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
     let found = columns(connection, &table.name())?;
     if found.is_empty() {
         create(connection, table, &wanted)?;
-        return Ok((id, None));
+    } else if found != wanted {
+        return Ok((id, Some(found)));
     }
-    Ok((id, (found != wanted).then_some(found)))
+    make_indexes(connection, table)?;
+    Ok((id, None))
+}
+
+/// Makes the indexes that are missing: they change no row, so they need no other version of the view.
+fn make_indexes(connection: &Connection, table: &ViewTable) -> rusqlite::Result<()> {
+    for columns in table.indexes() {
+        let name = table.name();
+        let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
+        connection.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS \"{name}_by_{}\" ON \"{name}\" ({})",
+            columns.join("_"),
+            list.join(", ")
+        ))?;
+    }
+    Ok(())
 }
 
 fn create(connection: &Connection, table: &ViewTable, columns: &[String]) -> rusqlite::Result<()> {

@@ -174,6 +174,7 @@ impl Bank {
                 size: u32::try_from(values.len()).unwrap(),
                 occurred: TimestampMs(0),
                 correlation: CommandId([0; 16]),
+                cause: None,
                 trace: None,
                 source: "test",
             };
