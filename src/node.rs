@@ -12,9 +12,9 @@ use factum_core::{
     log::{Admin, Isolation},
 };
 use factum_handler::WorkerStatus;
+use factum_views::Database;
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -65,11 +65,11 @@ impl Node {
         Ok(())
     }
 
-    /// Starts a view with its rows in an SQLite file.
+    /// Starts a view with its rows in a database.
     ///
     /// # Errors
-    /// What log, registry and file say.
-    pub(crate) fn start_view(&mut self, app: &App, name: &str, database: &Path, topics: NewTopics) -> Result<()> {
+    /// What log, registry and database say.
+    pub(crate) fn start_view(&mut self, app: &App, name: &str, database: &Database, topics: NewTopics) -> Result<()> {
         let host = app.view_host(name)?;
         for input in host.inputs() {
             self.environment.create_topics(input, topics.partitions, topics.replication)?;

@@ -15,6 +15,7 @@ use factum_log_embedded::{EmbeddedConfig, EmbeddedLog, owner};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
 use factum_schemas::{Access, LogRegistry, Registry, RegistryClient, SchemaCache};
+use factum_views::Database;
 use std::{
     fs,
     net::SocketAddr,
@@ -160,11 +161,11 @@ impl LogArgs {
     }
 
     /// Who answers requests: the process that holds the embedded log, or this one.
-    pub(super) fn session(&self, app: &Arc<App>, views: Option<PathBuf>, needs: Needs<'_>) -> Result<Session> {
+    pub(super) fn session(&self, app: &Arc<App>, views: Option<Database>, needs: Needs<'_>) -> Result<Session> {
         let folder = match self.place() {
             Place::Kafka => {
                 let environment = self.connect_cluster()?.environment;
-                let views = views.unwrap_or_else(|| "factum-views.sqlite".into());
+                let views = views.unwrap_or_else(|| Database::file("factum-views.sqlite"));
                 let service = LocalService::new(app.clone(), environment, views);
                 return Ok(Session { service: Box::new(service), node: None });
             }
@@ -182,7 +183,7 @@ impl LogArgs {
             }
             Reached::Log(log) => self.connected(log)?.environment,
         };
-        let views = views.unwrap_or_else(|| folder.join("views.sqlite"));
+        let views = views.unwrap_or_else(|| Database::file(folder.join("views.sqlite")));
         let mut node = Node::new(environment.clone(), Stop::default());
         let topics = NewTopics { partitions: 6, replication: None };
         match needs {

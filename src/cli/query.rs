@@ -11,8 +11,9 @@ use crate::{
 };
 use clap::Args;
 use factum_core::Result;
+use factum_views::Database;
 use serde_json::{Map, Value};
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 /// Show the rows of a view, by key.
 ///
@@ -28,9 +29,9 @@ pub(super) struct QueryArgs {
     /// The most rows that are shown.
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
-    /// The SQLite file of the views; without it the data folder's, with --kafka factum-views.sqlite.
-    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE")]
-    views: Option<PathBuf>,
+    /// Where the views are: a SQLite file, or postgres://USER@HOST/DATABASE. Without it the data folder's file, with --kafka factum-views.sqlite.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL")]
+    views: Option<Database>,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -41,9 +42,9 @@ pub(super) fn query(app: &Arc<App>, args: &QueryArgs) -> Result<()> {
     app.view_host(&args.name)?;
     let request = QueryRequest { view: args.name.clone(), filter: args.filter.clone(), limit: args.limit };
     if args.log.place() == Place::Kafka {
-        // The rows lie in a file; the cluster has nothing to say.
-        let file = args.views.clone().unwrap_or_else(|| "factum-views.sqlite".into());
-        print(&query_database(app, &file, &request)?, args.format);
+        // The rows lie in a database; the cluster has nothing to say.
+        let database = args.views.clone().unwrap_or_else(|| Database::file("factum-views.sqlite"));
+        print(&query_database(app, &database, &request)?, args.format);
         return Ok(());
     }
     let session = args.log.session(app, args.views.clone(), Needs::View(&args.name))?;

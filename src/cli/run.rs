@@ -15,7 +15,8 @@ use factum_core::{
     handler::{AcceptLost, Granted},
     log::GroupProtocol,
 };
-use std::{path::PathBuf, time::Duration};
+use factum_views::Database;
+use std::time::Duration;
 
 /// Run processors on Kafka: a command handler, or one view or several.
 ///
@@ -106,9 +107,10 @@ pub(super) struct ViewArgs {
     /// All views of this program.
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// The SQLite file that holds their tables.
-    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE", default_value = "factum-views.sqlite")]
-    views: PathBuf,
+    /// Where their tables are: a SQLite file, which one process uses, or postgres://USER@HOST/DATABASE, which processes share. The
+    /// password may be in the environment as PGPASSWORD.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL", default_value = "factum-views.sqlite")]
+    views: Database,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -178,7 +180,7 @@ fn view(app: &App, args: &ViewArgs) -> Result<()> {
     let started = Fleet::start(views, observed.board(), &stop);
     let worked = started.and_then(|mut fleet| {
         let tables = hosts.iter().map(|host| Ok(host.table()?.name())).collect::<Result<Vec<_>>>()?;
-        output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", tables.join(", "), args.views.display()));
+        output::note(&format!("keeping {} in {} up to date; Ctrl-C ends", tables.join(", "), args.views));
         let mut tended = Ok(());
         while tended.is_ok() && !stop.is_stopped() {
             std::thread::sleep(LOOK);

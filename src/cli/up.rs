@@ -26,10 +26,10 @@ use factum_core::{
 use factum_gateway::Server;
 use factum_log_embedded::EmbeddedLog;
 use factum_schemas::LogRegistry;
+use factum_views::Database;
 use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -39,7 +39,7 @@ use tempfile::TempDir;
 ///
 /// Without --kafka the log is the embedded one in the folder factum-data, and while this runs, the
 /// other verbs ask this process over HTTP. On an empty log a sample is published first, if the
-/// program has one. Views are kept in SQLite, with --kafka in the file that --views names.
+/// program has one. Views are kept in the database that --views names, a SQLite file if none is.
 ///
 /// Examples:
 ///   factum up
@@ -69,9 +69,10 @@ pub(super) struct UpArgs {
     /// Where to serve HTTP; port 0 takes a free one. Without it 127.0.0.1:8710, and with --until-idle none.
     #[arg(long, env = "FACTUM_HTTP", value_name = "ADDRESS:PORT")]
     http: Option<SocketAddr>,
-    /// The SQLite file of the views; without it the data folder's, or a temporary one where the log is elsewhere.
-    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE")]
-    views: Option<PathBuf>,
+    /// Where the views are: a SQLite file, or postgres://USER@HOST/DATABASE. Without it the data folder's file, or a temporary one
+    /// where the log is elsewhere.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL")]
+    views: Option<Database>,
     /// With --until-idle: only rows for which this holds, for example 'balance > 50'.
     #[arg(long = "where", value_name = "FILTER", requires = "until_idle", default_value = "")]
     filter: String,
@@ -97,7 +98,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let stop = stop_on_signal()?;
     args.log.start_local_kafka()?;
     let (log, Connected { environment, registry }) = args.open()?;
-    let views = args.database()?;
+    let (views, _temporary) = args.database()?;
     // Not the signal's stop: what is on its way is answered before everything ends.
     let mut node = Node::new(environment.clone(), Stop::default());
     let topics = NewTopics { partitions: args.partitions, replication: args.log.replication() };
@@ -105,9 +106,9 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
         node.start_handler(app, host.aggregate_type(), topics)?;
     }
     for host in &app.views {
-        node.start_view(app, host.name(), &views.path(), topics)?;
+        node.start_view(app, host.name(), &views, topics)?;
     }
-    let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views.path()));
+    let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views));
     // The server ends after the processors, so that it can tell that they are ending.
     let serving = Stop::default();
     let board = Board::start(&environment, &stop, Board::READY_LAG)?;
@@ -156,14 +157,16 @@ impl UpArgs {
         }
     }
 
-    /// Where the rows of the views are.
-    fn database(&self) -> Result<Database> {
+    /// Where the rows of the views are, and the folder of it that goes with this process.
+    fn database(&self) -> Result<(Database, Option<TempDir>)> {
         match (&self.views, self.log.place()) {
-            (Some(file), _) => Ok(Database::File(file.clone())),
-            (None, Place::Embedded(folder)) if !self.memory => Ok(Database::File(folder.join("views.sqlite"))),
-            (None, _) => TempDir::new()
-                .map(Database::Temporary)
-                .map_err(|error| Error::invalid(format!("there is no temporary folder for the views: {error}"))),
+            (Some(database), _) => Ok((database.clone(), None)),
+            (None, Place::Embedded(folder)) if !self.memory => Ok((Database::file(folder.join("views.sqlite")), None)),
+            (None, _) => {
+                let folder = TempDir::new()
+                    .map_err(|error| Error::invalid(format!("there is no temporary folder for the views: {error}")))?;
+                Ok((Database::file(folder.path().join("views.sqlite")), Some(folder)))
+            }
         }
     }
 
@@ -184,24 +187,6 @@ fn router(service: Arc<LocalService>, board: Board, registry: Option<Arc<LogRegi
     match registry {
         Some(registry) => router.nest("/registry", factum_registry::router(registry)),
         None => router,
-    }
-}
-
-/// Where the rows of this process's views are.
-#[derive(Debug)]
-enum Database {
-    /// In a file that stays.
-    File(PathBuf),
-    /// In a folder that goes with this process.
-    Temporary(TempDir),
-}
-
-impl Database {
-    fn path(&self) -> PathBuf {
-        match self {
-            Database::File(file) => file.clone(),
-            Database::Temporary(folder) => folder.path().join("views.sqlite"),
-        }
     }
 }
 

@@ -8,12 +8,11 @@ use factum_core::{
 };
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
-use factum_views::{Filter, QueriedRow, Sink, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
+use factum_views::{Database, Filter, QueriedRow, ViewOptions, ViewRunner, ViewStatus};
 use std::{
     collections::BTreeMap,
     fmt,
     marker::PhantomData,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -70,17 +69,17 @@ pub trait ViewHost: Send + Sync {
     /// `Invalid` when the name or the row type cannot be a table.
     fn table(&self) -> Result<ViewTable>;
 
-    /// Starts it on a thread, with its rows in an SQLite file.
+    /// Starts it on a thread, with its rows in a database.
     ///
     /// # Errors
-    /// `Invalid` when the file holds another table of this name; what log and registry say.
-    fn start(&self, environment: &Environment, database: &Path, stop: &Stop) -> Result<(Running, ViewProgress)>;
+    /// `Invalid` when the database holds another table of this name; what log and registry say.
+    fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)>;
 
     /// The rows that a filter lets through, by key; of a view that does not run as well.
     ///
     /// # Errors
     /// `Invalid` for a filter that names no column of the view.
-    fn query(&self, database: &Path, filter: &str, limit: usize) -> Result<Vec<QueriedRow>>;
+    fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>>;
 }
 
 /// The host of a Rust type.
@@ -115,25 +114,25 @@ where
         ViewTable::of::<V>()
     }
 
-    fn start(&self, environment: &Environment, database: &Path, stop: &Stop) -> Result<(Running, ViewProgress)> {
+    fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)> {
         for input in V::INPUTS {
             environment.check_topics(input)?;
         }
         let codec = RecordCodec::<V::Event>::for_reading(&environment.schemas)?;
-        let sink = SqliteSink::open(database, self.table()?)?;
+        let sink = database.open(self.table()?)?;
         let schemas = environment.schemas.clone();
         let mut options = ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock);
         options.prefix.clone_from(&environment.prefix);
-        let runner = ViewRunner::<V, _>::start(&*environment.log, codec, Box::new(sink), options)?;
+        let runner = ViewRunner::<V, _>::start(&*environment.log, codec, sink, options)?;
         let status = runner.status();
         let stop = stop.clone();
         let running = Running::spawn(V::NAME, move || runner.run(stop.flag()))?;
         Ok((running, ViewProgress { status, ..ViewProgress::new(V::NAME, V::INPUTS) }))
     }
 
-    fn query(&self, database: &Path, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {
+    fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {
         let table = self.table()?;
         let filter = Filter::parse(filter, &table)?;
-        SqliteSink::open(database, table)?.query(&filter, limit)
+        database.open(table)?.query(&filter, limit)
     }
 }

@@ -17,21 +17,21 @@ use factum_core::{
     wire::{Answer, EventHeader},
 };
 use factum_gateway::BatchError;
+use factum_views::Database;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     fmt,
     ops::ControlFlow,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-/// Answers requests on a log, with the rows of its views in an SQLite file.
+/// Answers requests on a log, with the rows of its views in a database.
 pub(crate) struct LocalService {
     app: Arc<App>,
     environment: Environment,
-    views: PathBuf,
+    views: Database,
     /// By aggregate type; made when the first command is sent.
     senders: Mutex<BTreeMap<&'static str, Arc<Sender>>>,
 }
@@ -49,7 +49,7 @@ impl Sender {
 }
 
 impl LocalService {
-    pub(crate) fn new(app: Arc<App>, environment: Environment, views: PathBuf) -> Self {
+    pub(crate) fn new(app: Arc<App>, environment: Environment, views: Database) -> Self {
         LocalService { app, environment, views, senders: Mutex::default() }
     }
 
@@ -173,16 +173,16 @@ impl fmt::Debug for LocalService {
     }
 }
 
-/// Rows of a view in a file, whether or not the view runs.
+/// Rows of a view in a database, whether or not the view runs.
 ///
 /// # Errors
 /// `Invalid` when there is no such view or file, or the filter does not fit.
-pub(crate) fn query_database(app: &App, database: &Path, request: &QueryRequest) -> Result<QueryFound> {
+pub(crate) fn query_database(app: &App, database: &Database, request: &QueryRequest) -> Result<QueryFound> {
     let host = app.view_host(&request.view)?;
-    if !database.exists() {
+    if let Some(file) = database.path().filter(|file| !file.exists()) {
         return Err(Error::invalid(format!(
             "there is no file {}: `run view {}` makes it, and --views names another",
-            database.display(),
+            file.display(),
             request.view
         )));
     }

@@ -5,7 +5,7 @@ mod ledger;
 mod rig;
 
 use factum::{
-    Aggregate, AggregateId, MessageCodec, Offset, Partition, RecordBatch,
+    Aggregate, AggregateId, Database, MessageCodec, Offset, Partition, RecordBatch,
     handler::Granted,
     history,
     host::{AggregateHost, Stop, Typed, TypedView, ViewHost},
@@ -35,7 +35,7 @@ struct Balance {
 impl Balance {
     /// The rows that a filter lets through, once the view has read all events.
     fn rows(&self, bank: &Bank, filter: &str) -> BTreeMap<String, (i64, i64)> {
-        let database = self.folder.path().join("views.sqlite");
+        let database = Database::file(self.folder.path().join("views.sqlite"));
         let view = TypedView::<Balances>::default();
         let stop = Stop::default();
         let (running, progress) = view.start(&bank.environment, &database, &stop).unwrap();

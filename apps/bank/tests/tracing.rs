@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a failed assumption fails the test
 
 use factum::{
-    Offset, RecordBatch, TypedClient,
+    Database, Offset, RecordBatch, TypedClient,
     environment::Environment,
     host::{AggregateHost, HandlerOptions, Stop, Typed, TypedView, ViewHost},
     log::Isolation,
@@ -78,7 +78,8 @@ fn a_trace_goes_from_the_client_to_the_event_and_to_the_view() {
         Typed::<Account>::default().start_handler(&environment, HandlerOptions::default(), &stop).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let view = TypedView::<Balances>::default();
-    let (view, progress) = view.start(&environment, &folder.path().join("views.sqlite"), &stop).unwrap();
+    let (view, progress) =
+        view.start(&environment, &Database::file(folder.path().join("views.sqlite")), &stop).unwrap();
     let client: TypedClient<Account> = environment.client().unwrap();
 
     let trace = new_trace();

@@ -23,16 +23,20 @@
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
+mod database;
 mod filter;
 mod memory;
+mod postgres;
 mod runner;
 mod schemas;
 mod sink;
 mod sqlite;
 mod status;
 
+pub use database::Database;
 pub use filter::{Compared, Condition, Filter};
 pub use memory::{MemoryDatabase, MemorySink};
+pub use postgres::PostgresUrl;
 pub use runner::{Progressed, ViewOptions, ViewRunner};
 pub use schemas::SchemaFetch;
 pub use sink::{QueriedRow, Sink};

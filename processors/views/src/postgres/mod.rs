@@ -1,0 +1,5 @@
+//! A sink in PostgreSQL.
+
+mod url;
+
+pub use url::PostgresUrl;

@@ -1,0 +1,65 @@
+//! A database's URL, which may hold a password.
+
+use factum_core::{Error, Result};
+use std::{fmt, sync::Arc};
+use tokio_postgres::{Config, config::Host};
+
+/// PostgreSQL's own port.
+const DEFAULT_PORT: u16 = 5432;
+
+/// The URL of a PostgreSQL database, as PostgreSQL's own clients take it:
+/// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?connect_timeout=10`. Without a
+/// password in it, the environment's `PGPASSWORD` is used. It shows itself
+/// without the password.
+#[derive(Clone)]
+pub struct PostgresUrl {
+    // Its clones are handed around; a configuration is large.
+    config: Arc<Config>,
+}
+
+impl PostgresUrl {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// `Invalid`, without the password: this is no URL of a database.
+    pub fn parse(text: &str) -> Result<Self> {
+        // The parser's own error says what is wrong, and can quote a part of the text.
+        let invalid = || {
+            Error::invalid(
+                "this is not the URL of a PostgreSQL database: write postgres://USER@HOST:PORT/DATABASE, percent-encode \
+                 special characters, and give the password in PGPASSWORD or as USER:PASSWORD",
+            )
+        };
+        let config: Config = text.parse().map_err(|_| invalid())?;
+        if config.get_hosts().is_empty() || config.get_dbname().is_none() || !text.contains("://") {
+            return Err(invalid());
+        }
+        Ok(PostgresUrl { config: Arc::new(config) })
+    }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("postgres://")?;
+        if let Some(user) = self.config.get_user() {
+            write!(f, "{user}@")?;
+        }
+        let ports = self.config.get_ports();
+        for (number, host) in self.config.get_hosts().iter().enumerate() {
+            let port = ports.get(number).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
+            let comma = if number == 0 { "" } else { "," };
+            match host {
+                Host::Tcp(name) => write!(f, "{comma}{name}:{port}")?,
+                #[cfg(unix)]
+                Host::Unix(folder) => write!(f, "{comma}{}:{port}", folder.display())?,
+            }
+        }
+        write!(f, "/{}", self.config.get_dbname().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
