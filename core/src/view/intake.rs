@@ -17,7 +17,7 @@ pub(super) enum Item<E> {
     /// An event of the view.
     Known(Recorded<E>),
     /// Of a record type that the view has not. Its version counts.
-    Unknown { aggregate: AggregateId, version: Version },
+    Unknown { aggregate: AggregateId, version: Version, offset: Offset },
 }
 
 impl<E> Item<E> {
@@ -32,6 +32,13 @@ impl<E> Item<E> {
         match self {
             Item::Known(event) => event.version,
             Item::Unknown { version, .. } => *version,
+        }
+    }
+
+    pub(super) fn offset(&self) -> Offset {
+        match self {
+            Item::Known(event) => event.offset,
+            Item::Unknown { offset, .. } => *offset,
         }
     }
 }
@@ -155,7 +162,9 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
             offset: record.offset(),
             event,
         }),
-        Err(DecodeError::UnknownRecord(_)) => Item::Unknown { aggregate, version: header.version },
+        Err(DecodeError::UnknownRecord(_)) => {
+            Item::Unknown { aggregate, version: header.version, offset: record.offset() }
+        }
         Err(DecodeError::UnknownSchema(id)) => return Err(Refused::UnknownSchema(id)),
         Err(DecodeError::Malformed(why)) => return stop(StopClass::Undecodable, format!("{record:?}: {why}")),
     };

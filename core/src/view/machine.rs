@@ -272,8 +272,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         let mut met: Vec<Met> = Vec::new();
         let places = &self.places;
         let at = |place: usize| places[place].at.clone();
-        let folded = outcome
-            .and_then(|loaded| flight.work.fold(&self.shape, loaded, self.protections.version_check, at, &mut met));
+        let was_skipped = |place: usize, after, before| places[place].was_skipped(after, before);
+        let check = self.protections.version_check;
+        let folded = outcome.and_then(|loaded| flight.work.fold(&self.shape, loaded, check, at, was_skipped, &mut met));
         for Met { place, stop } in met {
             self.stop(place, stop, &mut effects);
         }

@@ -19,7 +19,9 @@ pub use effect::Effect;
 pub use intake::MAX_HELD_EVENTS;
 pub use machine::{ClaimFailed, Claimed, Polled, ViewMachine};
 pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};
-pub use progress::{Claim, Commit, CommitOutcome, Compare, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark};
+pub use progress::{
+    Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark,
+};
 pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
 pub use table::{ViewTable, view_group, view_topics};
 
@@ -94,6 +96,12 @@ pub trait View: Send + 'static {
 
     /// Raise it when row type or fold change: the table is named `<name>_v<version>`.
     const VERSION: u32;
+
+    /// Raise it when `keys` or `fold` change their meaning and the table is to
+    /// stay. It is kept with the rows: where another one made them, a replay
+    /// folds them again from their history or names `views rebuild`, since what
+    /// was applied once is not applied again.
+    const FOLD_VERSION: u32 = 1;
 
     /// The aggregate types whose events it reads, for example `["bank.account"]`.
     const INPUTS: &'static [&'static str];

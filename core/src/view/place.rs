@@ -2,7 +2,7 @@
 
 use super::intake::Held;
 use crate::{Offset, TimestampMs, TopicId, TopicPartition};
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// Why a partition stands still until somebody acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,6 +141,8 @@ pub(super) struct Place<E> {
     pub(super) stored: Option<Offset>,
     /// The next record to take in.
     pub(super) next: Offset,
+    /// Where an operator had it leave records out: from each first offset to before the second.
+    pub(super) skipped: Vec<Range<Offset>>,
     /// The events of a batch whose last has not arrived.
     pub(super) held: Option<Held<E>>,
     pub(super) counts: Counts,
@@ -178,6 +180,7 @@ impl<E> Place<E> {
             epoch: 0,
             stored: None,
             next: Offset(0),
+            skipped: Vec::new(),
             held: None,
             counts: Counts::default(),
             attempts: 0,
@@ -187,6 +190,11 @@ impl<E> Place<E> {
 
     pub(super) fn is_running(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// Whether records were left out behind the offset `after` and before `before`.
+    pub(super) fn was_skipped(&self, after: Offset, before: Offset) -> bool {
+        self.skipped.iter().any(|range| range.start < before && range.end > after.next())
     }
 
     /// When to try again: 50 ms after `now`, doubled by each failure in a row, at most 5 s.

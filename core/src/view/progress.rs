@@ -41,8 +41,28 @@ pub struct LoadRequest {
 pub struct Loaded {
     /// The values of each row's columns; none where there is no row.
     pub rows: Vec<Option<Vec<Value>>>,
-    /// The version up to which each aggregate's events were applied; 0 for none.
-    pub versions: Vec<Version>,
+    /// The last event of each aggregate that was applied.
+    pub last: Vec<LastEvent>,
+}
+
+/// The last event of an aggregate that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastEvent {
+    /// Its version; 0 when none was applied.
+    pub version: Version,
+    /// Its offset; -1 when none was applied, or where it is not known.
+    pub offset: Offset,
+}
+
+impl LastEvent {
+    /// No event was applied.
+    pub const NONE: LastEvent = LastEvent { version: Version::NONE, offset: Offset(-1) };
+}
+
+impl Default for LastEvent {
+    fn default() -> Self {
+        LastEvent::NONE
+    }
 }
 
 /// Whether a progress row must be as it was claimed.
@@ -69,15 +89,15 @@ pub struct Move {
     pub to: Offset,
 }
 
-/// The version up to which an aggregate's events were applied.
+/// Up to where an aggregate's events were applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watermark {
     /// The events topic.
     pub topic: Topic,
     /// The aggregate.
     pub aggregate: AggregateId,
-    /// The version of its last event.
-    pub version: Version,
+    /// The last of its events that was applied.
+    pub last: LastEvent,
 }
 
 /// One transaction: rows, watermarks and progress change together or not at all.

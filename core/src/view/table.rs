@@ -8,6 +8,7 @@ use crate::{Error, Result, Topic, Topics};
 pub struct ViewTable {
     name: String,
     version: u32,
+    fold_version: u32,
     columns: Vec<Column>,
     indexes: Vec<Vec<String>>,
 }
@@ -20,10 +21,10 @@ impl ViewTable {
     /// (at most 48), its row is not flat ([`RowShape::learn`]), or an index names no column.
     pub fn of<V: View>() -> Result<Self> {
         let shape = RowShape::<V::Row>::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?;
-        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())?.indexed(V::INDEXES)
+        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())?.folded_by(V::FOLD_VERSION).indexed(V::INDEXES)
     }
 
-    /// A table by name, version and columns.
+    /// A table by name, version and columns, of the first version of its fold.
     ///
     /// # Errors
     /// `Invalid`: the name is not lower case letters, digits and `_` (at most 48).
@@ -33,7 +34,7 @@ impl ViewTable {
                 "{name:?} is not a view's name: use up to 48 lower case letters, digits and _, not first a digit"
             )));
         }
-        Ok(ViewTable { name: name.into(), version, columns, indexes: Vec::new() })
+        Ok(ViewTable { name: name.into(), version, fold_version: 1, columns, indexes: Vec::new() })
     }
 
     /// The table with an index over each of these lists of columns.
@@ -51,6 +52,17 @@ impl ViewTable {
             self.indexes.push(index.iter().map(|name| (*name).to_owned()).collect());
         }
         Ok(self)
+    }
+
+    /// The same table with rows that this version of the view's fold makes.
+    #[must_use]
+    pub fn folded_by(self, fold_version: u32) -> Self {
+        ViewTable { fold_version, ..self }
+    }
+
+    /// The version of the fold that makes new rows ([`View::FOLD_VERSION`]).
+    pub fn fold_version(&self) -> u32 {
+        self.fold_version
     }
 
     /// The view's name without its version.

@@ -1,10 +1,10 @@
 //! The work of one transaction: whole batches, the rows that they touch, and the fold.
 
 use super::{
-    Counts, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Stop, StopClass, Value, View, Watermark,
+    Counts, LastEvent, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Stop, StopClass, Value, View, Watermark,
     intake::{Held, Item},
 };
-use crate::{AggregateId, Offset, Result, TopicPartition, Version};
+use crate::{AggregateId, Offset, Result, TopicPartition};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use serde::{Serialize, de::DeserializeOwned};
@@ -157,6 +157,8 @@ impl<V: View> Work<V> {
     }
 
     /// Folds what was loaded for [`Work::request`], in the order of arrival.
+    /// `was_skipped` knows whether an operator had a partition leave out
+    /// records between two offsets.
     ///
     /// # Errors
     /// `Data`: a loaded row does not fit the view's row type.
@@ -166,12 +168,13 @@ impl<V: View> Work<V> {
         loaded: Loaded,
         check_versions: bool,
         at: impl Fn(usize) -> TopicPartition,
+        was_skipped: impl Fn(usize, Offset, Offset) -> bool,
         met: &mut Vec<Met>,
     ) -> Result<Folded> {
         // Versions first: what they stop leaves the work before any row is folded.
-        let mut versions = loaded.versions.clone();
+        let mut last = loaded.last.clone();
         let mut changes = Changes::default();
-        let applies = self.check_versions(&mut versions, check_versions, &at, &mut changes, met);
+        let applies = self.check_versions(&mut last, check_versions, &at, &was_skipped, &mut changes, met);
 
         let mut keys: Vec<(&String, usize)> = self.row_slots.iter().map(|(key, &slot)| (key, slot)).collect();
         keys.sort_unstable();
@@ -224,20 +227,24 @@ impl<V: View> Work<V> {
                 _ => {}
             }
         }
-        for ((place, id), (old, new)) in self.aggregates.iter().zip(loaded.versions.iter().zip(&versions)) {
+        for ((place, id), (old, new)) in self.aggregates.iter().zip(loaded.last.iter().zip(&last)) {
             if old != new {
-                changes.watermarks.push(Watermark { topic: at(*place).topic, aggregate: id.clone(), version: *new });
+                changes.watermarks.push(Watermark { topic: at(*place).topic, aggregate: id.clone(), last: *new });
             }
         }
         Ok(Folded::Done(changes))
     }
 
     /// Which events are to be folded. A gap takes its batch and the later ones of its partition out.
+    ///
+    /// Versions may be missing where records that an operator had left out lie
+    /// between the aggregate's last event applied and this one, and nowhere else.
     fn check_versions(
         &mut self,
-        versions: &mut [Version],
+        last: &mut [LastEvent],
         check: bool,
         at: &impl Fn(usize) -> TopicPartition,
+        was_skipped: &impl Fn(usize, Offset, Offset) -> bool,
         changes: &mut Changes,
         met: &mut Vec<Met>,
     ) -> Vec<bool> {
@@ -248,33 +255,32 @@ impl<V: View> Work<V> {
                 return false;
             }
             // A batch counts as a whole, so a gap behind its first event undoes that one.
-            let before: Vec<(usize, Version)> =
-                self.events[batch.events.clone()].iter().map(|e| (e.aggregate, versions[e.aggregate])).collect();
+            let before: Vec<(usize, LastEvent)> =
+                self.events[batch.events.clone()].iter().map(|e| (e.aggregate, last[e.aggregate])).collect();
             let mut counts = Counts::default();
             for index in batch.events.clone() {
                 let event = &self.events[index];
-                let (version, last) = (event.item.version(), versions[event.aggregate]);
-                if check && version > last.plus(1) {
-                    before.into_iter().rev().for_each(|(slot, old)| versions[slot] = old);
-                    let place = at(batch.place);
-                    // The offset of an unknown record is not kept; the batch's end is near enough.
-                    let offset = match &event.item {
-                        Item::Known(event) => format!("{place}@{}", event.offset),
-                        Item::Unknown { .. } => format!("{place}, in the batch that ends before {}", batch.next),
-                    };
+                let (version, offset) = (event.item.version(), event.item.offset());
+                let known = last[event.aggregate];
+                if check && version > known.version.plus(1) && !was_skipped(batch.place, known.offset, offset) {
+                    before.into_iter().rev().for_each(|(slot, old)| last[slot] = old);
                     let why = format!(
-                        "at {offset} aggregate {} has version {version}, and the last one applied is {last}",
-                        event.item.aggregate()
+                        "at {}@{offset} aggregate {} has version {version}, and the last one applied is {}",
+                        at(batch.place),
+                        event.item.aggregate(),
+                        known.version
                     );
                     met.push(Met { place: batch.place, stop: Stop::new(StopClass::VersionGap, why) });
                     stopped.push(batch.place);
                     return false;
                 }
-                if check && version <= last {
+                if check && version <= known.version {
                     counts.repeated += 1;
                     continue;
                 }
-                versions[event.aggregate] = version.max(last);
+                if version > known.version {
+                    last[event.aggregate] = LastEvent { version, offset };
+                }
                 match &event.item {
                     Item::Known(_) => {
                         applies[index] = true;

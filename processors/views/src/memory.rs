@@ -2,8 +2,8 @@
 
 use crate::{Filter, QueriedRow, Sink};
 use factum_core::{
-    AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition, Version,
-    view::{Claim, Commit, CommitOutcome, Compare, LoadRequest, Loaded, RowLocking, Value, ViewTable},
+    AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition,
+    view::{Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, RowLocking, Value, ViewTable},
 };
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ struct Table {
     table: ViewTable,
     /// The rows, each with the number of the commit that wrote it.
     rows: BTreeMap<String, (u64, Vec<Value>)>,
-    versions: BTreeMap<(Topic, AggregateId), Version>,
+    last: BTreeMap<(Topic, AggregateId), LastEvent>,
     progress: BTreeMap<TopicPartition, Claim>,
     commits: u64,
 }
@@ -56,7 +56,7 @@ impl MemorySink {
         let found = tables.entry(table.name()).or_insert_with(|| Table {
             table: table.clone(),
             rows: BTreeMap::new(),
-            versions: BTreeMap::new(),
+            last: BTreeMap::new(),
             progress: BTreeMap::new(),
             commits: 0,
         });
@@ -109,10 +109,10 @@ impl Sink for MemorySink {
                     request.keys.iter().cloned().zip(commits).collect()
                 }
             };
-            let versions = request.aggregates.iter().map(|key| table.versions.get(key).copied().unwrap_or_default());
+            let last = request.aggregates.iter().map(|key| table.last.get(key).copied().unwrap_or_default());
             let loaded = Loaded {
                 rows: found.into_iter().map(|row| row.map(|(_, values)| values.clone())).collect(),
-                versions: versions.collect(),
+                last: last.collect(),
             };
             (loaded, locked)
         });
@@ -152,7 +152,7 @@ impl Sink for MemorySink {
                 table.rows.remove(key);
             }
             for mark in &commit.watermarks {
-                table.versions.insert((mark.topic.clone(), mark.aggregate.clone()), mark.version);
+                table.last.insert((mark.topic.clone(), mark.aggregate.clone()), mark.last);
             }
             CommitOutcome::Committed
         }))

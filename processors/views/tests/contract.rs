@@ -6,8 +6,8 @@ use expect_test::{Expect, expect};
 use factum_core::{
     AggregateId, ErrorKind, Offset, Partition, Topic, TopicId, TopicPartition, Version,
     view::{
-        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LoadRequest, Move, RowLocking, Value, ViewTable,
-        Watermark,
+        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, RowLocking, Value,
+        ViewTable, Watermark,
     },
 };
 use factum_views::{Filter, MemoryDatabase, MemorySink, Sink, SqliteSink};
@@ -141,7 +141,8 @@ fn rows_watermarks_and_progress_are_loaded_as_committed(database: &dyn Database)
     let aggregate = |id: &str| (place(0).topic, AggregateId::new(id).unwrap());
     let mut first = commit(vec![moved(claim, 0, 3)], &[("ada", 5), ("bob", 6), ("eve", 7)]);
     let (topic, id) = aggregate("ada");
-    first.watermarks.push(Watermark { topic, aggregate: id, version: Version(3) });
+    let third = LastEvent { version: Version(3), offset: Offset(2) };
+    first.watermarks.push(Watermark { topic, aggregate: id, last: third });
     assert_eq!(sink.commit(&first).unwrap(), CommitOutcome::Committed);
     let mut second = commit(vec![Move { from: Offset(3), ..moved(claim, 0, 4) }], &[("bob", 60)]);
     second.deletes.push("eve".into());
@@ -151,7 +152,7 @@ fn rows_watermarks_and_progress_are_loaded_as_committed(database: &dyn Database)
     request.aggregates = vec![aggregate("bob"), aggregate("ada")];
     let loaded = database.open().load(&request).unwrap();
     assert_eq!(loaded.rows, [Some(vec![Value::Integer(5)]), Some(vec![Value::Integer(60)]), None]);
-    assert_eq!(loaded.versions, [Version(0), Version(3)]);
+    assert_eq!(loaded.last, [LastEvent::NONE, third]);
 }
 
 fn every_type_of_value_survives(database: &dyn Database) {

@@ -85,7 +85,7 @@ fn a_gap_within_a_batch_applies_nothing_of_it() {
         expect!["at bank.account.events/0@2 aggregate ada has version 4, and the last one applied is 2"],
     );
     assert_eq!(rig.progress[&accounts(0)].position, Offset(1));
-    assert_eq!(rig.versions.values().map(|version| version.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rig.last.values().map(|last| last.version.0).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

@@ -179,7 +179,7 @@ pub(super) struct Rig {
     pub(super) codec: TextCodec,
     pub(super) now: i64,
     pub(super) rows: BTreeMap<String, Vec<Value>>,
-    pub(super) versions: BTreeMap<(Topic, AggregateId), Version>,
+    pub(super) last: BTreeMap<(Topic, AggregateId), LastEvent>,
     pub(super) progress: BTreeMap<TopicPartition, Stored>,
     pub(super) bounds: Bounds,
     pub(super) schemas_in_registry: BTreeSet<u32>,
@@ -196,7 +196,7 @@ impl Rig {
             codec,
             now: 0,
             rows: BTreeMap::new(),
-            versions: BTreeMap::new(),
+            last: BTreeMap::new(),
             progress: BTreeMap::new(),
             bounds: Bounds { start: Offset(0), end: Offset(1_000) },
             schemas_in_registry: BTreeSet::new(),
@@ -262,10 +262,10 @@ impl Rig {
                 self.trace.push(format!("load {:?} {:?}", request.keys, request.locking));
                 let loaded = Loaded {
                     rows: keys.map(|key| self.rows.get(key).cloned()).collect(),
-                    versions: request
+                    last: request
                         .aggregates
                         .iter()
-                        .map(|aggregate| self.versions.get(aggregate).copied().unwrap_or_default())
+                        .map(|aggregate| self.last.get(aggregate).copied().unwrap_or_default())
                         .collect(),
                 };
                 self.machine.loaded(Ok(loaded))
@@ -329,7 +329,7 @@ impl Rig {
         }
         self.rows.extend(commit.upserts);
         commit.deletes.iter().for_each(|key| drop(self.rows.remove(key)));
-        self.versions.extend(commit.watermarks.into_iter().map(|w| ((w.topic, w.aggregate), w.version)));
+        self.last.extend(commit.watermarks.into_iter().map(|w| ((w.topic, w.aggregate), w.last)));
         CommitOutcome::Committed
     }
 

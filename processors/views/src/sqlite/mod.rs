@@ -6,8 +6,8 @@ use crate::{Compared, Condition, Filter, QueriedRow, Sink};
 use factum_core::{
     Error, ErrorKind, Offset, Result, TopicId, TopicPartition, Version,
     view::{
-        Claim, ColumnType, Commit, CommitOutcome, Compare, KEY_COLUMN, LoadRequest, Loaded, RowLocking, Value,
-        ViewTable,
+        Claim, ColumnType, Commit, CommitOutcome, Compare, KEY_COLUMN, LastEvent, LoadRequest, Loaded, RowLocking,
+        Value, ViewTable,
     },
 };
 use rusqlite::{
@@ -24,7 +24,7 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// | table | holds |
 /// |---|---|
 /// | `<name>_v<version>` | `key` and the row's columns |
-/// | `<name>_v<version>_versions` | the version up to which each aggregate was applied |
+/// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied |
 /// | `factum_progress` | epoch and position of each partition, of all views |
 /// | `factum_meta` | the database's id |
 ///
@@ -61,7 +61,9 @@ impl Statements {
         let updates: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
         Statements {
             select_row: format!("SELECT {list} FROM \"{name}\" WHERE \"{KEY_COLUMN}\" = ?1"),
-            select_version: format!("SELECT version FROM \"{name}_versions\" WHERE topic = ?1 AND aggregate = ?2"),
+            select_version: format!(
+                "SELECT version, last_offset FROM \"{name}_versions\" WHERE topic = ?1 AND aggregate = ?2"
+            ),
             upsert_row: format!(
                 "INSERT INTO \"{name}\" (\"{KEY_COLUMN}\", {list}) VALUES (?1, {}) \
                  ON CONFLICT (\"{KEY_COLUMN}\") DO UPDATE SET {}",
@@ -70,8 +72,9 @@ impl Statements {
             ),
             delete_row: format!("DELETE FROM \"{name}\" WHERE \"{KEY_COLUMN}\" = ?1"),
             upsert_version: format!(
-                "INSERT INTO \"{name}_versions\" (topic, aggregate, version) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (topic, aggregate) DO UPDATE SET version = excluded.version"
+                "INSERT INTO \"{name}_versions\" (topic, aggregate, version, last_offset) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (topic, aggregate) DO UPDATE \
+                 SET version = excluded.version, last_offset = excluded.last_offset"
             ),
             query: format!("SELECT {list}, \"{KEY_COLUMN}\" FROM \"{name}\""),
         }
@@ -141,11 +144,13 @@ impl SqliteSink {
         let rows = request.keys.iter().map(|key| select.query_row([key], |row| self.values(row)).optional());
         let rows = rows.collect::<rusqlite::Result<_>>()?;
         let mut select = self.connection.prepare_cached(&self.sql.select_version)?;
-        let versions = request.aggregates.iter().map(|(topic, aggregate)| {
-            let version = select.query_row([topic.as_str(), aggregate.as_str()], |row| row.get(0)).optional()?;
-            Ok(version.map_or(Version::NONE, Version))
+        let last = request.aggregates.iter().map(|(topic, aggregate)| {
+            let last = select.query_row([topic.as_str(), aggregate.as_str()], |row| {
+                Ok(LastEvent { version: Version(row.get(0)?), offset: Offset(row.get(1)?) })
+            });
+            Ok(last.optional()?.unwrap_or_default())
         });
-        Ok(Loaded { rows, versions: versions.collect::<rusqlite::Result<_>>()? })
+        Ok(Loaded { rows, last: last.collect::<rusqlite::Result<_>>()? })
     }
 
     fn write(&self, commit: &Commit) -> rusqlite::Result<CommitOutcome> {
@@ -168,7 +173,8 @@ impl SqliteSink {
         }
         let mut upsert = self.connection.prepare_cached(&self.sql.upsert_version)?;
         for mark in &commit.watermarks {
-            upsert.execute(params![mark.topic.as_str(), mark.aggregate.as_str(), mark.version.0])?;
+            let (topic, aggregate) = (mark.topic.as_str(), mark.aggregate.as_str());
+            upsert.execute(params![topic, aggregate, mark.last.version.0, mark.last.offset.0])?;
         }
         self.connection.execute_batch("COMMIT")?;
         Ok(CommitOutcome::Committed)

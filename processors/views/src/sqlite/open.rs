@@ -59,6 +59,7 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
     } else if found != wanted {
         return Ok((id, Some(found)));
     }
+    know_offsets(connection, &table.name())?;
     make_indexes(connection, table)?;
     Ok((id, None))
 }
@@ -77,6 +78,16 @@ fn make_indexes(connection: &Connection, table: &ViewTable) -> rusqlite::Result<
     Ok(())
 }
 
+/// Adds the last event's offset to watermarks of an earlier version; -1 says that it is not known.
+fn know_offsets(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    let count = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = 'last_offset'";
+    if connection.query_row(count, [format!("{name}_versions")], |row| row.get::<_, i64>(0))? == 0 {
+        let add = "ADD COLUMN last_offset INTEGER NOT NULL DEFAULT -1";
+        connection.execute_batch(&format!("ALTER TABLE \"{name}_versions\" {add}"))?;
+    }
+    Ok(())
+}
+
 fn create(connection: &Connection, table: &ViewTable, columns: &[String]) -> rusqlite::Result<()> {
     let name = table.name();
     // Progress and watermarks without rows are left from tables that somebody
@@ -89,6 +100,7 @@ fn create(connection: &Connection, table: &ViewTable, columns: &[String]) -> rus
              topic TEXT NOT NULL,
              aggregate TEXT NOT NULL,
              version INTEGER NOT NULL,
+             last_offset INTEGER NOT NULL,
              PRIMARY KEY (topic, aggregate)
          ) STRICT, WITHOUT ROWID;",
         columns.join(", ")
@@ -131,4 +143,28 @@ fn other_columns(table: &ViewTable, found: &[String]) -> Error {
         table.view(),
         found.join(", ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watermarks_of_an_earlier_version_are_taken_over() {
+        let connection = Connection::open_in_memory().unwrap();
+        let columns = vec![Column { name: "cents".into(), kind: ColumnType::Integer, nullable: false }];
+        let table = ViewTable::new("accounts", 1, columns).unwrap();
+        let open = || prepare(&connection, "in memory", &table, Duration::ZERO).unwrap();
+        open();
+        connection
+            .execute_batch(
+                "ALTER TABLE accounts_v1_versions DROP COLUMN last_offset;
+                 INSERT INTO accounts_v1_versions (topic, aggregate, version) VALUES ('t', 'ada', 3);",
+            )
+            .unwrap();
+        open();
+        let select = "SELECT version, last_offset FROM accounts_v1_versions";
+        let found: (i64, i64) = connection.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(found, (3, -1));
+    }
 }
