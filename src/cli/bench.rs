@@ -1,4 +1,6 @@
-//! `bench`: the handler, on Kafka against a bare loop, and the time to an answer.
+//! `bench`: the handler, on Kafka against a bare loop, the time to an answer, and views side by side.
+
+mod views;
 
 use super::{
     FormatArgs,
@@ -33,11 +35,14 @@ use std::{
 /// Examples:
 ///   factum bench handler --kafka localhost:9092
 ///   factum bench latency --commands 1000
+///   factum bench views --records 200000
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum BenchVerb {
     /// A backlog of commands through the handler, and on Kafka through a bare rdkafka loop with the same codec; prints the ratio.
     Handler(HandlerBench),
+    /// A view in SQLite alone, and beside a deliberately slow one in the same process; prints the ratio of its rates.
+    Views(views::ViewsBench),
     /// The time from a command to its answer, one at a time on an idle system.
     Latency(LatencyBench),
 }
@@ -97,6 +102,7 @@ struct Bench<'a> {
 pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
     match verb {
         BenchVerb::Handler(args) => handler(app, args),
+        BenchVerb::Views(args) => views::views(app, args),
         BenchVerb::Latency(args) => latency(app, args),
     }
 }

@@ -4,6 +4,7 @@
 mod aggregate;
 mod fleet;
 mod running;
+mod slowed;
 mod view;
 
 pub(crate) use aggregate::rfc3339;
@@ -12,4 +13,5 @@ pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
 pub(crate) use fleet::{Entry, Fleet};
 pub use running::Running;
+pub(crate) use slowed::PAUSE;
 pub use view::{TypedView, ViewHost, ViewProgress};

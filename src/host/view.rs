@@ -1,6 +1,6 @@
 //! A view behind an object-safe interface.
 
-use super::{Running, Stop};
+use super::{Running, Stop, slowed::Slowed};
 use crate::environment::Environment;
 use factum_core::{
     Offset, Result, TopicPartition,
@@ -75,6 +75,17 @@ pub trait ViewHost: Send + Sync {
     /// `Invalid` when the database holds another table of this name; what log and registry say.
     fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)>;
 
+    /// Starts the same view with a pause in each fold, under another name: for benchmarks.
+    ///
+    /// # Errors
+    /// As of [`ViewHost::start`].
+    fn start_slowed(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        stop: &Stop,
+    ) -> Result<(Running, ViewProgress)>;
+
     /// The rows that a filter lets through, by key; of a view that does not run as well.
     ///
     /// # Errors
@@ -115,19 +126,16 @@ where
     }
 
     fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)> {
-        for input in V::INPUTS {
-            environment.check_topics(input)?;
-        }
-        let codec = RecordCodec::<V::Event>::for_reading(&environment.schemas)?;
-        let sink = database.open(self.table()?)?;
-        let schemas = environment.schemas.clone();
-        let mut options = ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock);
-        options.prefix.clone_from(&environment.prefix);
-        let runner = ViewRunner::<V, _>::start(&*environment.log, codec, sink, options)?;
-        let status = runner.status();
-        let stop = stop.clone();
-        let running = Running::spawn(V::NAME, move || runner.run(stop.flag()))?;
-        Ok((running, ViewProgress { status, ..ViewProgress::new(V::NAME, V::INPUTS) }))
+        start::<V>(environment, database, stop)
+    }
+
+    fn start_slowed(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        stop: &Stop,
+    ) -> Result<(Running, ViewProgress)> {
+        start::<Slowed<V>>(environment, database, stop)
     }
 
     fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {
@@ -135,4 +143,23 @@ where
         let filter = Filter::parse(filter, &table)?;
         database.open(table)?.query(&filter, limit)
     }
+}
+
+fn start<V: View>(environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)>
+where
+    V::Event: AvroMessage,
+{
+    for input in V::INPUTS {
+        environment.check_topics(input)?;
+    }
+    let codec = RecordCodec::<V::Event>::for_reading(&environment.schemas)?;
+    let sink = database.open(ViewTable::of::<V>()?)?;
+    let schemas = environment.schemas.clone();
+    let mut options = ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock);
+    options.prefix.clone_from(&environment.prefix);
+    let runner = ViewRunner::<V, _>::start(&*environment.log, codec, sink, options)?;
+    let status = runner.status();
+    let stop = stop.clone();
+    let running = Running::spawn(V::NAME, move || runner.run(stop.flag()))?;
+    Ok((running, ViewProgress { status, ..ViewProgress::new(V::NAME, V::INPUTS) }))
 }

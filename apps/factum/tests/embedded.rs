@@ -17,6 +17,8 @@ mod site;
 
 #[path = "embedded/bad_input.rs"]
 mod bad_input;
+#[path = "embedded/bench.rs"]
+mod bench;
 #[path = "embedded/first_day.rs"]
 mod first_day;
 #[path = "embedded/interface.rs"]

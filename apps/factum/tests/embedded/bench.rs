@@ -1,0 +1,26 @@
+//! A slow view beside a fast one, measured by the verb that people measure with.
+
+use crate::site::Site;
+use serde_json::Value;
+
+#[test]
+fn a_slow_view_does_not_slow_the_others() {
+    let site = Site::new();
+    // At most 5 000 events a second would be applied if the fast view waited for the slow one.
+    let ran = site.run(&["bench", "views", "--records", "20000", "--rounds", "1", "--json"]);
+    assert!(ran.ok, "{ran:?}");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let number = |name: &str| found[name].as_f64().unwrap();
+    assert!(number("beside_per_second") > 10_000.0, "{found}");
+    assert!((number("beside_per_second") / number("alone_per_second") - number("ratio")).abs() < 1e-9, "{found}");
+}
+
+#[test]
+fn a_slow_view_that_is_through_first_is_no_measurement() {
+    let site = Site::new();
+    let ran = site.run(&["bench", "views", "--records", "1", "--rounds", "1"]);
+    assert!(!ran.ok, "{ran:?}");
+    assert!(ran.stderr.contains("give more --records"), "{ran:?}");
+    // The log is left as it was, and the next run measures.
+    assert!(site.run(&["bench", "views", "--records", "20000", "--rounds", "1"]).ok);
+}

@@ -1,0 +1,29 @@
+//! A view that does what another does, slowly.
+
+use factum_core::view::{Recorded, Scope, View};
+use std::{marker::PhantomData, time::Duration};
+
+/// How long each fold takes at least.
+pub(crate) const PAUSE: Duration = Duration::from_micros(200);
+
+/// Another view with a pause in each fold, as one that waits for something
+/// else: what a benchmark puts beside a fast view.
+pub(super) struct Slowed<V>(PhantomData<fn() -> V>);
+
+impl<V: View> View for Slowed<V> {
+    const NAME: &'static str = "bench_slow";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [&'static str] = V::INPUTS;
+    const SCOPE: Scope = V::SCOPE;
+    type Event = V::Event;
+    type Row = V::Row;
+
+    fn keys(event: &Recorded<V::Event>) -> Vec<String> {
+        V::keys(event)
+    }
+
+    fn fold(key: &str, row: Option<V::Row>, event: &Recorded<V::Event>) -> Option<V::Row> {
+        std::thread::sleep(PAUSE);
+        V::fold(key, row, event)
+    }
+}
