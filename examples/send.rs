@@ -9,13 +9,13 @@ mod bank;
 
 use bank::{Account, Bank, Deposit, Event, Insufficient, Withdraw};
 use factum::{
-    ErrorKind, Reply, Result, TypedClient, Version,
+    Database, ErrorKind, Reply, Result, TypedClient, Version,
     host::{TypedView, ViewHost},
     to,
     view::{Recorded, Value, View},
     wire::Token,
 };
-use std::{path::Path, thread, time::Duration};
+use std::{thread, time::Duration};
 
 fn main() -> Result<()> {
     let bank = Bank::open()?;
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
     // Read your writes: the token is text that another program can wait with.
     let token = first.accepted()?.token.map(|token| token.to_string()).unwrap_or_default();
     let folder = tempfile::tempdir().map_err(|error| factum::Error::unavailable(error.to_string()))?;
-    let balance = balance_at(&bank, &folder.path().join("views.sqlite"), &anna, token.parse()?)?;
+    let balance = balance_at(&bank, &Database::file(folder.path().join("views.sqlite")), &anna, token.parse()?)?;
     println!("the view at {token}: {balance} cents");
     assert_eq!(balance, 120);
     bank.close()
@@ -61,7 +61,7 @@ fn unexpected(reply: Reply<Insufficient>) -> Result<()> {
 }
 
 /// An account's balance in a view that has passed the token.
-fn balance_at(bank: &Bank, database: &Path, account: &str, token: Token) -> Result<i64> {
+fn balance_at(bank: &Bank, database: &Database, account: &str, token: Token) -> Result<i64> {
     let view = TypedView::<Balances>::default();
     let (running, progress) = view.start(&bank.environment, database, &bank.stop)?;
     while progress.positions().get(&token.place).is_none_or(|position| *position <= token.offset) {
