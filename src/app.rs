@@ -3,6 +3,7 @@
 use crate::{
     cli,
     host::{AggregateHost, Typed, TypedView, ViewHost},
+    journal,
     sample::Sample,
 };
 use factum_core::{Aggregate, Error, Result, view::View};
@@ -12,14 +13,16 @@ use std::{fmt, process::ExitCode, sync::Arc};
 
 /// Begins a program of that name.
 pub fn app(name: &'static str) -> App {
-    App { name, aggregates: Vec::new(), views: Vec::new(), samples: Vec::new() }
+    App { name, aggregates: Vec::new(), views: Vec::new(), journal: None, samples: Vec::new() }
 }
 
 /// A program that hosts aggregates and views.
 pub struct App {
     pub(crate) name: &'static str,
-    pub(crate) aggregates: Vec<Box<dyn AggregateHost>>,
+    pub(crate) aggregates: Vec<Arc<dyn AggregateHost>>,
     pub(crate) views: Vec<Box<dyn ViewHost>>,
+    /// The built-in view of all events; none in a program without aggregates.
+    journal: Option<Box<dyn ViewHost>>,
     pub(crate) samples: Vec<Sample>,
 }
 
@@ -32,7 +35,8 @@ impl App {
         A::Command: AvroMessage,
         A::Event: AvroMessage,
     {
-        self.aggregates.push(Box::new(Typed::<A>::default()));
+        self.aggregates.push(Arc::new(Typed::<A>::default()));
+        self.journal = Some(journal::host(&self.aggregates));
         self
     }
 
@@ -83,9 +87,15 @@ impl App {
         }
     }
 
+    /// The built-in journal, unless the program has a view of that name.
+    pub(crate) fn journal(&self) -> Option<&dyn ViewHost> {
+        self.journal.as_deref().filter(|journal| self.views.iter().all(|host| host.name() != journal.name()))
+    }
+
     pub(crate) fn view_host(&self, name: &str) -> Result<&dyn ViewHost> {
-        self.views.iter().find(|host| host.name() == name).map(|host| &**host).ok_or_else(|| {
-            let known: Vec<_> = self.views.iter().map(|host| host.name()).collect();
+        let all = || self.views.iter().map(|host| &**host).chain(self.journal());
+        all().find(|host| host.name() == name).ok_or_else(|| {
+            let known: Vec<_> = all().map(|host| host.name()).collect();
             Error::invalid(format!("there is no view {name:?} here; there are {}", known.join(", ")))
         })
     }

@@ -39,6 +39,7 @@ pub mod environment;
 pub mod history;
 pub mod host;
 pub mod import;
+mod journal;
 mod local_kafka;
 mod node;
 pub mod observe;

@@ -150,7 +150,7 @@ impl Node {
         }
         for view in &self.views {
             let positions = view.positions();
-            for input in view.inputs {
+            for input in view.inputs.iter() {
                 for place in admin.partitions(&self.environment.topics(input).events)? {
                     let end = admin.bounds(&place, Isolation::ReadCommitted)?.end;
                     if positions.get(&place).is_none_or(|position| *position < end) && end > Offset(0) {

@@ -55,6 +55,10 @@ pub(super) struct UpArgs {
     /// Publish no sample commands.
     #[arg(long)]
     no_sample: bool,
+    /// Keep no journal, the built-in view of all events: less work, but `audit` and `trace` have nothing to
+    /// read, and `history` and `state` read the log.
+    #[arg(long)]
+    no_journal: bool,
     #[command(flatten)]
     import: ImportArgs,
     /// The aggregate type that the file's rows are commands of, where this program has several.
@@ -105,7 +109,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     for host in &app.aggregates {
         node.start_handler(app, host.aggregate_type(), topics)?;
     }
-    for host in &app.views {
+    for host in app.views.iter().map(|host| &**host).chain(app.journal().filter(|_| !args.no_journal)) {
         node.start_view(app, host.name(), &views, topics)?;
     }
     let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views));

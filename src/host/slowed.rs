@@ -1,6 +1,6 @@
 //! A view that does what another does, slowly.
 
-use factum_core::view::{Recorded, Scope, View};
+use factum_core::view::{Recorded, RowLife, Scope, View};
 use std::{marker::PhantomData, time::Duration};
 
 /// How long each fold takes at least.
@@ -15,6 +15,8 @@ impl<V: View> View for Slowed<V> {
     const VERSION: u32 = 1;
     const INPUTS: &'static [&'static str] = V::INPUTS;
     const SCOPE: Scope = V::SCOPE;
+    const ROW_LIFE: RowLife = V::ROW_LIFE;
+    const INDEXES: &'static [&'static [&'static str]] = V::INDEXES;
     type Event = V::Event;
     type Row = V::Row;
 

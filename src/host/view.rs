@@ -8,7 +8,7 @@ use factum_core::{
 };
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
-use factum_views::{Database, Filter, QueriedRow, ViewOptions, ViewRunner, ViewStatus};
+use factum_views::{Database, Filter, QueriedRow, Sink, ViewOptions, ViewRunner, ViewStatus};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -22,7 +22,7 @@ pub struct ViewProgress {
     /// The view's name.
     pub name: &'static str,
     /// The aggregate types that it reads.
-    pub inputs: &'static [&'static str],
+    pub inputs: Arc<[&'static str]>,
     /// Why it does not run, if it failed.
     pub failure: Option<String>,
     status: Arc<Mutex<ViewStatus>>,
@@ -30,8 +30,8 @@ pub struct ViewProgress {
 
 impl ViewProgress {
     /// Of a view that has not begun.
-    pub(crate) fn new(name: &'static str, inputs: &'static [&'static str]) -> Self {
-        ViewProgress { name, inputs, failure: None, status: Arc::default() }
+    pub(crate) fn new(name: &'static str, inputs: &[&'static str]) -> Self {
+        ViewProgress { name, inputs: inputs.into(), failure: None, status: Arc::default() }
     }
 
     /// All that is known of it.
@@ -61,7 +61,7 @@ pub trait ViewHost: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The aggregate types that it reads.
-    fn inputs(&self) -> &'static [&'static str];
+    fn inputs(&self) -> &[&'static str];
 
     /// Its table's name.
     ///
@@ -94,11 +94,54 @@ pub trait ViewHost: Send + Sync {
 }
 
 /// The host of a Rust type.
-pub struct TypedView<V>(PhantomData<fn() -> V>);
+pub struct TypedView<V> {
+    inputs: Vec<&'static str>,
+    wrap: Option<Wrap>,
+    view: PhantomData<fn() -> V>,
+}
 
-impl<V> Default for TypedView<V> {
+/// Puts a sink of its own around the one that a view was given.
+pub(crate) type Wrap = Arc<dyn Fn(&Environment, &Database, Box<dyn Sink>) -> Result<Box<dyn Sink>> + Send + Sync>;
+
+impl<V: View> Default for TypedView<V> {
     fn default() -> Self {
-        TypedView(PhantomData)
+        TypedView { inputs: V::INPUTS.to_vec(), wrap: None, view: PhantomData }
+    }
+}
+
+impl<V: View> TypedView<V> {
+    /// One that reads these aggregate types, and writes through a sink around its own.
+    pub(crate) fn reading(inputs: Vec<&'static str>, wrap: Wrap) -> Self {
+        TypedView { inputs, wrap: Some(wrap), view: PhantomData }
+    }
+
+    /// Starts it, or a view that stands for it.
+    fn start_as<W: View>(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        stop: &Stop,
+    ) -> Result<(Running, ViewProgress)>
+    where
+        W::Event: AvroMessage,
+    {
+        for input in &self.inputs {
+            environment.check_topics(input)?;
+        }
+        let codec = RecordCodec::<W::Event>::for_reading(&environment.schemas)?;
+        let mut sink = database.open(ViewTable::of::<W>()?)?;
+        if let Some(wrap) = &self.wrap {
+            sink = wrap(environment, database, sink)?;
+        }
+        let schemas = environment.schemas.clone();
+        let mut options = ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock);
+        options.prefix.clone_from(&environment.prefix);
+        options.inputs = Some(self.inputs.iter().map(|input| (*input).to_owned()).collect());
+        let runner = ViewRunner::<W, _>::start(&*environment.log, codec, sink, options)?;
+        let status = runner.status();
+        let stop = stop.clone();
+        let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;
+        Ok((running, ViewProgress { status, ..ViewProgress::new(W::NAME, &self.inputs) }))
     }
 }
 
@@ -117,8 +160,8 @@ where
         V::NAME
     }
 
-    fn inputs(&self) -> &'static [&'static str] {
-        V::INPUTS
+    fn inputs(&self) -> &[&'static str] {
+        &self.inputs
     }
 
     fn table(&self) -> Result<ViewTable> {
@@ -126,7 +169,7 @@ where
     }
 
     fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)> {
-        start::<V>(environment, database, stop)
+        self.start_as::<V>(environment, database, stop)
     }
 
     fn start_slowed(
@@ -135,7 +178,7 @@ where
         database: &Database,
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)> {
-        start::<Slowed<V>>(environment, database, stop)
+        self.start_as::<Slowed<V>>(environment, database, stop)
     }
 
     fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {
@@ -143,23 +186,4 @@ where
         let filter = Filter::parse(filter, &table)?;
         database.open(table)?.query(&filter, limit)
     }
-}
-
-fn start<V: View>(environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)>
-where
-    V::Event: AvroMessage,
-{
-    for input in V::INPUTS {
-        environment.check_topics(input)?;
-    }
-    let codec = RecordCodec::<V::Event>::for_reading(&environment.schemas)?;
-    let sink = database.open(ViewTable::of::<V>()?)?;
-    let schemas = environment.schemas.clone();
-    let mut options = ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock);
-    options.prefix.clone_from(&environment.prefix);
-    let runner = ViewRunner::<V, _>::start(&*environment.log, codec, sink, options)?;
-    let status = runner.status();
-    let stop = stop.clone();
-    let running = Running::spawn(V::NAME, move || runner.run(stop.flag()))?;
-    Ok((running, ViewProgress { status, ..ViewProgress::new(V::NAME, V::INPUTS) }))
 }
