@@ -1,11 +1,12 @@
 //! Which database views are kept in.
 
-use crate::{MemoryDatabase, MemorySink, PostgresUrl, Sink, SqliteSink};
+use crate::{MemoryDatabase, MemorySink, PostgresUrl, Rows, Sink, SqliteRows, SqliteSink};
 use factum_core::{Error, Result, view::ViewTable};
 use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 /// A database that holds views, by name: what a setting says, and what sinks are opened in.
@@ -52,6 +53,20 @@ impl Database {
                 return Err(Error::invalid(format!("{url}: PostgreSQL is not supported; name a SQLite file")));
             }
             Database::Memory(database) => Box::new(MemorySink::open(database, table)?),
+        })
+    }
+
+    /// Its views for reading, which makes nothing; whether they are there, the first answer says.
+    ///
+    /// # Errors
+    /// `Invalid`: there is no such database.
+    pub fn rows(&self) -> Result<Arc<dyn Rows>> {
+        Ok(match self {
+            Database::Sqlite(path) => Arc::new(SqliteRows::new(path)),
+            Database::Postgres(url) => {
+                return Err(Error::invalid(format!("{url}: PostgreSQL is not supported; name a SQLite file")));
+            }
+            Database::Memory(database) => Arc::new(database.clone()),
         })
     }
 

@@ -2,8 +2,8 @@
 //!
 //! What it is: a [`ViewRunner`] polls a group consumer, has
 //! [`factum_core::view::ViewMachine`] decide, and executes its effects on a
-//! [`Sink`]; sinks in memory and in SQLite; and [`Filter`], with which rows are
-//! read.
+//! [`Sink`]; sinks in memory and in SQLite; and [`Rows`], with which a [`Query`] is
+//! answered.
 //!
 //! What it is not: it decides nothing. When to claim, what to skip and where to
 //! stop is the machine's, so that it is the same on every sink and log.
@@ -13,20 +13,23 @@
 //!
 //! ```
 //! use factum_core::view::{Column, ColumnType, ViewTable};
-//! use factum_views::{Filter, Sink, SqliteSink};
+//! use factum_views::{MemoryDatabase, MemorySink, Query, Rows};
 //!
 //! let balance = Column { name: "balance".into(), kind: ColumnType::Integer, nullable: false };
 //! let table = ViewTable::new("accounts", 1, vec![balance])?;
-//! let mut sink = SqliteSink::in_memory(table)?;
-//! let filter = Filter::parse("balance > 50 and key != 'fees'", sink.table())?;
-//! assert!(sink.query(&filter, 10)?.is_empty());
+//! let database = MemoryDatabase::new("example");
+//! MemorySink::open(&database, table.clone())?;
+//! let query = Query::new(&table).filtered("balance > 50 and key != 'fees'")?.ordered("-balance")?;
+//! assert!(database.page(&query)?.rows.is_empty());
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
 mod database;
-mod filter;
 mod memory;
+mod pool;
 mod postgres;
+mod query;
+mod rows;
 mod runner;
 mod schemas;
 mod sink;
@@ -34,11 +37,15 @@ mod sqlite;
 mod status;
 
 pub use database::Database;
-pub use filter::{Compared, Condition, Filter};
 pub use memory::{MemoryDatabase, MemorySink};
 pub use postgres::PostgresUrl;
+pub use query::{
+    Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,
+    MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,
+};
+pub use rows::{Progress, Rows};
 pub use runner::{Progressed, ViewOptions, ViewRunner};
 pub use schemas::SchemaFetch;
 pub use sink::{QueriedRow, Sink};
-pub use sqlite::SqliteSink;
+pub use sqlite::{SqliteRows, SqliteSink};
 pub use status::ViewStatus;

@@ -1,6 +1,6 @@
 //! A sink in memory: for tests, and for views that are folded anew at each start.
 
-use crate::{Filter, QueriedRow, Sink};
+use crate::{Filter, Page, Progress, QueriedRow, Query, Rows, Sink, evaluate, rows::never_built};
 use factum_core::{
     AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, RowLocking, Value, ViewTable},
@@ -21,6 +21,11 @@ impl MemoryDatabase {
     /// An empty database. Its id tells it from every other one, also of earlier processes.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         MemoryDatabase { id: id.into(), tables: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
+        // Nothing here panics half way through a change.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +57,7 @@ impl MemorySink {
     /// `Invalid`: the table exists with other columns.
     pub fn open(database: &MemoryDatabase, table: ViewTable) -> Result<Self> {
         let sink = MemorySink { database: database.clone(), table: table.clone(), loaded: Vec::new() };
-        let mut tables = sink.tables();
+        let mut tables = sink.database.lock();
         let found = tables.entry(table.name()).or_insert_with(|| Table {
             table: table.clone(),
             rows: BTreeMap::new(),
@@ -71,13 +76,8 @@ impl MemorySink {
         Ok(sink)
     }
 
-    fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
-        // Nothing here panics half way through a change.
-        self.database.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn with<T>(&self, run: impl FnOnce(&mut Table) -> T) -> T {
-        run(self.tables().get_mut(&self.table.name()).expect("opening made the table"))
+        run(self.database.lock().get_mut(&self.table.name()).expect("opening made the table"))
     }
 }
 
@@ -164,13 +164,28 @@ impl Sink for MemorySink {
     }
 
     fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        let columns = self.table.columns();
-        Ok(self.with(|table| {
-            let rows = table.rows.iter().map(|(key, (_, values))| QueriedRow {
-                key: key.clone(),
-                columns: columns.iter().map(|column| column.name.clone()).zip(values.iter().cloned()).collect(),
-            });
-            rows.filter(|row| filter.lets_through(row)).take(limit).collect()
-        }))
+        self.database.page(&Query::new(&self.table).with(filter.clone(), limit)).map(QueriedRow::of)
+    }
+}
+
+impl Rows for MemoryDatabase {
+    fn page(&self, query: &Query) -> Result<Page> {
+        let tables = self.lock();
+        let table = tables.get(&query.table().name()).ok_or_else(|| never_built(query.table(), "memory"))?;
+        let row = |(key, (_, values)): (&String, &(u64, Vec<Value>))| {
+            std::iter::once(Value::Text(key.clone())).chain(values.iter().cloned()).collect()
+        };
+        evaluate(query, table.rows.iter().map(row))
+    }
+
+    fn progress(&self, table: &ViewTable) -> Result<Vec<Progress>> {
+        let tables = self.lock();
+        let found = tables.get(&table.name()).ok_or_else(|| never_built(table, "memory"))?;
+        let progress = found.progress.iter().map(|(place, claim)| Progress {
+            place: place.clone(),
+            topic_id: claim.topic_id,
+            position: claim.position,
+        });
+        Ok(progress.collect())
     }
 }

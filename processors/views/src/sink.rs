@@ -1,6 +1,6 @@
 //! Where a view's rows are kept.
 
-use crate::Filter;
+use crate::{Filter, Page};
 use factum_core::{
     Result, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Value, ViewTable},
@@ -48,4 +48,17 @@ pub trait Sink: Send + fmt::Debug {
 
     /// The rows that a filter lets through, by key, at most `limit`.
     fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>>;
+}
+
+impl QueriedRow {
+    /// The rows of a page that has all columns, the key first.
+    pub(crate) fn of(page: Page) -> Vec<Self> {
+        let Page { columns, rows, .. } = page;
+        let rows = rows.into_iter().map(|values| {
+            let mut columns = columns.iter().cloned().zip(values);
+            let key = columns.next().map_or(Value::Null, |(_, key)| key);
+            QueriedRow { key: key.to_string(), columns: columns.collect() }
+        });
+        rows.collect()
+    }
 }

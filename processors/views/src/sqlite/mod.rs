@@ -1,8 +1,11 @@
 //! A sink in SQLite.
 
 mod open;
+mod rows;
 
-use crate::{Compared, Condition, Filter, QueriedRow, Sink};
+pub use rows::SqliteRows;
+
+use crate::{Filter, QueriedRow, Query, Sink};
 use factum_core::{
     Error, ErrorKind, Offset, Result, TopicId, TopicPartition, Version,
     view::{
@@ -48,7 +51,6 @@ struct Statements {
     upsert_row: String,
     delete_row: String,
     upsert_version: String,
-    query: String,
 }
 
 impl Statements {
@@ -76,7 +78,6 @@ impl Statements {
                  ON CONFLICT (topic, aggregate) DO UPDATE \
                  SET version = excluded.version, last_offset = excluded.last_offset"
             ),
-            query: format!("SELECT {list}, \"{KEY_COLUMN}\" FROM \"{name}\""),
         }
     }
 }
@@ -212,60 +213,6 @@ impl SqliteSink {
         let columns = self.table.columns().iter().enumerate();
         columns.map(|(index, column)| value(row, index, column.kind)).collect()
     }
-
-    fn select(&self, filter: &Filter, limit: usize) -> rusqlite::Result<Vec<QueriedRow>> {
-        let mut sql = self.sql.query.clone();
-        let mut bound: Vec<Bound<'_>> = Vec::new();
-        sql.push_str(" WHERE ");
-        where_clause(filter, &mut sql, &mut bound);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        sql.push_str(&format!(" ORDER BY \"{KEY_COLUMN}\" LIMIT ?{}", bound.len() + 1));
-        bound.push(Bound::Limit(limit));
-        let columns = self.table.columns();
-        let mut select = self.connection.prepare(&sql)?;
-        let rows = select.query_map(params_from_iter(bound), |row| {
-            let names = columns.iter().map(|column| column.name.clone());
-            Ok(QueriedRow { key: row.get(columns.len())?, columns: names.zip(self.values(row)?).collect() })
-        })?;
-        rows.collect()
-    }
-}
-
-/// Appends a filter as SQL; its values are bound and never part of the text.
-fn where_clause<'a>(filter: &'a Filter, sql: &mut String, bound: &mut Vec<Bound<'a>>) {
-    let mut joined = |filters: &'a [Filter], word: &str, empty: &str| {
-        if filters.is_empty() {
-            sql.push_str(empty);
-        }
-        for (number, filter) in filters.iter().enumerate() {
-            sql.push_str(if number == 0 { "(" } else { word });
-            where_clause(filter, sql, bound);
-            sql.push_str(if number + 1 == filters.len() { ")" } else { "" });
-        }
-    };
-    match filter {
-        Filter::All(filters) => joined(filters, " AND ", "TRUE"),
-        Filter::Any(filters) => joined(filters, " OR ", "FALSE"),
-        Filter::Not(filter) => {
-            // SQL's comparison with null is neither true nor false.
-            sql.push_str("NOT ifnull(");
-            where_clause(filter, sql, bound);
-            sql.push_str(", FALSE)");
-        }
-        Filter::Condition(condition) => sql.push_str(&compared(condition, bound)),
-    }
-}
-
-fn compared<'a>(condition: &'a Condition, bound: &mut Vec<Bound<'a>>) -> String {
-    let column = condition.column();
-    match (condition.value(), condition.compared()) {
-        (Value::Null, Compared::Eq) => format!("\"{column}\" IS NULL"),
-        (Value::Null, _) => format!("\"{column}\" IS NOT NULL"),
-        (value, compared) => {
-            bound.push(Bound::Value(value));
-            format!("\"{column}\" {compared} ?{}", bound.len())
-        }
-    }
 }
 
 impl Sink for SqliteSink {
@@ -304,7 +251,9 @@ impl Sink for SqliteSink {
     }
 
     fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        self.select(filter, limit).map_err(|e| self.failed(&format!("query view {}", self.table.view()), e))
+        let query = Query::new(&self.table).with(filter.clone(), limit);
+        let page = rows::page(&self.connection, &query, None);
+        page.map_err(|e| self.failed(&format!("query view {}", self.table.view()), e))?.map(QueriedRow::of)
     }
 }
 
@@ -312,14 +261,12 @@ impl Sink for SqliteSink {
 enum Bound<'a> {
     Text(&'a str),
     Value(&'a Value),
-    Limit(i64),
 }
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
             Bound::Text(text) => (*text).into(),
-            Bound::Limit(limit) => (*limit).into(),
             Bound::Value(value) => match value {
                 Value::Null => rusqlite::types::Null.into(),
                 Value::Integer(value) => (*value).into(),

@@ -21,6 +21,7 @@ pub(super) fn prepare(
     let failed = |e| failed(name, &format!("open view {}", table.view()), e);
     connection.busy_timeout(busy_timeout).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    super::rows::define_like(connection).map_err(failed)?;
     // Readers go on beside the one writer. After a power cut the last commits
     // may be gone, all of a commit or nothing; progress is in the commit, so
     // what is gone is read and applied again.
