@@ -34,6 +34,8 @@ pub struct Protections {
     pub topic_identity: bool,
     /// Progress rows move by compare-and-set.
     pub progress_compare_and_set: bool,
+    /// Offsets of a view's group that carry no mark of a view are an operator's and are honoured.
+    pub offset_resets: bool,
     /// Shared rows are locked in key order.
     pub shared_row_locking: bool,
     /// Readers check that versions have no gap and no repeat.
@@ -57,6 +59,7 @@ impl Protections {
         snapshots_to_their_end: true,
         topic_identity: true,
         progress_compare_and_set: true,
+        offset_resets: true,
         shared_row_locking: true,
         version_check: true,
     };

@@ -1,11 +1,17 @@
 //! What a view wants done.
 
-use super::{Commit, LoadRequest, Stop};
+use super::{Commit, LoadRequest, ResetPlan, Stop};
 use crate::{CommitOffset, Offset, TopicPartition};
 
 /// Something for the shell to do. Effects are to be executed in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Take the view's lock, read its standing, then the group's offsets of
+    /// all partitions of its topics, and answer with `reviewed`.
+    Review,
+    /// Record this and give the view's lock back; then commit the marks to the
+    /// group, and answer with `honoured`. Nothing is delivered before that.
+    Honour(ResetPlan),
     /// Ask for the topic's id and the partition's bounds (read uncommitted),
     /// raise the epoch of its progress row, and answer with `claimed`.
     Claim(TopicPartition),
@@ -33,7 +39,7 @@ pub enum Effect {
     Load(LoadRequest),
     /// Write, end the sink's transaction (or do it in one of its own) and answer with `committed`.
     Commit(Commit),
-    /// End the sink's transaction, if one is open, without a trace.
+    /// End the sink's transaction, if one is open, without a trace, and give the view's lock back.
     Rollback,
     /// Commit the group's offsets; a failure is to be told and changes nothing,
     /// since the progress rows decide.

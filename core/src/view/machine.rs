@@ -59,10 +59,10 @@ pub struct ClaimFailed {
 /// the effects of the poll before, and of all that they led to, are done.
 pub struct ViewMachine<V: View, C> {
     codec: C,
-    database: String,
+    pub(super) database: String,
     protections: Protections,
     shape: RowShape<V::Row>,
-    places: Vec<Place<V::Event>>,
+    pub(super) places: Vec<Place<V::Event>>,
     flight: Option<Flight<V>>,
     traces: Traces,
     /// Of the last event: its neighbours have the same.
@@ -362,16 +362,21 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     /// Claims what is new or due. The poll that brings us here followed the
     /// assignment, or the failure, and reported no loss.
     fn claim_due(&mut self, effects: &mut Vec<Effect>) {
-        for place in &mut self.places {
-            let due = match &place.phase {
-                Phase::Assigned => true,
-                Phase::Backoff { until, .. } => *until <= self.now,
-                _ => false,
-            };
-            if due {
-                place.phase = Phase::Claiming;
-                effects.push(Effect::Claim(place.at.clone()));
-            }
+        let now = self.now;
+        let due = |place: &&mut Place<V::Event>| match &place.phase {
+            Phase::Assigned => true,
+            Phase::Backoff { until, .. } => *until <= now,
+            _ => false,
+        };
+        for place in self.places.iter_mut().filter(due) {
+            place.phase = Phase::Claiming;
+        }
+        if self.places.iter().all(|place| place.phase != Phase::Claiming) {
+            return;
+        }
+        match self.protections.offset_resets {
+            true => effects.push(Effect::Review),
+            false => self.claims(effects),
         }
     }
 
@@ -499,7 +504,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         }
     }
 
-    fn fail(&mut self, index: usize, error: &Error, awaited: Awaited, effects: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, index: usize, error: &Error, awaited: Awaited, effects: &mut Vec<Effect>) {
         let what = format!("{} of view {}: {error}", self.places[index].at, V::NAME);
         match error.kind().retry() {
             Retry::No => self.stop(index, Stop::new(StopClass::Sink, what), effects),
@@ -517,7 +522,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         effects.push(Effect::Wait { place: place.at.clone(), why });
     }
 
-    fn stop(&mut self, index: usize, stop: Stop, effects: &mut Vec<Effect>) {
+    pub(super) fn stop(&mut self, index: usize, stop: Stop, effects: &mut Vec<Effect>) {
         let place = &mut self.places[index];
         if matches!(place.phase, Phase::Stopped(_)) {
             return;

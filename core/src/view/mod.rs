@@ -9,6 +9,8 @@ mod intake;
 mod machine;
 mod place;
 mod progress;
+mod reset;
+mod review;
 mod row;
 mod table;
 #[cfg(test)]
@@ -22,6 +24,10 @@ pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};
 pub use progress::{
     Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark,
 };
+pub use reset::{
+    Extent, GroupPlace, PlaceReset, ProgressRow, ResetPlan, Review, Skipped, Standing, Verdict, was_reset,
+};
+pub use review::Reviewed;
 pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
 pub use table::{ViewTable, view_group, view_topics};
 

@@ -22,6 +22,8 @@ pub enum StopClass {
     VersionGap,
     /// The view's own code panicked, or its row cannot be stored.
     PoisonEvent,
+    /// The group's offset was set to where the view cannot go.
+    OffsetReset,
     /// The sink refuses, and will again.
     Sink,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for StopClass {
             StopClass::TornBatch => "torn batch",
             StopClass::VersionGap => "version gap",
             StopClass::PoisonEvent => "poison event",
+            StopClass::OffsetReset => "offset reset",
             StopClass::Sink => "sink",
         })
     }

@@ -139,6 +139,15 @@ pub struct Mark<'a> {
     pub database: &'a str,
 }
 
+impl<'a> Mark<'a> {
+    /// Reads the text that a mark is written as; none for any other.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut words = text.strip_prefix("factum-view/1 ")?.splitn(3, ' ');
+        let (topic_id, offset, database) = (words.next()?, words.next()?, words.next()?);
+        Some(Mark { topic_id: topic_id.parse().ok()?, offset: Offset(offset.parse().ok()?), database })
+    }
+}
+
 impl fmt::Display for Mark<'_> {
     /// `factum-view/1 <topic id> <offset> <database id>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

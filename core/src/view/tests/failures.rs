@@ -178,6 +178,7 @@ fn a_lost_claim_rolls_back_and_is_claimed_again_while_the_partition_is_ours() {
     rig.now += 1_000;
     rig.idle();
     expect![[r#"
+        rollback
         claim bank.account.events/0: epoch 3, position 1
         start bank.account.events/0@1"#]]
     .assert_eq(&rig.trace());
@@ -228,6 +229,7 @@ fn an_unknown_outcome_is_resolved_by_a_new_claim() {
     rig.idle();
     rig.records(Records::new().event(&accounts(0), 0, "ada", 1, "1:deposited:5"));
     expect![[r#"
+        rollback
         claim bank.account.events/0: epoch 2, position 0
         start bank.account.events/0@0
         load ["ada"] Locked
@@ -277,6 +279,7 @@ fn a_recreated_topic_stops_its_partition_and_names_the_repair() {
     let (mut rig, place) = claim(Protections::ALL, TopicId([1; 16]), 3, bounds);
     assert_eq!(rig.stop_class(&place), Some(StopClass::TopicIdentity));
     expect![[r#"
+        rollback
         claim bank.account.events/0: epoch 5, position 3
         stop bank.account.events/0: topic identity: the progress of view balances at bank.account.events/0@3 belongs to topic id 01010101-0101-0101-0101-010101010101, and the topic is 07070707-0707-0707-0707-070707070707 now: it was deleted and created again; build the view anew with `factum views rebuild balances`, or drop its tables"#]]
     .assert_eq(&rig.trace());

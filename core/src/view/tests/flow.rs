@@ -13,6 +13,7 @@ fn a_partition_is_claimed_by_the_poll_after_its_assignment() {
     expect![""].assert_eq(&rig.trace());
     rig.idle();
     expect![[r#"
+        rollback
         claim bank.account.events/0: epoch 1, position 0
         start bank.account.events/0@0"#]]
     .assert_eq(&rig.trace());
@@ -98,6 +99,7 @@ fn what_was_held_back_of_a_revoked_partition_is_read_again() {
     rig.event(GroupEvent::Assigned(vec![accounts(0)]));
     rig.idle();
     expect![[r#"
+        rollback
         claim bank.account.events/0: epoch 2, position 0
         start bank.account.events/0@0"#]]
     .assert_eq(&rig.trace());

@@ -2,4 +2,5 @@
 
 mod failures;
 mod flow;
+mod resets;
 mod rig;

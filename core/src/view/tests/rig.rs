@@ -1,8 +1,11 @@
 //! A bank's view, a codec of plain text, and a sink of three maps that writes down what it is told.
 
 use crate::{
-    AggregateId, CommandId, DecodeError, Error, GroupEvent, Message, MessageCodec, Offset, Partition, Protections,
-    RecordBatch, TimestampMs, Topic, TopicId, TopicPartition, Version, log::Bounds, view::*, wire::EventHeader,
+    AggregateId, CommandId, CommitOffset, DecodeError, Error, GroupEvent, Message, MessageCodec, Offset, Partition,
+    Protections, RecordBatch, TimestampMs, Topic, TopicId, TopicPartition, Version,
+    log::{Bounds, Committed},
+    view::*,
+    wire::EventHeader,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -181,6 +184,14 @@ pub(super) struct Rig {
     pub(super) rows: BTreeMap<String, Vec<Value>>,
     pub(super) last: BTreeMap<(Topic, AggregateId), LastEvent>,
     pub(super) progress: BTreeMap<TopicPartition, Stored>,
+    /// What the group has committed.
+    pub(super) group: BTreeMap<TopicPartition, Committed>,
+    /// All partitions of the view's topics: these are reviewed.
+    pub(super) all: Vec<TopicPartition>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) fold_version: u32,
+    /// Errors that the next marks get.
+    pub(super) fail_marks: VecDeque<Error>,
     pub(super) bounds: Bounds,
     pub(super) schemas_in_registry: BTreeSet<u32>,
     /// Outcomes that the next commits get instead of a real one.
@@ -198,6 +209,11 @@ impl Rig {
             rows: BTreeMap::new(),
             last: BTreeMap::new(),
             progress: BTreeMap::new(),
+            group: BTreeMap::new(),
+            all: vec![accounts(0), accounts(1)],
+            skipped: Vec::new(),
+            fold_version: Balances::FOLD_VERSION,
+            fail_marks: VecDeque::new(),
             bounds: Bounds { start: Offset(0), end: Offset(1_000) },
             schemas_in_registry: BTreeSet::new(),
             fail_commits: VecDeque::new(),
@@ -257,6 +273,19 @@ impl Rig {
                 self.trace.push(format!("claim {place}: epoch {}, position {}", claim.epoch, claim.position));
                 self.machine.claimed(&place, Ok(Claimed { topic_id: TOPIC_ID, bounds: self.bounds, claim }))
             }
+            Effect::Review => {
+                let reviewed = Reviewed { standing: self.standing(), group: self.group_places() };
+                self.machine.reviewed(Ok(reviewed))
+            }
+            Effect::Honour(plan) => {
+                plan.told.iter().for_each(|told| self.trace.push(format!("honour {told}")));
+                self.record(&plan);
+                if let Some(error) = self.fail_marks.pop_front() {
+                    return self.machine.honoured(Err(ClaimFailed { awaited: Awaited::Log, error }));
+                }
+                self.mark(plan.marks);
+                self.machine.honoured(Ok(()))
+            }
             Effect::Load(request) => {
                 let keys = request.keys.iter();
                 self.trace.push(format!("load {:?} {:?}", request.keys, request.locking));
@@ -292,9 +321,7 @@ impl Rig {
                 self.machine.schema_fetched(id, found.then_some(()).ok_or_else(away))
             }
             Effect::CommitGroupOffsets(offsets) => {
-                for offset in offsets {
-                    self.trace.push(format!("group {} {} {:?}", offset.place, offset.offset, offset.metadata));
-                }
+                self.mark(offsets);
                 Vec::new()
             }
             Effect::Start(place, offset) => self.note(format!("start {place}@{offset}")),
@@ -308,6 +335,63 @@ impl Rig {
     fn note(&mut self, line: String) -> Vec<Effect> {
         self.trace.push(line);
         Vec::new()
+    }
+
+    fn mark(&mut self, offsets: Vec<CommitOffset>) {
+        for CommitOffset { place, offset, metadata } in offsets {
+            self.trace.push(format!("group {place} {offset} {metadata:?}"));
+            self.group.insert(place, Committed { offset, metadata });
+        }
+    }
+
+    /// What an operator's tool does.
+    pub(super) fn reset(&mut self, place: &TopicPartition, offset: i64) {
+        self.group.insert(place.clone(), Committed { offset: Offset(offset), metadata: String::new() });
+    }
+
+    /// The view goes down and comes back with these partitions.
+    pub(super) fn restart(&mut self, places: &[TopicPartition]) {
+        self.event(GroupEvent::Revoked(self.all.clone()));
+        self.trace.clear();
+        self.event(GroupEvent::Assigned(places.to_vec()));
+        self.idle();
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let row = |(place, row): (&TopicPartition, &Stored)| ProgressRow {
+            place: place.clone(),
+            topic_id: row.topic_id,
+            position: row.position,
+        };
+        Standing {
+            rows: self.progress.iter().map(row).collect(),
+            skipped: self.skipped.clone(),
+            fold_version: self.fold_version,
+        }
+    }
+
+    fn group_places(&self) -> Vec<GroupPlace> {
+        let place = |place: &TopicPartition| GroupPlace {
+            place: place.clone(),
+            topic_id: TOPIC_ID,
+            committed: self.group.get(place).cloned(),
+            bounds: self.bounds,
+        };
+        self.all.iter().map(place).collect()
+    }
+
+    fn record(&mut self, plan: &ResetPlan) {
+        if plan.extent == Extent::Whole {
+            (self.rows, self.last, self.skipped) = Default::default();
+            self.fold_version = Balances::FOLD_VERSION;
+        }
+        for PlaceReset { row, skipped } in &plan.places {
+            let epoch = self.progress.get(&row.place).map_or(0, |stored| stored.epoch) + 1;
+            let stored = Stored { topic_id: row.topic_id, epoch, position: row.position };
+            self.progress.insert(row.place.clone(), stored);
+            self.skipped.retain(|old| old.place != row.place);
+            self.skipped.extend(skipped.iter().map(|r| Skipped { place: row.place.clone(), offsets: r.clone() }));
+        }
     }
 
     fn commit(&mut self, commit: Commit) -> CommitOutcome {
