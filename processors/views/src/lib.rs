@@ -24,11 +24,13 @@
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
+mod claiming;
 mod database;
 mod memory;
 mod pool;
 mod postgres;
 mod query;
+mod resets;
 mod rows;
 mod runner;
 mod schemas;
@@ -43,6 +45,7 @@ pub use query::{
     Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,
     MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,
 };
+pub use resets::Resets;
 pub use rows::{Progress, Rows};
 pub use runner::{Progressed, ViewOptions, ViewRunner};
 pub use schemas::SchemaFetch;

@@ -1,5 +1,7 @@
 //! A sink in memory: for tests, and for views that are folded anew at each start.
 
+mod resets;
+
 use crate::{Filter, Page, Progress, QueriedRow, Query, Rows, Sink, evaluate, rows::never_built};
 use factum_core::{
     AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition,
@@ -7,6 +9,7 @@ use factum_core::{
 };
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -36,6 +39,14 @@ struct Table {
     rows: BTreeMap<String, (u64, Vec<Value>)>,
     last: BTreeMap<(Topic, AggregateId), LastEvent>,
     progress: BTreeMap<TopicPartition, Claim>,
+    /// What an operator had the view leave out.
+    skipped: BTreeMap<TopicPartition, Vec<Range<Offset>>>,
+    /// The version of the fold that made the rows.
+    fold_version: u32,
+    /// The sink that holds the view's lock.
+    reviewer: Option<u64>,
+    /// Sinks that were opened.
+    sinks: u64,
     commits: u64,
 }
 
@@ -46,6 +57,8 @@ struct Table {
 pub struct MemorySink {
     database: MemoryDatabase,
     table: ViewTable,
+    /// Tells it from the other sinks of this table.
+    number: u64,
     /// What was loaded to be locked: keys, and the commits that wrote the rows.
     loaded: Vec<(String, Option<u64>)>,
 }
@@ -56,13 +69,17 @@ impl MemorySink {
     /// # Errors
     /// `Invalid`: the table exists with other columns.
     pub fn open(database: &MemoryDatabase, table: ViewTable) -> Result<Self> {
-        let sink = MemorySink { database: database.clone(), table: table.clone(), loaded: Vec::new() };
-        let mut tables = sink.database.lock();
+        let mut sink = MemorySink { database: database.clone(), table: table.clone(), number: 0, loaded: Vec::new() };
+        let mut tables = database.lock();
         let found = tables.entry(table.name()).or_insert_with(|| Table {
             table: table.clone(),
             rows: BTreeMap::new(),
             last: BTreeMap::new(),
             progress: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            fold_version: table.fold_version(),
+            reviewer: None,
+            sinks: 0,
             commits: 0,
         });
         if found.table.columns() != table.columns() {
@@ -72,12 +89,21 @@ impl MemorySink {
                 table.view()
             )));
         }
+        found.sinks += 1;
+        sink.number = found.sinks;
         drop(tables);
         Ok(sink)
     }
 
     fn with<T>(&self, run: impl FnOnce(&mut Table) -> T) -> T {
         run(self.database.lock().get_mut(&self.table.name()).expect("opening made the table"))
+    }
+}
+
+impl Drop for MemorySink {
+    fn drop(&mut self) {
+        // A connection that ends gives its locks back.
+        self.rollback().unwrap_or_default();
     }
 }
 
@@ -160,6 +186,8 @@ impl Sink for MemorySink {
 
     fn rollback(&mut self) -> Result<()> {
         self.loaded.clear();
+        let me = self.number;
+        self.with(|table| table.reviewer = table.reviewer.filter(|reviewer| *reviewer != me));
         Ok(())
     }
 

@@ -9,10 +9,7 @@ use factum_core::{
     TopicPartition, Topics,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
     measure::{Clocks, Histogram},
-    view::{
-        Awaited, ClaimFailed, Claimed, Effect, PlaceState, Polled, View, ViewMachine, ViewTable, view_group,
-        view_topics,
-    },
+    view::{Effect, PlaceState, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -93,9 +90,11 @@ pub enum Progressed {
 /// One instance of a view: a member of the view's group, and its sink.
 pub struct ViewRunner<V: View, C> {
     machine: ViewMachine<V, C>,
-    sink: Box<dyn Sink>,
-    consumer: Box<dyn GroupConsumer>,
-    admin: Box<dyn Admin>,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) consumer: Box<dyn GroupConsumer>,
+    pub(crate) admin: Box<dyn Admin>,
+    /// Those that the group shares.
+    pub(crate) topics: Vec<Topic>,
     options: ViewOptions,
     fetches: Fetches,
     records: RecordBatch,
@@ -124,14 +123,13 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         if *sink.table() != ViewTable::of::<V>()? {
             return Err(Error::invalid(format!("view {} was given the sink of {}", V::NAME, sink.table().name())));
         }
+        let topics: Vec<Topic> = match &options.inputs {
+            Some(inputs) => inputs.iter().map(|input| Topics::with_prefix(&options.prefix, input).events).collect(),
+            None => view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", options.prefix))).collect(),
+        };
         let consumer = log.group_consumer(&GroupOptions {
             group: format!("{}{}", options.prefix, view_group::<V>()),
-            topics: match &options.inputs {
-                Some(inputs) => inputs.iter().map(|input| Topics::with_prefix(&options.prefix, input).events).collect(),
-                None => {
-                    view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", options.prefix))).collect()
-                }
-            },
+            topics: topics.clone(),
             instance_id: options.instance_id.clone(),
             session_timeout: options.session_timeout,
             protocol: options.protocol,
@@ -141,6 +139,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             machine: ViewMachine::new(codec, sink.database_id(), options.protections)?,
             admin: log.admin()?,
             consumer,
+            topics,
             sink,
             fetches: Fetches::new(options.fetch_schema.clone()),
             clocks: Clocks::default(),
@@ -253,6 +252,14 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
                 let outcome = self.claim(&place);
                 return Ok(self.machine.claimed(&place, outcome));
             }
+            Effect::Review => {
+                let outcome = self.review();
+                return Ok(self.machine.reviewed(outcome));
+            }
+            Effect::Honour(plan) => {
+                let outcome = self.honour(&plan);
+                return Ok(self.machine.honoured(outcome));
+            }
             Effect::Load(request) => {
                 let loaded = self.sink.load(&request);
                 return Ok(self.machine.loaded(loaded));
@@ -291,17 +298,6 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             }
         }
         Ok(Vec::new())
-    }
-
-    fn claim(&mut self, place: &TopicPartition) -> Result<Claimed, ClaimFailed> {
-        let of_log = |error| ClaimFailed { awaited: Awaited::Log, error };
-        let topic = self.admin.describe_topic(&place.topic).map_err(of_log)?;
-        let topic = topic.ok_or_else(|| Error::unavailable(format!("topic {} does not exist", place.topic)));
-        let topic = topic.map_err(of_log)?;
-        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted).map_err(of_log)?;
-        let of_database = |error| ClaimFailed { awaited: Awaited::Database, error };
-        let claim = self.sink.claim(place, topic.id).map_err(of_database)?;
-        Ok(Claimed { topic_id: topic.id, bounds, claim })
     }
 
     fn positions(&mut self) -> Result<Vec<(TopicPartition, Offset)>> {

@@ -1,6 +1,6 @@
 //! Where a view's rows are kept.
 
-use crate::{Filter, Page};
+use crate::{Filter, Page, Resets};
 use factum_core::{
     Result, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Value, ViewTable},
@@ -23,7 +23,7 @@ pub struct QueriedRow {
 /// nothing. Errors are `Unavailable` when the same call may succeed later.
 /// After any other outcome of a commit than an error, and after
 /// [`Sink::rollback`], no transaction is open.
-pub trait Sink: Send + fmt::Debug {
+pub trait Sink: Resets + Send + fmt::Debug {
     /// The identity of the database, made with it and kept in it.
     fn database_id(&self) -> &str;
 

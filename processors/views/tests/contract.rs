@@ -48,6 +48,10 @@ macro_rules! contract {
     };
 }
 
+#[path = "contract/resets.rs"]
+mod resets;
+use resets::*;
+
 contract!(
     claiming_raises_the_epoch_and_keeps_the_position,
     rows_watermarks_and_progress_are_loaded_as_committed,
@@ -65,6 +69,13 @@ contract!(
     the_database_has_one_id,
     queries_filter_order_and_limit,
     a_table_gets_indexes_when_it_is_made_and_later,
+    a_view_stands_where_it_was_committed,
+    a_reset_of_one_partition_leaves_rows_and_the_others_alone,
+    a_reset_of_the_whole_view_empties_it_and_fences_what_was_loaded,
+    a_reset_makes_the_progress_of_a_partition_that_nobody_claimed,
+    one_sink_at_a_time_reviews_a_view,
+    a_review_that_is_rolled_back_changes_nothing,
+    the_fold_that_made_the_rows_is_remembered,
 );
 
 fn a_table_gets_indexes_when_it_is_made_and_later(database: &dyn Database) {

@@ -1,6 +1,7 @@
 //! A sink in SQLite.
 
 mod open;
+mod resets;
 mod rows;
 
 pub use rows::SqliteRows;
@@ -29,6 +30,8 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// | `<name>_v<version>` | `key` and the row's columns |
 /// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied |
 /// | `factum_progress` | epoch and position of each partition, of all views |
+/// | `factum_skipped` | what operators had views leave out |
+/// | `factum_folds` | the version of the fold that made each view's rows |
 /// | `factum_meta` | the database's id |
 ///
 /// Rows are locked by the database's one write lock: who loads them for update

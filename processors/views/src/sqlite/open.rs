@@ -1,6 +1,6 @@
 //! Making and checking a view's tables.
 
-use super::failed;
+use super::{failed, resets};
 use factum_core::{
     Error, Result,
     view::{Column, ColumnType, KEY_COLUMN, ViewTable},
@@ -52,6 +52,7 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
              PRIMARY KEY (view, topic, partition)
          ) STRICT, WITHOUT ROWID;",
     )?;
+    connection.execute_batch(resets::TABLES)?;
     let id = connection.query_row("SELECT value FROM factum_meta WHERE name = 'database_id'", [], |row| row.get(0))?;
     let wanted: Vec<String> = std::iter::once(key_column()).chain(table.columns().iter().map(definition)).collect();
     let found = columns(connection, &table.name())?;
@@ -61,6 +62,7 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
         return Ok((id, Some(found)));
     }
     know_offsets(connection, &table.name())?;
+    resets::remember_fold(connection, &table.name(), table.fold_version())?;
     make_indexes(connection, table)?;
     Ok((id, None))
 }
@@ -94,6 +96,7 @@ fn create(connection: &Connection, table: &ViewTable, columns: &[String]) -> rus
     // Progress and watermarks without rows are left from tables that somebody
     // dropped to have the view built anew.
     connection.execute("DELETE FROM factum_progress WHERE view = ?1", [&name])?;
+    resets::forget(connection, &name)?;
     connection.execute_batch(&format!(
         "DROP TABLE IF EXISTS \"{name}_versions\";
          CREATE TABLE \"{name}\" ({}, PRIMARY KEY (\"{KEY_COLUMN}\")) STRICT, WITHOUT ROWID;

@@ -4,11 +4,13 @@ use factum_core::{
     CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch, Result,
     TimestampMs, Topic, TopicId, TopicPartition, Version,
     log::{Log, TopicSpec, TransactionOptions},
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Recorded, Scope, Value, View, ViewTable},
+    view::{
+        Claim, Commit, CommitOutcome, LoadRequest, Loaded, Recorded, ResetPlan, Scope, Standing, Value, View, ViewTable,
+    },
     wire::EventHeader,
 };
 use factum_log_memory::MemoryLog;
-use factum_views::{Filter, QueriedRow, Sink, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
+use factum_views::{Filter, QueriedRow, Resets, Sink, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -292,6 +294,20 @@ pub(crate) struct Interrupted<S> {
 impl<S: Sink> std::fmt::Debug for Interrupted<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.sink.fmt(f)
+    }
+}
+
+impl<S: Sink> Resets for Interrupted<S> {
+    fn review(&mut self) -> Result<Standing> {
+        self.sink.review()
+    }
+
+    fn record(&mut self, plan: &ResetPlan) -> Result<()> {
+        self.sink.record(plan)
+    }
+
+    fn standing(&mut self) -> Result<Standing> {
+        self.sink.standing()
     }
 }
 

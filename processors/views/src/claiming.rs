@@ -1,0 +1,66 @@
+//! Taking partitions over: what the machine asks for before it delivers.
+
+use crate::ViewRunner;
+use factum_core::{
+    Error, Offset, Result, Topic, TopicId, TopicPartition,
+    log::{Bounds, Isolation},
+    view::{Awaited, ClaimFailed, Claimed, GroupPlace, ResetPlan, Reviewed, View, was_reset},
+};
+use tracing::{debug, info};
+
+fn of_log(error: Error) -> ClaimFailed {
+    ClaimFailed { awaited: Awaited::Log, error }
+}
+
+fn of_database(error: Error) -> ClaimFailed {
+    ClaimFailed { awaited: Awaited::Database, error }
+}
+
+impl<V: View, C> ViewRunner<V, C> {
+    /// What database and group say about all partitions. The view's lock is taken first.
+    pub(crate) fn review(&mut self) -> Result<Reviewed, ClaimFailed> {
+        let standing = self.sink.review().map_err(of_database)?;
+        let mut places: Vec<(TopicPartition, TopicId)> = Vec::new();
+        for topic in &self.topics {
+            let found = self.admin.describe_topic(topic).map_err(of_log)?;
+            let found = found.ok_or_else(|| of_log(no_topic(topic)))?;
+            let partitions = self.admin.partitions(topic).map_err(of_log)?;
+            places.extend(partitions.into_iter().map(|place| (place, found.id)));
+        }
+        let asked: Vec<TopicPartition> = places.iter().map(|(place, _)| place.clone()).collect();
+        let committed = self.consumer.committed(&asked).map_err(of_log)?;
+        let any_reset = committed.iter().flatten().any(was_reset);
+        let group = places.into_iter().zip(committed).map(|((place, topic_id), committed)| {
+            let bounds = match any_reset {
+                true => self.admin.bounds(&place, Isolation::ReadUncommitted).map_err(of_log)?,
+                // Nobody looks at them.
+                false => Bounds { start: Offset(0), end: Offset(0) },
+            };
+            Ok(GroupPlace { place, topic_id, committed, bounds })
+        });
+        Ok(Reviewed { standing, group: group.collect::<Result<_, _>>()? })
+    }
+
+    /// Records resets and gives the lock back; then marks the group's offsets.
+    pub(crate) fn honour(&mut self, plan: &ResetPlan) -> Result<(), ClaimFailed> {
+        self.sink.record(plan).map_err(of_database)?;
+        for reset in &plan.told {
+            info!(view = V::NAME, reset, "an operator set the group's offset, which is honoured");
+        }
+        debug!(view = V::NAME, marks = plan.marks.len(), "marks the group's offsets");
+        self.consumer.commit(&plan.marks).map_err(of_log)
+    }
+
+    /// Raises the epoch of a partition's progress row.
+    pub(crate) fn claim(&mut self, place: &TopicPartition) -> Result<Claimed, ClaimFailed> {
+        let topic = self.admin.describe_topic(&place.topic).map_err(of_log)?;
+        let topic = topic.ok_or_else(|| of_log(no_topic(&place.topic)))?;
+        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted).map_err(of_log)?;
+        let claim = self.sink.claim(place, topic.id).map_err(of_database)?;
+        Ok(Claimed { topic_id: topic.id, bounds, claim })
+    }
+}
+
+fn no_topic(topic: &Topic) -> Error {
+    Error::unavailable(format!("topic {topic} does not exist"))
+}
