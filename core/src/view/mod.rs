@@ -110,6 +110,12 @@ pub trait View: Send + 'static {
     const FOLD_VERSION: u32 = 1;
 
     /// The aggregate types whose events it reads, for example `["bank.account"]`.
+    ///
+    /// With several, one row may be made of events of all of them: [`View::Event`]
+    /// is then an enum over records of several namespaces, and since the events
+    /// come from partitions of their own, the scope is [`Scope::Shared`]. The
+    /// partitions do not wait for each other, so a fold has to come to the same
+    /// row whatever arrives first: a payment may be seen before its order.
     const INPUTS: &'static [&'static str];
 
     /// Whose rows its partitions feed.

@@ -42,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-cli", &["factum", "factum-bank"]),
     ("factum-log-contract", &["factum-core"]),
     ("factum-test-broker", &[]),
+    ("factum-test-orders", &["factum"]),
     ("factum-architecture-tests", &[]),
 ];
 
