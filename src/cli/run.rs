@@ -104,7 +104,7 @@ pub(super) struct ViewArgs {
     /// The views' names.
     #[arg(required_unless_present = "all", value_name = "NAME")]
     names: Vec<String>,
-    /// All views of this program.
+    /// All views of this program, and its journal.
     #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Where their tables are: a SQLite file, which one process uses, or postgres://USER@HOST/DATABASE, which processes share. The
@@ -197,7 +197,7 @@ impl ViewArgs {
     /// The views that are meant, each once.
     fn hosts<'a>(&self, app: &'a App) -> Result<Vec<&'a dyn ViewHost>> {
         if self.all {
-            let hosts: Vec<&dyn ViewHost> = app.views.iter().map(|host| &**host).collect();
+            let hosts: Vec<&dyn ViewHost> = app.views.iter().map(|host| &**host).chain(app.journal()).collect();
             return if hosts.is_empty() { Err(Error::invalid("there is no view here")) } else { Ok(hosts) };
         }
         if let Some(twice) = self.names.iter().enumerate().find(|(index, name)| self.names[..*index].contains(name)) {
