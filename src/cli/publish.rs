@@ -102,8 +102,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::invalid(format!("{} cannot be read: {error}", path.display()))
 }
 
-fn parse_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
-    serde_json::from_str(text)
+fn parse_json(text: &str) -> Result<serde_json::Value> {
+    factum_schemas::parse_json(text.as_bytes())
 }
 
 fn parse_version(text: &str) -> Result<Version, std::num::ParseIntError> {

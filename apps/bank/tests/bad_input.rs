@@ -205,7 +205,7 @@ fn json_that_does_not_fit_the_record_is_refused_before_it_is_sent() {
     assert_eq!(deposit(json!(5)), "bank.account.Deposit is a JSON object with the fields cents");
     for wrong in [json!({ "cents": "1" }), json!({ "cents": 1.5 }), json!({ "cents": 9_223_372_036_854_775_808_u64 })] {
         let error = deposit(wrong.clone());
-        assert!(error.starts_with("the JSON does not fit bank.account.Deposit: "), "{wrong}: {error}");
+        assert!(error.starts_with("the JSON does not fit bank.account.Deposit at $.cents: "), "{wrong}: {error}");
     }
     assert_eq!(
         refused("Deposited", json!({ "cents": 1 })),
@@ -271,7 +271,7 @@ fn a_mapping_that_does_not_fit_the_record_imports_nothing() {
     let csv = "entry,account,amount,kind\n1,anna,5,Deposit\n2,anna,5,Gift\n";
     let error = refused_import(&bank, csv, mapping);
     assert!(
-        error.starts_with("nothing was imported: line 3: the JSON does not fit bank.account.RecordEntry: "),
+        error.starts_with("nothing was imported: line 3: the JSON does not fit bank.account.RecordEntry at $."),
         "{error}"
     );
     let tally = bank.import("entry,account,amount,kind\n1,anna,5,Deposit\n".as_bytes(), mapping).unwrap();

@@ -17,7 +17,8 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State, rejection::JsonRejection},
+    body::Bytes,
+    extract::{Path, Query, Request, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -26,6 +27,7 @@ use factum_core::{
     AggregateId, Error, ErrorKind, Result, TimestampMs, Version,
     wire::{Answer, AnswerCode, TraceContext},
 };
+use factum_schemas::parse_json;
 use serde::Deserialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -66,10 +68,10 @@ async fn publish(
     State(service): Shared,
     Path((context, aggregate, id, command)): Path<(String, String, String, String)>,
     headers: HeaderMap,
-    body: Result<Json<serde_json::Value>, JsonRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let request = (|| {
-        let Json(fields) = body.map_err(|rejection| Error::invalid(rejection.body_text()))?;
+        let fields = json_body(body)?;
         Ok(PublishRequest {
             aggregate_type: format!("{context}.{aggregate}"),
             command: Outgoing {
@@ -104,11 +106,12 @@ async fn publish_all(
     Path((context, aggregate)): Path<(String, String)>,
     query: Result<Query<BatchQuery>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
-    body: Result<Json<Vec<CommandBody>>, JsonRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let read = (|| {
         let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
-        let Json(bodies) = body.map_err(|rejection| Error::invalid(rejection.body_text()))?;
+        let bodies: Vec<CommandBody> = serde_json::from_value(json_body(body)?)
+            .map_err(|error| Error::invalid(format!("a list of commands is expected: {error}")))?;
         if bodies.len() > MAX_BATCH {
             return Err(Error::invalid(format!("{} commands are more than {MAX_BATCH}", bodies.len())));
         }
@@ -255,6 +258,10 @@ fn with_tag(mut response: Response, tag: &str) -> Response {
         response.headers_mut().insert(header::ETAG, value);
     }
     response
+}
+
+fn json_body(body: Result<Bytes, BytesRejection>) -> Result<serde_json::Value> {
+    parse_json(&body.map_err(|rejection| Error::invalid(rejection.body_text()))?)
 }
 
 /// What is wrong with an id here is the caller's.

@@ -114,9 +114,18 @@ fn what_cannot_be_understood_is_a_clear_problem() {
     let site = Site::new();
     let up = site.serve();
     let client = up.client();
-    client.post(DEPOSIT, &[], r#"{"cents": "#).is_problem(400, &["Failed to parse the request body as JSON"]);
+    client
+        .post(DEPOSIT, &[], r#"{"cents": "#)
+        .is_problem(400, &["the JSON cannot be read: EOF while parsing a value at line 1 column 10"]);
     client.post(DEPOSIT, &[], r#"{"cent": 5}"#).is_problem(400, &["has no field \"cent\"; it has cents"]);
     client.post(DEPOSIT, &[], r#"{"cents": 1.5}"#).is_problem(400, &["the JSON does not fit bank.account.Deposit"]);
+    client.post(DEPOSIT, &[], r#"{"cents": 1.5}"#).is_problem(400, &["at $.cents: 1.5 is not a long"]);
+    client
+        .post(DEPOSIT, &[], r#"{"cents": 9223372036854775808}"#)
+        .is_problem(400, &["9223372036854775808 is not a long"]);
+    client.post(DEPOSIT, &[], r#"{"cents": 5, "cents": 6}"#).is_problem(400, &["the key \"cents\" is there twice"]);
+    let deep = format!(r#"{{"cents": {}{}}}"#, "[".repeat(100), "]".repeat(100));
+    client.post(DEPOSIT, &[], &deep).is_problem(400, &["it is more than 64 levels deep"]);
     client.post(DEPOSIT, &[], "[]").is_problem(400, &["bank.account.Deposit"]);
     client.post("/bank/account/anna/commands/Depot", &[], "{}").is_problem(400, &["there is no record \"Depot\""]);
     let unknown = "there is no aggregate type \"bank.acount\" here; there are bank.account";

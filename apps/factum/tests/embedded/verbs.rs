@@ -138,7 +138,7 @@ fn a_row_that_does_not_fit_the_command_is_named_by_its_line_and_nothing_is_impor
     "#;
     fs::write(site.path("entries.toml"), mapping).unwrap();
     let import = ["publish", BANK, "--file", "rows.csv", "--mapping", "entries.toml", "--json"];
-    let text = "nothing was imported: line 2302: the JSON does not fit bank.account.RecordEntry: ";
+    let text = "nothing was imported: line 2302: the JSON does not fit bank.account.RecordEntry at $.kind: ";
     site.run(&import).refused_with(&[text]);
     assert_eq!(site.run(&["state", BANK, "anna", "--json"]).json()["version"], 0);
     up.process.stop();
