@@ -1,7 +1,7 @@
 //! From records to whole batches: the checks on stored records, below decoding,
 //! and the decoding itself.
 
-use super::{Recorded, Stop, StopClass};
+use super::{Focus, Recorded, Stop, StopClass};
 use crate::{
     AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version,
     wire::{EventHeader, Traces},
@@ -16,7 +16,7 @@ pub const MAX_HELD_EVENTS: usize = 65_536;
 pub(super) enum Item<E> {
     /// An event of the view.
     Known(Recorded<E>),
-    /// Of a record type that the view has not. Its version counts.
+    /// Not to be folded: of a record type that the view has not, or out of focus. Its version counts.
     Unknown { aggregate: AggregateId, version: Version, offset: Offset },
 }
 
@@ -92,6 +92,7 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
     held: &mut Option<Held<E>>,
     record: RecordRef<'_>,
     codec: &C,
+    focus: &Focus,
     traces: &mut Traces,
     source: &mut Arc<str>,
 ) -> Result<bool, Refused> {
@@ -146,6 +147,9 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
         return stop(StopClass::Undecodable, format!("{record:?} has no value"));
     };
     let item = match codec.decode(value) {
+        Ok(_) if focus.occurred_by.is_some_and(|time| header.occurred > time) => {
+            Item::Unknown { aggregate, version: header.version, offset: record.offset() }
+        }
         Ok(event) => Item::Known(Recorded {
             aggregate,
             version: header.version,

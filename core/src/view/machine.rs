@@ -1,7 +1,7 @@
 //! The view runtime as a pure state machine: what happened in, what to do out.
 
 use super::{
-    Awaited, Claim, Commit, CommitOutcome, Compare, Counts, Effect, Loaded, Mark, Move, PlaceStatus, RowLocking,
+    Awaited, Claim, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, PlaceStatus, RowLocking,
     RowShape, Scope, Stop, StopClass, View,
     intake::{self, Refused},
     place::{Phase, Place},
@@ -61,6 +61,7 @@ pub struct ViewMachine<V: View, C> {
     codec: C,
     pub(super) database: String,
     protections: Protections,
+    focus: Focus,
     shape: RowShape<V::Row>,
     pub(super) places: Vec<Place<V::Event>>,
     flight: Option<Flight<V>>,
@@ -95,6 +96,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             codec,
             database: database_id.into(),
             protections,
+            focus: Focus::default(),
             shape: RowShape::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?,
             places: Vec::new(),
             flight: None,
@@ -103,6 +105,13 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             totals: Counts::default(),
             now: TimestampMs(0),
         })
+    }
+
+    /// The same machine, folding only this part of its log.
+    #[must_use]
+    pub fn focused(mut self, focus: Focus) -> Self {
+        self.focus = focus;
+        self
     }
 
     /// The partitions that deliver: those whose positions a poll should bring.
@@ -417,13 +426,13 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
         let place = &mut self.places[index];
         let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
-        match intake::take(&mut place.held, record, &self.codec, &mut self.traces, &mut self.source) {
+        match intake::take(&mut place.held, record, &self.codec, &self.focus, &mut self.traces, &mut self.source) {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
                 place.next = record.offset().next();
                 place.fetched = None;
                 let batch = place.held.take().expect("a whole batch is held");
-                if let Err(stop) = work.add(index, &place.at, batch) {
+                if let Err(stop) = work.add(index, &place.at, batch, &self.focus) {
                     self.stop(index, stop, effects);
                 }
             }

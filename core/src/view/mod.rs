@@ -5,6 +5,7 @@
 //! sink, and tells what came of them.
 
 mod effect;
+mod focus;
 mod intake;
 mod machine;
 mod place;
@@ -18,6 +19,7 @@ mod tests;
 mod work;
 
 pub use effect::Effect;
+pub use focus::{Focus, Sample};
 pub use intake::MAX_HELD_EVENTS;
 pub use machine::{ClaimFailed, Claimed, Polled, ViewMachine};
 pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};

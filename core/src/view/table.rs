@@ -3,6 +3,11 @@
 use super::{Column, RowShape, View, row::is_identifier};
 use crate::{Error, Result, Topic, Topics};
 
+/// The longest name of a table in PostgreSQL, in bytes.
+const MAX_NAME: usize = 63;
+/// What a sink puts behind the name of a table for that of its aggregates' watermarks.
+const WATERMARKS: &str = "_versions";
+
 /// A view's table: what a sink creates, and what a query may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewTable {
@@ -11,6 +16,8 @@ pub struct ViewTable {
     fold_version: u32,
     columns: Vec<Column>,
     indexes: Vec<Vec<String>>,
+    /// What tells it from the live table; none is that one.
+    suffix: Option<String>,
 }
 
 impl ViewTable {
@@ -34,7 +41,7 @@ impl ViewTable {
                 "{name:?} is not a view's name: use up to 48 lower case letters, digits and _, not first a digit"
             )));
         }
-        Ok(ViewTable { name: name.into(), version, fold_version: 1, columns, indexes: Vec::new() })
+        Ok(ViewTable { name: name.into(), version, fold_version: 1, columns, indexes: Vec::new(), suffix: None })
     }
 
     /// The table with an index over each of these lists of columns.
@@ -70,9 +77,40 @@ impl ViewTable {
         &self.name
     }
 
-    /// The table's name: `<view>_v<version>`. It is safe within quoted SQL.
+    /// A table of the same view beside the live one: `<view>_v<version>_<suffix>`.
+    ///
+    /// # Errors
+    /// `Invalid`: the suffix is not lower case letters, digits and `_`, could
+    /// be taken for another view's table, or makes the name too long.
+    pub fn beside(&self, suffix: &str) -> Result<Self> {
+        let last = suffix.rsplit('_').next().unwrap_or_default();
+        let is_version = last.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        if !is_identifier(suffix) || suffix.starts_with('_') || last == "versions" || is_version {
+            return Err(Error::invalid(format!(
+                "{suffix:?} cannot name tables beside {}: use lower case letters, digits and _, first a letter, \
+                 and at the end neither versions nor v with a number",
+                self.live().name()
+            )));
+        }
+        let beside = ViewTable { suffix: Some(suffix.into()), ..self.clone() };
+        let longest = MAX_NAME - WATERMARKS.len();
+        if beside.name().len() > longest {
+            return Err(Error::invalid(format!("{} is too long for a table: at most {longest} bytes", beside.name())));
+        }
+        Ok(beside)
+    }
+
+    /// The view's table that is read and kept up to date.
+    #[must_use]
+    pub fn live(&self) -> Self {
+        ViewTable { suffix: None, ..self.clone() }
+    }
+
+    /// The table's name: `<view>_v<version>`, and `_<suffix>` for one beside
+    /// the live one. It is safe within quoted SQL.
     pub fn name(&self) -> String {
-        format!("{}_v{}", self.name, self.version)
+        let name = format!("{}_v{}", self.name, self.version);
+        self.suffix.as_ref().map_or_else(|| name.clone(), |suffix| format!("{name}_{suffix}"))
     }
 
     /// The columns beside the row's key.
@@ -94,4 +132,35 @@ pub fn view_group<V: View>() -> String {
 /// The topics that a view reads.
 pub fn view_topics<V: View>() -> Vec<Topic> {
     V::INPUTS.iter().map(|input| Topics::of(input).events).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn table(name: &str) -> ViewTable {
+        ViewTable::new(name, 3, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn tables_beside_the_live_one_have_a_suffix() {
+        let beside = table("accounts").beside("may_2026").unwrap();
+        assert_eq!(beside.name(), "accounts_v3_may_2026");
+        assert_eq!(beside.live(), table("accounts"));
+        assert_eq!(beside.beside("old").unwrap().name(), "accounts_v3_old");
+    }
+
+    #[test]
+    fn a_suffix_that_could_mean_another_table_is_refused() {
+        for suffix in ["", "_old", "Old", "o'ld", "1st", "versions", "old_versions", "v2", "old_v2", "v", "a b"] {
+            let error = table("accounts").beside(suffix).unwrap_err();
+            assert!(error.to_string().contains("cannot name tables beside accounts_v3"), "{suffix}: {error}");
+        }
+        let error = table(&"a".repeat(48)).beside("rebuild").unwrap_err();
+        expect![
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_v3_rebuild is too long for a table: at most 54 bytes"
+        ]
+        .assert_eq(&error.to_string());
+    }
 }

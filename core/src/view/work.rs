@@ -1,7 +1,8 @@
 //! The work of one transaction: whole batches, the rows that they touch, and the fold.
 
 use super::{
-    Counts, LastEvent, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Stop, StopClass, Value, View, Watermark,
+    Counts, Focus, LastEvent, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Stop, StopClass, Value, View,
+    Watermark,
     intake::{Held, Item},
 };
 use crate::{AggregateId, Offset, Result, TopicPartition};
@@ -98,7 +99,13 @@ impl<V: View> Work<V> {
     }
 
     /// Adds a whole batch. On a stop nothing of it was added.
-    pub(super) fn add(&mut self, place: usize, at: &TopicPartition, batch: Held<V::Event>) -> Result<(), Stop> {
+    pub(super) fn add(
+        &mut self,
+        place: usize,
+        at: &TopicPartition,
+        batch: Held<V::Event>,
+        focus: &Focus,
+    ) -> Result<(), Stop> {
         let (first_event, first_touched) = (self.events.len(), self.touched.len());
         for item in batch.items {
             let keys = match &item {
@@ -114,7 +121,7 @@ impl<V: View> Work<V> {
                 },
             };
             let start = self.touched.len();
-            for key in keys {
+            for key in keys.into_iter().filter(|key| focus.takes(key)) {
                 let next = self.row_slots.len();
                 self.touched.push(*self.row_slots.entry(key).or_insert(next));
             }

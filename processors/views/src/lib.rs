@@ -30,6 +30,7 @@ mod memory;
 mod pool;
 mod postgres;
 mod query;
+mod rebuild;
 mod resets;
 mod rows;
 mod runner;
@@ -44,6 +45,10 @@ pub use postgres::PostgresUrl;
 pub use query::{
     Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,
     MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,
+};
+pub use rebuild::{
+    AsOf, Build, Difference, OLD, Parity, REBUILD, Rebuild, RebuildOptions, RebuildProgress, Rebuilder, Rename,
+    Summary, Target, VERIFY, roll_back,
 };
 pub use resets::Resets;
 pub use rows::{Progress, Rows};

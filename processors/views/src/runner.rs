@@ -9,7 +9,7 @@ use factum_core::{
     TopicPartition, Topics,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
     measure::{Clocks, Histogram},
-    view::{Effect, PlaceState, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
+    view::{Effect, Focus, PlaceState, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -70,6 +70,14 @@ impl ViewOptions {
             protections: Protections::ALL,
         }
     }
+
+    /// The topics that a view reads.
+    pub(crate) fn topics<V: View>(&self) -> Vec<Topic> {
+        match &self.inputs {
+            Some(inputs) => inputs.iter().map(|input| Topics::with_prefix(&self.prefix, input).events).collect(),
+            None => view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", self.prefix))).collect(),
+        }
+    }
 }
 
 impl fmt::Debug for ViewOptions {
@@ -120,26 +128,34 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     /// # Errors
     /// `Invalid`: the sink is another view's. Else what the log says when a client cannot be made.
     pub fn start(log: &dyn Log, codec: C, sink: Box<dyn Sink>, options: ViewOptions) -> Result<Self> {
-        if *sink.table() != ViewTable::of::<V>()? {
-            return Err(Error::invalid(format!("view {} was given the sink of {}", V::NAME, sink.table().name())));
-        }
-        let topics: Vec<Topic> = match &options.inputs {
-            Some(inputs) => inputs.iter().map(|input| Topics::with_prefix(&options.prefix, input).events).collect(),
-            None => view_topics::<V>().iter().map(|topic| Topic::new(format!("{}{topic}", options.prefix))).collect(),
-        };
         let consumer = log.group_consumer(&GroupOptions {
             group: format!("{}{}", options.prefix, view_group::<V>()),
-            topics: topics.clone(),
+            topics: options.topics::<V>(),
             instance_id: options.instance_id.clone(),
             session_timeout: options.session_timeout,
             protocol: options.protocol,
         })?;
+        Self::outside_group(consumer, log.admin()?, codec, sink, Focus::default(), options)
+    }
+
+    /// The same with a consumer of any kind, which folds a part of its log.
+    pub(crate) fn outside_group(
+        consumer: Box<dyn GroupConsumer>,
+        admin: Box<dyn Admin>,
+        codec: C,
+        sink: Box<dyn Sink>,
+        focus: Focus,
+        options: ViewOptions,
+    ) -> Result<Self> {
+        if sink.table().live() != ViewTable::of::<V>()? {
+            return Err(Error::invalid(format!("view {} was given the sink of {}", V::NAME, sink.table().name())));
+        }
         let status = ViewStatus { turned: (options.clock)(), ..ViewStatus::default() };
         Ok(ViewRunner {
-            machine: ViewMachine::new(codec, sink.database_id(), options.protections)?,
-            admin: log.admin()?,
+            machine: ViewMachine::new(codec, sink.database_id(), options.protections)?.focused(focus),
+            admin,
             consumer,
-            topics,
+            topics: options.topics::<V>(),
             sink,
             fetches: Fetches::new(options.fetch_schema.clone()),
             clocks: Clocks::default(),

@@ -16,14 +16,14 @@ impl Resets for MemorySink {
                 table.reviewer = Some(me);
                 Ok(())
             }
-        })
+        })?
         .map_err(|()| Error::unavailable(format!("another instance reviews view {}", self.table.view())))?;
         self.standing()
     }
 
     fn record(&mut self, plan: &ResetPlan) -> Result<()> {
         let fold_version = self.table.fold_version();
-        self.with(|table| {
+        self.change(|table| {
             if plan.extent == Extent::Whole {
                 table.rows.clear();
                 table.last.clear();
@@ -40,12 +40,11 @@ impl Resets for MemorySink {
                 table.skipped.insert(place, reset.skipped.clone());
             }
             table.reviewer = None;
-        });
-        Ok(())
+        })
     }
 
     fn standing(&mut self) -> Result<Standing> {
-        Ok(self.with(|table| Standing {
+        self.with(|table| Standing {
             rows: table
                 .progress
                 .iter()
@@ -63,6 +62,6 @@ impl Resets for MemorySink {
                 })
                 .collect(),
             fold_version: table.fold_version,
-        }))
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! A sink in SQLite.
 
 mod open;
+mod rebuild;
 mod resets;
 mod rows;
 
@@ -18,7 +19,7 @@ use rusqlite::{
     Connection, ErrorCode, OptionalExtension, Row, ToSql, params, params_from_iter,
     types::{ToSqlOutput, ValueRef},
 };
-use std::{path::Path, time::Duration};
+use std::{fs::File, path::Path, time::Duration};
 
 /// How long a call waits for another writer before it says `Unavailable`.
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,6 +45,10 @@ pub struct SqliteSink {
     sql: Statements,
     /// The file, for messages.
     name: String,
+    /// Held while this sink builds tables of the view.
+    build_lock: Option<File>,
+    /// Whether a transaction of `freeze` is open, in which commits are savepoints.
+    frozen: bool,
 }
 
 /// The statements that name the view's tables, written once.
@@ -127,7 +132,15 @@ impl SqliteSink {
 
     fn on(connection: Connection, name: String, table: ViewTable, busy_timeout: Duration) -> Result<Self> {
         let database_id = open::prepare(&connection, &name, &table, busy_timeout)?;
-        Ok(SqliteSink { connection, database_id, sql: Statements::new(&table), table, name })
+        Ok(SqliteSink {
+            connection,
+            database_id,
+            sql: Statements::new(&table),
+            table,
+            name,
+            build_lock: None,
+            frozen: false,
+        })
     }
 
     fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
@@ -158,12 +171,15 @@ impl SqliteSink {
     }
 
     fn write(&self, commit: &Commit) -> rusqlite::Result<CommitOutcome> {
-        if self.connection.is_autocommit() {
+        if self.frozen {
+            self.connection.execute_batch("SAVEPOINT batch")?;
+        } else if self.connection.is_autocommit() {
             self.begin()?;
         }
         let lost = self.advance(commit)?;
         if !lost.is_empty() {
-            self.connection.execute_batch("ROLLBACK")?;
+            let undo = if self.frozen { "ROLLBACK TO batch; RELEASE batch" } else { "ROLLBACK" };
+            self.connection.execute_batch(undo)?;
             return Ok(CommitOutcome::ClaimLost(lost));
         }
         let mut upsert = self.connection.prepare_cached(&self.sql.upsert_row)?;
@@ -180,7 +196,7 @@ impl SqliteSink {
             let (topic, aggregate) = (mark.topic.as_str(), mark.aggregate.as_str());
             upsert.execute(params![topic, aggregate, mark.last.version.0, mark.last.offset.0])?;
         }
-        self.connection.execute_batch("COMMIT")?;
+        self.connection.execute_batch(if self.frozen { "RELEASE batch" } else { "COMMIT" })?;
         Ok(CommitOutcome::Committed)
     }
 
@@ -243,11 +259,17 @@ impl Sink for SqliteSink {
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome> {
-        self.write(commit).map_err(|e| self.failed(&format!("commit to view {}", self.table.view()), e))
+        self.write(commit).map_err(|e| {
+            if self.frozen {
+                // Nothing of it may end up in the transaction around it; the cause is what is told.
+                self.connection.execute_batch("ROLLBACK TO batch; RELEASE batch").unwrap_or_default();
+            }
+            self.failed(&format!("commit to view {}", self.table.view()), e)
+        })
     }
 
     fn rollback(&mut self) -> Result<()> {
-        if self.connection.is_autocommit() {
+        if self.frozen || self.connection.is_autocommit() {
             return Ok(());
         }
         self.connection.execute_batch("ROLLBACK").map_err(|e| self.failed("roll back", e))

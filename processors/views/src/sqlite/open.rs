@@ -69,14 +69,21 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
 
 /// Makes the indexes that are missing: they change no row, so they need no other version of the view.
 fn make_indexes(connection: &Connection, table: &ViewTable) -> rusqlite::Result<()> {
+    let name = table.name();
     for columns in table.indexes() {
-        let name = table.name();
+        // By its columns: a table that was renamed keeps the names of its indexes.
+        let sql = "SELECT count(*) FROM pragma_index_list(?1) AS list WHERE ?2 = \
+                   (SELECT group_concat(name, ', ' ORDER BY seqno) FROM pragma_index_info(list.name))";
+        if connection.query_row(sql, [&name, &columns.join(", ")], |row| row.get::<_, i64>(0))? > 0 {
+            continue;
+        }
         let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
-        connection.execute_batch(&format!(
-            "CREATE INDEX IF NOT EXISTS \"{name}_by_{}\" ON \"{name}\" ({})",
-            columns.join("_"),
-            list.join(", ")
-        ))?;
+        let mut index = format!("{name}_by_{}", columns.join("_"));
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+        while connection.query_row(sql, [&index], |row| row.get::<_, i64>(0))? > 0 {
+            index.push('_');
+        }
+        connection.execute_batch(&format!("CREATE INDEX \"{index}\" ON \"{name}\" ({})", list.join(", ")))?;
     }
     Ok(())
 }

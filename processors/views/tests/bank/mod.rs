@@ -128,7 +128,7 @@ pub(crate) struct Bank {
     pub(crate) log: MemoryLog,
     clock_ms: Arc<AtomicI64>,
     versions: BTreeMap<(String, String), u64>,
-    commands: u8,
+    commands: u32,
 }
 
 impl Bank {
@@ -170,7 +170,7 @@ impl Bank {
             record.value(value.as_bytes());
             let header = EventHeader {
                 version: Version(first + u64::from(index)),
-                command: CommandId([self.commands; 16]),
+                command: CommandId(u128::from(self.commands).to_be_bytes()),
                 command_offset: Offset(self.commands.into()),
                 index,
                 size: u32::try_from(values.len()).unwrap(),

@@ -1,14 +1,15 @@
 //! A sink in memory: for tests, and for views that are folded anew at each start.
 
+mod rebuild;
 mod resets;
 
-use crate::{Filter, Page, Progress, QueriedRow, Query, Rows, Sink, evaluate, rows::never_built};
+use crate::{Build, Filter, Page, Progress, QueriedRow, Query, Rebuild as _, Rows, Sink, evaluate, rows::never_built};
 use factum_core::{
     AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, RowLocking, Value, ViewTable},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,22 +18,33 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct MemoryDatabase {
     id: Arc<str>,
-    tables: Arc<Mutex<BTreeMap<String, Table>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tables: BTreeMap<String, Table>,
+    /// What is being built, by the name of the live table.
+    builds: BTreeMap<String, Build>,
+    /// The live tables whose view a sink has locked.
+    locked: BTreeSet<String>,
+    /// The live table that a sink holds still.
+    frozen: Option<String>,
 }
 
 impl MemoryDatabase {
     /// An empty database. Its id tells it from every other one, also of earlier processes.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
-        MemoryDatabase { id: id.into(), tables: Arc::default() }
+        MemoryDatabase { id: id.into(), state: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing here panics half way through a change.
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Table {
     table: ViewTable,
     /// The rows, each with the number of the commit that wrote it.
@@ -61,6 +73,10 @@ pub struct MemorySink {
     number: u64,
     /// What was loaded to be locked: keys, and the commits that wrote the rows.
     loaded: Vec<(String, Option<u64>)>,
+    /// The live table whose view this sink has locked.
+    locked: Option<String>,
+    /// This sink's table as it was when it began to hold the live one still.
+    before: Option<Table>,
 }
 
 impl MemorySink {
@@ -69,9 +85,16 @@ impl MemorySink {
     /// # Errors
     /// `Invalid`: the table exists with other columns.
     pub fn open(database: &MemoryDatabase, table: ViewTable) -> Result<Self> {
-        let mut sink = MemorySink { database: database.clone(), table: table.clone(), number: 0, loaded: Vec::new() };
-        let mut tables = database.lock();
-        let found = tables.entry(table.name()).or_insert_with(|| Table {
+        let mut sink = MemorySink {
+            database: database.clone(),
+            table: table.clone(),
+            number: 0,
+            loaded: Vec::new(),
+            locked: None,
+            before: None,
+        };
+        let mut state = database.lock();
+        let found = state.tables.entry(table.name()).or_insert_with(|| Table {
             table: table.clone(),
             rows: BTreeMap::new(),
             last: BTreeMap::new(),
@@ -91,19 +114,39 @@ impl MemorySink {
         }
         found.sinks += 1;
         sink.number = found.sinks;
-        drop(tables);
+        drop(state);
         Ok(sink)
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut Table) -> T) -> T {
-        run(self.database.lock().get_mut(&self.table.name()).expect("opening made the table"))
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.database.lock()
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut Table) -> T) -> Result<T> {
+        let name = self.table.name();
+        let mut state = self.state();
+        let table = state.tables.get_mut(&name);
+        Ok(run(table.ok_or_else(|| Error::invalid(format!("table {name} is not there any more")))?))
+    }
+
+    /// The same for a change, which waits while another sink holds the table still.
+    fn change<T>(&self, run: impl FnOnce(&mut Table) -> T) -> Result<T> {
+        let name = self.table.name();
+        if self.before.is_none() && self.state().frozen.as_ref() == Some(&name) {
+            return Err(Error::unavailable(format!("table {name} is held still by a rebuild")));
+        }
+        self.with(run)
     }
 }
 
 impl Drop for MemorySink {
     fn drop(&mut self) {
         // A connection that ends gives its locks back.
+        self.thaw().unwrap_or_default();
         self.rollback().unwrap_or_default();
+        if let Some(locked) = self.locked.take() {
+            self.state().locked.remove(&locked);
+        }
     }
 }
 
@@ -117,12 +160,12 @@ impl Sink for MemorySink {
     }
 
     fn claim(&mut self, place: &TopicPartition, topic_id: TopicId) -> Result<Claim> {
-        Ok(self.with(|table| {
+        self.change(|table| {
             let new = Claim { topic_id, epoch: 0, position: Offset(0) };
             let row = table.progress.entry(place.clone()).or_insert(new);
             row.epoch += 1;
             *row
-        }))
+        })
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<Loaded> {
@@ -141,14 +184,14 @@ impl Sink for MemorySink {
                 last: last.collect(),
             };
             (loaded, locked)
-        });
+        })?;
         self.loaded = locked;
         Ok(loaded)
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome> {
         let loaded = std::mem::take(&mut self.loaded);
-        Ok(self.with(|table| {
+        self.change(|table| {
             let mut lost = Vec::new();
             for moved in &commit.moves {
                 let held = table.progress.get(&moved.place).is_some_and(|row| match commit.compare {
@@ -181,13 +224,15 @@ impl Sink for MemorySink {
                 table.last.insert((mark.topic.clone(), mark.aggregate.clone()), mark.last);
             }
             CommitOutcome::Committed
-        }))
+        })
     }
 
     fn rollback(&mut self) -> Result<()> {
         self.loaded.clear();
         let me = self.number;
-        self.with(|table| table.reviewer = table.reviewer.filter(|reviewer| *reviewer != me));
+        if let Some(table) = self.state().tables.get_mut(&self.table.name()) {
+            table.reviewer = table.reviewer.filter(|reviewer| *reviewer != me);
+        }
         Ok(())
     }
 
@@ -198,8 +243,8 @@ impl Sink for MemorySink {
 
 impl Rows for MemoryDatabase {
     fn page(&self, query: &Query) -> Result<Page> {
-        let tables = self.lock();
-        let table = tables.get(&query.table().name()).ok_or_else(|| never_built(query.table(), "memory"))?;
+        let state = self.lock();
+        let table = state.tables.get(&query.table().name()).ok_or_else(|| never_built(query.table(), "memory"))?;
         let row = |(key, (_, values)): (&String, &(u64, Vec<Value>))| {
             std::iter::once(Value::Text(key.clone())).chain(values.iter().cloned()).collect()
         };
@@ -207,8 +252,8 @@ impl Rows for MemoryDatabase {
     }
 
     fn progress(&self, table: &ViewTable) -> Result<Vec<Progress>> {
-        let tables = self.lock();
-        let found = tables.get(&table.name()).ok_or_else(|| never_built(table, "memory"))?;
+        let state = self.lock();
+        let found = state.tables.get(&table.name()).ok_or_else(|| never_built(table, "memory"))?;
         let progress = found.progress.iter().map(|(place, claim)| Progress {
             place: place.clone(),
             topic_id: claim.topic_id,
