@@ -1,7 +1,7 @@
 //! The view of balances: one row per account.
 
 use crate::Event;
-use factum::view::{Recorded, View};
+use factum::view::{Recorded, Scope, View};
 
 /// Each account's balance, fed by its own partition only.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ impl View for Balances {
     const NAME: &'static str = "balances";
     const VERSION: u32 = 1;
     const INPUTS: &'static [&'static str] = &["bank.account"];
+    const SCOPE: Scope = Scope::Aggregate;
     type Event = Event;
     type Row = Balance;
 

@@ -90,8 +90,16 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     /// A machine without partitions.
     ///
     /// # Errors
-    /// `Invalid`: the view's row is no table ([`RowShape::learn`]).
+    /// `Invalid`: the view's row is no table ([`RowShape::learn`]), or its scope does not fit its inputs.
     pub fn new(codec: C, database_id: &str, protections: Protections) -> Result<Self> {
+        if V::SCOPE == Scope::Aggregate && V::INPUTS.len() != 1 {
+            return Err(Error::invalid(format!(
+                "view {} has {} inputs, and Scope::Aggregate is for one: aggregates of several types can have the \
+                 same id",
+                V::NAME,
+                V::INPUTS.len()
+            )));
+        }
         Ok(ViewMachine {
             codec,
             database: database_id.into(),

@@ -10,6 +10,7 @@ mod intake;
 mod machine;
 mod place;
 mod progress;
+mod refold;
 mod reset;
 mod review;
 mod row;
@@ -26,6 +27,7 @@ pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};
 pub use progress::{
     Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark,
 };
+pub use refold::{Refold, Refolded, Refolding};
 pub use reset::{
     Extent, GroupPlace, PlaceReset, ProgressRow, ResetPlan, Review, Skipped, Standing, Verdict, was_reset,
 };
@@ -75,6 +77,9 @@ pub struct Recorded<E> {
 /// Whose rows a view's partitions feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
+    /// A row is fed by one aggregate only, whose id is its key: `keys` gives
+    /// that or nothing, and there is one input. Such rows can be folded again alone.
+    Aggregate,
     /// A row is fed by one partition only: its key is the aggregate id, or
     /// contains the partition.
     PartitionLocal,

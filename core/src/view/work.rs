@@ -1,7 +1,7 @@
 //! The work of one transaction: whole batches, the rows that they touch, and the fold.
 
 use super::{
-    Counts, Focus, LastEvent, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Stop, StopClass, Value, View,
+    Counts, Focus, LastEvent, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Scope, Stop, StopClass, Value, View,
     Watermark,
     intake::{Held, Item},
 };
@@ -111,11 +111,15 @@ impl<V: View> Work<V> {
             let keys = match &item {
                 Item::Unknown { .. } => Vec::new(),
                 Item::Known(event) => match catch_unwind(AssertUnwindSafe(|| V::keys(event))) {
-                    Ok(keys) => keys,
-                    Err(panic) => {
+                    Ok(keys) if is_in_scope::<V>(&keys, event) => keys,
+                    outcome => {
                         self.events.truncate(first_event);
                         self.touched.truncate(first_touched);
-                        let why = format!("{}::keys panicked at {at}@{}: {}", V::NAME, event.offset, text(&*panic));
+                        let why = match outcome {
+                            Ok(keys) => format!("gave {keys:?}, and Scope::Aggregate says the aggregate's id"),
+                            Err(panic) => format!("panicked: {}", text(&*panic)),
+                        };
+                        let why = format!("{}::keys at {at}@{}: {why}", V::NAME, event.offset);
                         return Err(Stop::new(StopClass::PoisonEvent, why));
                     }
                 },
@@ -351,8 +355,13 @@ impl<R: Serialize + DeserializeOwned> Row<'_, R> {
     }
 }
 
+/// Whether an event touches only rows that the view's scope allows it to.
+fn is_in_scope<V: View>(keys: &[String], event: &super::Recorded<V::Event>) -> bool {
+    V::SCOPE != Scope::Aggregate || matches!(keys, [] | [_]) && keys.iter().all(|key| key == event.aggregate.as_str())
+}
+
 /// What a panic said.
-fn text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn text(panic: &(dyn Any + Send)) -> &str {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text,

@@ -2,5 +2,6 @@
 
 mod failures;
 mod flow;
+mod refold;
 mod resets;
 mod rig;

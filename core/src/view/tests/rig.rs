@@ -39,6 +39,12 @@ pub(super) struct TextCodec {
     known: Arc<Mutex<BTreeSet<u32>>>,
 }
 
+impl TextCodec {
+    pub(super) fn learn(&self, schema: u32) {
+        self.known.lock().unwrap().insert(schema);
+    }
+}
+
 impl MessageCodec<Event> for TextCodec {
     fn encode(&self, _: &Event, _: &mut Vec<u8>) -> Result<(), Error> {
         Err(Error::invalid("only read here"))
