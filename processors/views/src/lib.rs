@@ -26,6 +26,7 @@
 
 mod claiming;
 mod database;
+mod fresh;
 mod memory;
 mod pool;
 mod postgres;
@@ -40,6 +41,7 @@ mod sqlite;
 mod status;
 
 pub use database::Database;
+pub use fresh::{Behind, MAX_TOKENS, Tokens};
 pub use memory::{MemoryDatabase, MemorySink};
 pub use postgres::PostgresUrl;
 pub use query::{

@@ -5,11 +5,15 @@
 
 use expect_test::{Expect, expect};
 use factum_core::{
-    Offset, Partition, Result, Topic, TopicId, TopicPartition,
+    ErrorKind, Offset, Partition, Result, Topic, TopicId, TopicPartition,
     view::{Column, ColumnType, Commit, CommitOutcome, Compare, Move, Value, ViewTable},
+    wire::Token,
 };
-use factum_views::{MemoryDatabase, MemorySink, Page, Progress, Query, Rows, Sink, SqliteRows, SqliteSink, evaluate};
+use factum_views::{
+    MemoryDatabase, MemorySink, Page, Progress, Query, Rows, Sink, SqliteRows, SqliteSink, Tokens, evaluate,
+};
 use rand_pcg::{Pcg64, rand_core::Rng};
+use std::time::Duration;
 
 /// A database, to write and to read.
 trait Database {
@@ -59,6 +63,9 @@ contract!(
     a_text_is_never_sql,
     random_queries_mean_the_same_as_in_memory,
     pages_of_random_queries_put_together_are_all_rows,
+    a_reader_waits_for_what_another_instance_writes,
+    a_view_that_is_behind_says_how_far_it_is,
+    a_token_of_another_topic_is_refused,
 );
 
 fn table() -> ViewTable {
@@ -121,7 +128,7 @@ fn a_view_that_was_never_built_says_so(database: &dyn Database) {
     let check = || {
         let rows = database.rows();
         for error in [ask(&*rows, &[]).unwrap_err(), rows.progress(&table()).unwrap_err()] {
-            assert_eq!(error.kind(), factum_core::ErrorKind::Invalid);
+            assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().starts_with("view accounts was never built in "), "{error}");
             assert!(error.to_string().contains("`run view accounts` builds it"), "{error}");
         }
@@ -408,4 +415,74 @@ fn pages_of_random_queries_put_together_are_all_rows(database: &dyn Database) {
         }
         assert_eq!(together, expected.rows, "query {number}: {pairs:?}, pages of {limit}");
     }
+}
+
+fn token(text: &str) -> Token {
+    text.parse().unwrap()
+}
+
+fn a_reader_waits_for_what_another_instance_writes(database: &dyn Database) {
+    let (table, topics) = (table(), [place(0).topic]);
+    let mut sink = database.sink(table.clone());
+    write(&mut *sink, 0, &accounts()[..1]);
+    let reader = database.rows();
+    let tokens = [token("bank.account.events/0@1")];
+    let wanted = Tokens { table: &table, topics: &topics, tokens: &tokens };
+    assert_eq!(wanted.behind(&*reader).unwrap().len(), 1);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            wanted.wait(&*reader, Duration::from_secs(30)).unwrap();
+            keys(&ask(&*reader, &[]).unwrap())
+        });
+        write(&mut *sink, 0, &accounts()[1..2]);
+        assert_eq!(waits.join().unwrap(), "a c");
+    });
+    // Beyond it is passed as well, and so is a token without the topic's id or with the right one.
+    let id = format!("bank.account.events/0@0#{TOPIC_ID}");
+    for text in ["bank.account.events/0@0", "bank.account.events/0@1", id.as_str()] {
+        let tokens = [token(text)];
+        assert_eq!(Tokens { table: &table, topics: &topics, tokens: &tokens }.behind(&*reader).unwrap(), []);
+    }
+}
+
+fn a_view_that_is_behind_says_how_far_it_is(database: &dyn Database) {
+    let (table, topics) = (table(), [place(0).topic]);
+    write(&mut *database.sink(table.clone()), 0, &accounts());
+    let reader = database.rows();
+    let tokens = [token("bank.account.events/0@7"), token("bank.account.events/5@0")];
+    let wanted = Tokens { table: &table, topics: &topics, tokens: &tokens };
+    let error = wanted.wait(&*reader, Duration::from_millis(30)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    expect!["view accounts is behind after 0.0 s: at bank.account.events/0 its next record is 1, and 7 was asked for; wait longer, ask again later, or ask for stale rows"]
+    .assert_eq(&error.to_string());
+    let behind = wanted.behind(&*reader).unwrap();
+    expect!["at bank.account.events/0 its next record is 1, and 7 was asked for; at bank.account.events/5 its next record is 0, and 0 was asked for"]
+    .assert_eq(&behind.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+}
+
+fn a_token_of_another_topic_is_refused(database: &dyn Database) {
+    let (table, topics) = (table(), [place(0).topic]);
+    write(&mut *database.sink(table.clone()), 0, &accounts());
+    let reader = database.rows();
+    let refused = |tokens: &[Token], expected: Expect| {
+        let error = Tokens { table: &table, topics: &topics, tokens }.wait(&*reader, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        expected.assert_eq(&error.to_string());
+    };
+    let good = token("bank.account.events/0@0");
+    refused(
+        &[good.clone(), token("shop.basket.events/0@0")],
+        expect![
+            "view accounts does not read the topic of the token shop.basket.events/0@0: it reads bank.account.events"
+        ],
+    );
+    let id = TopicId([8; 16]);
+    refused(
+        &[token(&format!("bank.account.events/0@0#{id}"))],
+        expect![
+            "the token bank.account.events/0@0#08080808-0808-0808-0808-080808080808 is of another topic of that name: view accounts reads the one with the id 07070707-0707-0707-0707-070707070707; ask without the token"
+        ],
+    );
+    refused(&vec![good.clone(); 65], expect!["65 position tokens are more than 64"]);
+    Tokens { table: &table, topics: &topics, tokens: &[good] }.wait(&*reader, Duration::ZERO).unwrap();
 }
