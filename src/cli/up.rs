@@ -15,7 +15,7 @@ use crate::{
     node::{NewTopics, Node},
     observe::{self, Board},
     send::{self, Outgoing},
-    service::{self, LocalService, QueryRequest, Service},
+    service::{self, LocalService, Service},
 };
 use axum::Router;
 use clap::Args;
@@ -218,8 +218,8 @@ fn work(
     if args.until_idle {
         node.wait_until_idle(|what| output::note(&format!("waiting for {what}")))?;
         for host in &service.app().views {
-            let request = QueryRequest { view: host.name().to_owned(), filter: args.filter.clone(), limit: args.limit };
-            query::print(&service.query(&request)?, args.format);
+            let request = query::of_view(host.name(), &args.filter, args.limit);
+            query::print(&service.query(&request)?, args.format.into());
         }
         return Ok(());
     }

@@ -1,8 +1,8 @@
 //! Answering in this process.
 
 use super::{
-    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, MAX_ROWS, PublishAllRequest, PublishRequest, QueryFound,
-    QueryRequest, Service, StateFound, StateRequest,
+    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
+    Service, StateFound, StateRequest, ViewReader,
 };
 use crate::{
     App,
@@ -12,13 +12,11 @@ use crate::{
     send::{self, Client, Outgoing, Request, Tally},
 };
 use factum_core::{
-    Error, RecordRef, Result, TimestampMs,
-    view::Value,
+    RecordRef, Result, TimestampMs,
     wire::{Answer, EventHeader},
 };
 use factum_gateway::BatchError;
 use factum_views::Database;
-use serde_json::json;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -31,7 +29,7 @@ use std::{
 pub(crate) struct LocalService {
     app: Arc<App>,
     environment: Environment,
-    views: Database,
+    views: ViewReader,
     /// By aggregate type; made when the first command is sent.
     senders: Mutex<BTreeMap<&'static str, Arc<Sender>>>,
 }
@@ -50,6 +48,7 @@ impl Sender {
 
 impl LocalService {
     pub(crate) fn new(app: Arc<App>, environment: Environment, views: Database) -> Self {
+        let views = ViewReader::new(app.clone(), views, &environment.prefix);
         LocalService { app, environment, views, senders: Mutex::default() }
     }
 
@@ -144,7 +143,7 @@ impl Service for LocalService {
     }
 
     fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
-        query_database(&self.app, &self.views, request)
+        self.views.query(request)
     }
 }
 
@@ -169,40 +168,6 @@ impl LocalService {
 
 impl fmt::Debug for LocalService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalService").field("views", &self.views).finish_non_exhaustive()
-    }
-}
-
-/// Rows of a view in a database, whether or not the view runs.
-///
-/// # Errors
-/// `Invalid` when there is no such view or file, or the filter does not fit.
-pub(crate) fn query_database(app: &App, database: &Database, request: &QueryRequest) -> Result<QueryFound> {
-    let host = app.view_host(&request.view)?;
-    if let Some(file) = database.path().filter(|file| !file.exists()) {
-        return Err(Error::invalid(format!(
-            "there is no file {}: `run view {}` makes it, and --views names another",
-            file.display(),
-            request.view
-        )));
-    }
-    let table = host.table()?;
-    let columns = ["key".to_owned()].into_iter().chain(table.columns().iter().map(|column| column.name.clone()));
-    let rows = host.query(database, &request.filter, request.limit.min(MAX_ROWS))?;
-    let rows = rows.into_iter().map(|row| {
-        let values = row.columns.into_iter().map(|(_, value)| to_json(value));
-        [json!(row.key)].into_iter().chain(values).collect()
-    });
-    Ok(QueryFound { view: host.name().to_owned(), columns: columns.collect(), rows: rows.collect() })
-}
-
-fn to_json(value: Value) -> serde_json::Value {
-    match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Integer(number) => json!(number),
-        Value::Real(number) => json!(number),
-        Value::Boolean(truth) => json!(truth),
-        Value::Text(text) => json!(text),
-        Value::Bytes(bytes) => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        f.debug_struct("LocalService").field("views", self.views.database()).finish_non_exhaustive()
     }
 }

@@ -7,10 +7,12 @@
 
 mod local;
 mod remote;
+mod views;
 
 pub(crate) use factum_gateway::{
-    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, MAX_ROWS, PublishAllRequest, PublishRequest, QueryFound,
-    QueryRequest, Service, StateFound, StateRequest, router,
+    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
+    Service, StateFound, StateRequest, router,
 };
-pub(crate) use local::{LocalService, query_database};
+pub(crate) use local::LocalService;
 pub(crate) use remote::RemoteService;
+pub(crate) use views::ViewReader;

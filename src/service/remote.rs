@@ -194,8 +194,9 @@ impl Service for RemoteService {
     }
 
     fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
-        let limit = request.limit.to_string();
-        let url = self.url(&["views", &request.view], &[("where", &request.filter), ("limit", &limit)])?;
+        let parameters = request.to_parameters();
+        let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let url = self.url(&["views", &request.view], &parameters)?;
         self.fetch(self.client.get(url))
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! `Idempotency-Key` is the command's id, `If-Match` the expected version,
 //! `Prefer: wait=SECONDS` (RFC 7240) how long to wait for the answer,
-//! `Factum-Occurred` (RFC 3339) when it occurred. What was not accepted is
+//! `Factum-Occurred` (RFC 3339) when it occurred; `Factum-After` names positions, as replies tell
+//! them, that a view's rows have to include. What was not accepted is
 //! `application/problem+json` (RFC 9457).
 
 use crate::{
@@ -40,6 +41,8 @@ const MAX_WAIT: Duration = Duration::from_secs(55);
 pub const MAX_BATCH: usize = 1_000;
 /// The header with the time at which a command occurred.
 pub const OCCURRED: &str = "factum-occurred";
+/// The header with positions that a view is to have passed.
+const AFTER: &str = "factum-after";
 
 type Shared = State<Arc<dyn Service>>;
 
@@ -179,22 +182,15 @@ async fn history(
     .await
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RowsQuery {
-    #[serde(rename = "where")]
-    filter: String,
-    limit: Option<usize>,
-}
-
 async fn query(
     State(service): Shared,
     Path(view): Path<String>,
-    query: Result<Query<RowsQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     blocking(move || {
-        let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
-        let request = QueryRequest { view, filter: query.filter, limit: query.limit.unwrap_or(100) };
+        let Query(parameters) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
+        let request = QueryRequest::from_url(view, parameters, text(&headers, AFTER)?)?;
         Ok(Json(service.query(&request)?).into_response())
     })
     .await

@@ -22,6 +22,7 @@
 
 mod command;
 mod http;
+mod query;
 pub mod serve;
 mod service;
 mod stop;
@@ -29,10 +30,11 @@ mod tally;
 
 pub use command::{CommandBody, Outgoing};
 pub use http::{MAX_BATCH, OCCURRED, entity_tag, router};
+pub use query::{BehindFound, DEFAULT_PATIENCE, Patience, QueryFound, QueryRequest};
 pub use serve::Server;
 pub use service::{
-    BatchError, Commands, EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, MAX_ROWS, PublishAllRequest,
-    PublishRequest, QueryFound, QueryRequest, Service, StateFound, StateRequest,
+    BatchError, Commands, EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest,
+    Service, StateFound, StateRequest,
 };
 pub use stop::Stop;
 pub use tally::{Counted, Tally};

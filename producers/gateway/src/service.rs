@@ -1,6 +1,6 @@
 //! What a front asks for: one request type per verb, whoever answers it.
 
-use crate::{Outgoing, Stop, Tally};
+use crate::{Outgoing, QueryFound, QueryRequest, Stop, Tally};
 use factum_core::{
     AggregateId, Error, Result, Version,
     wire::{Answer, TraceContext},
@@ -42,10 +42,11 @@ pub trait Service: Send + Sync {
     /// As [`Service::state`].
     fn history(&self, request: &HistoryRequest) -> Result<HistoryFound>;
 
-    /// The rows of a view, by key.
+    /// Rows of a view, once it has passed the positions that the request names.
     ///
     /// # Errors
-    /// `Invalid` when there is no such view, or the filter does not fit it.
+    /// `Invalid` when there is no such view, it was never built, or the query or a position does not
+    /// fit it; `Unavailable` when it has not passed them in time.
     fn query(&self, request: &QueryRequest) -> Result<QueryFound>;
 }
 
@@ -188,29 +189,4 @@ pub struct EventFound {
     pub offset: i64,
     /// The W3C trace context of its command.
     pub trace: Option<String>,
-}
-
-/// Which rows.
-#[derive(Debug, Clone)]
-pub struct QueryRequest {
-    /// The view's name.
-    pub view: String,
-    /// As of `--where`; empty for all rows.
-    pub filter: String,
-    /// The most rows in the answer.
-    pub limit: usize,
-}
-
-/// The most rows that one answer holds.
-pub const MAX_ROWS: usize = 10_000;
-
-/// Rows of a view.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct QueryFound {
-    /// The view's name.
-    pub view: String,
-    /// The columns' names, the key first.
-    pub columns: Vec<String>,
-    /// The columns' values in their order; bytes as hexadecimal text.
-    pub rows: Vec<Vec<serde_json::Value>>,
 }

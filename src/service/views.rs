@@ -1,0 +1,83 @@
+//! Answering queries of views.
+
+use super::{QueryFound, QueryRequest};
+use crate::App;
+use factum_core::{Result, Topic, Topics, view::Value};
+use factum_gateway::{BehindFound, Patience};
+use factum_views::{Behind, Database, Query, Rows, Tokens};
+use serde_json::json;
+use std::sync::{Arc, OnceLock};
+
+/// The views of a database, whether or not they run, in this process or in another.
+#[derive(Debug)]
+pub(crate) struct ViewReader {
+    app: Arc<App>,
+    database: Database,
+    prefix: String,
+    rows: OnceLock<Arc<dyn Rows>>,
+}
+
+impl ViewReader {
+    /// The views of a database, whose topics' names begin with a prefix.
+    pub(crate) fn new(app: Arc<App>, database: Database, prefix: &str) -> Self {
+        ViewReader { app, database, prefix: prefix.to_owned(), rows: OnceLock::new() }
+    }
+
+    /// Where they are.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// A page of a view's rows.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such view, it was never built, or the request does not fit it;
+    /// `Unavailable` when it is behind for longer than the request's patience.
+    pub(crate) fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
+        let host = self.app.view_host(&request.view)?;
+        let table = host.table()?;
+        let pairs = request.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let query = Query::from_pairs(&table, pairs)?;
+        let rows = self.rows()?;
+        let topics: Vec<Topic> =
+            host.inputs().iter().map(|input| Topics::with_prefix(&self.prefix, input).events).collect();
+        let tokens = Tokens { table: &table, topics: &topics, tokens: &request.after };
+        let behind = match request.patience {
+            Patience::Wait(patience) => tokens.wait(&*rows, patience).map(|()| Vec::new())?,
+            Patience::Stale => tokens.behind(&*rows)?,
+        };
+        let page = rows.page(&query)?;
+        let json = |row: Vec<Value>| row.into_iter().map(to_json).collect();
+        Ok(QueryFound {
+            view: host.name().to_owned(),
+            columns: page.columns,
+            rows: page.rows.into_iter().map(json).collect(),
+            next: page.next,
+            count: page.count,
+            behind: behind.into_iter().map(told).collect(),
+        })
+    }
+
+    fn rows(&self) -> Result<Arc<dyn Rows>> {
+        if let Some(rows) = self.rows.get() {
+            return Ok(rows.clone());
+        }
+        let rows = self.database.rows()?;
+        Ok(self.rows.get_or_init(|| rows).clone())
+    }
+}
+
+fn told(behind: Behind) -> BehindFound {
+    BehindFound { partition: behind.place.to_string(), position: behind.position.0, wanted: behind.wanted.0 }
+}
+
+fn to_json(value: Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Integer(number) => json!(number),
+        Value::Real(number) => json!(number),
+        Value::Boolean(truth) => json!(truth),
+        Value::Text(text) => json!(text),
+        Value::Bytes(_) => json!(value.to_string()),
+    }
+}
