@@ -1,6 +1,6 @@
 //! Which database views are kept in.
 
-use crate::{MemoryDatabase, MemorySink, PostgresUrl, Rows, Sink, SqliteRows, SqliteSink};
+use crate::{MemoryDatabase, MemorySink, PostgresRows, PostgresSink, PostgresUrl, Rows, Sink, SqliteRows, SqliteSink};
 use factum_core::{Error, Result, view::ViewTable};
 use std::{
     fmt,
@@ -49,9 +49,7 @@ impl Database {
     pub fn open(&self, table: ViewTable) -> Result<Box<dyn Sink>> {
         Ok(match self {
             Database::Sqlite(path) => Box::new(SqliteSink::open(path, table)?),
-            Database::Postgres(url) => {
-                return Err(Error::invalid(format!("{url}: PostgreSQL is not supported; name a SQLite file")));
-            }
+            Database::Postgres(url) => Box::new(PostgresSink::open(url, table)?),
             Database::Memory(database) => Box::new(MemorySink::open(database, table)?),
         })
     }
@@ -63,9 +61,7 @@ impl Database {
     pub fn rows(&self) -> Result<Arc<dyn Rows>> {
         Ok(match self {
             Database::Sqlite(path) => Arc::new(SqliteRows::new(path)),
-            Database::Postgres(url) => {
-                return Err(Error::invalid(format!("{url}: PostgreSQL is not supported; name a SQLite file")));
-            }
+            Database::Postgres(url) => Arc::new(PostgresRows::new(url)),
             Database::Memory(database) => Arc::new(database.clone()),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! What it is: a [`ViewRunner`] polls a group consumer, has
 //! [`factum_core::view::ViewMachine`] decide, and executes its effects on a
-//! [`Sink`]; sinks in memory and in SQLite; and [`Rows`], with which a [`Query`] is
+//! [`Sink`]; sinks in memory, in SQLite and in PostgreSQL; and [`Rows`], with which a [`Query`] is
 //! answered.
 //!
 //! What it is not: it decides nothing. When to claim, what to skip and where to
@@ -43,7 +43,7 @@ mod status;
 pub use database::Database;
 pub use fresh::{Behind, MAX_TOKENS, Tokens};
 pub use memory::{MemoryDatabase, MemorySink};
-pub use postgres::PostgresUrl;
+pub use postgres::{PostgresLimits, PostgresRows, PostgresSink, PostgresUrl};
 pub use query::{
     Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,
     MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,

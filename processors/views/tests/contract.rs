@@ -10,7 +10,7 @@ use factum_core::{
         ViewTable, Watermark,
     },
 };
-use factum_views::{Filter, MemoryDatabase, MemorySink, Sink, SqliteSink};
+use factum_views::{Filter, MemoryDatabase, MemorySink, PostgresLimits, PostgresSink, PostgresUrl, Sink, SqliteSink};
 use std::time::Duration;
 
 /// A database in which sinks are opened.
@@ -37,10 +37,21 @@ impl Database for SqliteFile {
     }
 }
 
+impl Database for factum_test_database::TestDatabase {
+    fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>> {
+        // A test that meets a lock must not wait for it long.
+        let limits = PostgresLimits { lock_timeout: Duration::from_millis(100), ..PostgresLimits::default() };
+        Ok(Box::new(PostgresSink::open_with(&PostgresUrl::parse(&self.url())?, table, limits)?))
+    }
+}
+
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
         mod memory {
             $(#[test] fn $test() { super::$test(&super::MemoryDatabase::new("test")); })*
+        }
+        mod postgres {
+            $(#[test] fn $test() { super::$test(&factum_test_database::TestDatabase::new()); })*
         }
         mod sqlite {
             $(#[test] fn $test() { super::$test(&super::SqliteFile(tempfile::tempdir().unwrap())); })*

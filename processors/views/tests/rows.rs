@@ -9,8 +9,10 @@ use factum_core::{
     view::{Column, ColumnType, Commit, CommitOutcome, Compare, Move, Value, ViewTable},
     wire::Token,
 };
+use factum_test_database::TestDatabase;
 use factum_views::{
-    MemoryDatabase, MemorySink, Page, Progress, Query, Rows, Sink, SqliteRows, SqliteSink, Tokens, evaluate,
+    MemoryDatabase, MemorySink, Page, PostgresRows, PostgresSink, PostgresUrl, Progress, Query, Rows, Sink, SqliteRows,
+    SqliteSink, Tokens, evaluate,
 };
 use rand_pcg::{Pcg64, rand_core::Rng};
 use std::time::Duration;
@@ -43,10 +45,23 @@ impl Database for SqliteFile {
     }
 }
 
+impl Database for TestDatabase {
+    fn sink(&self, table: ViewTable) -> Box<dyn Sink> {
+        Box::new(PostgresSink::open(&PostgresUrl::parse(&self.url()).unwrap(), table).unwrap())
+    }
+
+    fn rows(&self) -> Box<dyn Rows> {
+        Box::new(PostgresRows::new(&PostgresUrl::parse(&self.url()).unwrap()))
+    }
+}
+
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
         mod memory {
             $(#[test] fn $test() { super::$test(&super::MemoryDatabase::new("test")); })*
+        }
+        mod postgres {
+            $(#[test] fn $test() { super::$test(&super::TestDatabase::new()); })*
         }
         mod sqlite {
             $(#[test] fn $test() { super::$test(&super::SqliteFile(tempfile::tempdir().unwrap())); })*

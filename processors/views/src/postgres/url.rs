@@ -1,8 +1,11 @@
 //! A database's URL, which may hold a password.
 
 use factum_core::{Error, Result};
-use std::{fmt, sync::Arc};
-use tokio_postgres::{Config, config::Host};
+use std::{env, fmt, sync::Arc, time::Duration};
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode},
+};
 
 /// PostgreSQL's own port.
 const DEFAULT_PORT: u16 = 5432;
@@ -34,7 +37,33 @@ impl PostgresUrl {
         if config.get_hosts().is_empty() || config.get_dbname().is_none() || !text.contains("://") {
             return Err(invalid());
         }
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(Error::invalid(
+                "this build has no TLS for PostgreSQL: leave sslmode=require out, or tunnel the connection",
+            ));
+        }
         Ok(PostgresUrl { config: Arc::new(config) })
+    }
+
+    /// What a client connects with: what the URL says, and limits for a network that says nothing.
+    pub(super) fn config(&self, network_timeout: Duration, connect_timeout: Duration) -> Config {
+        let mut config = (*self.config).clone();
+        if config.get_password().is_none()
+            && let Ok(password) = env::var("PGPASSWORD")
+        {
+            config.password(password);
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(connect_timeout);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(network_timeout);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("factum");
+        }
+        config.keepalives_idle(network_timeout);
+        config
     }
 }
 

@@ -9,7 +9,6 @@ pub(crate) enum Dialect {
     /// Parameters are `?1`; text is ordered by its bytes; `factum_like` is our own function,
     /// because `LIKE` takes upper and lower case for the same.
     Sqlite,
-    #[allow(dead_code, reason = "there is no sink in PostgreSQL yet")]
     /// Parameters are `$1`; the order of text is asked for, whatever the database's language is.
     Postgres,
 }
