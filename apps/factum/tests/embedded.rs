@@ -27,5 +27,7 @@ mod interface;
 mod interrupted;
 #[path = "embedded/kill.rs"]
 mod kill;
+#[path = "embedded/query.rs"]
+mod query;
 #[path = "embedded/verbs.rs"]
 mod verbs;
