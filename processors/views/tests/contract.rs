@@ -75,6 +75,8 @@ contract!(
     rows_that_are_not_locked_lose_an_update,
     a_locked_row_that_is_absent_is_locked_too,
     a_rollback_leaves_no_trace,
+    a_batch_that_is_being_folded_holds_no_other_view_up,
+    a_batch_of_any_size_is_written_loaded_and_deleted,
     a_table_with_other_columns_is_refused,
     views_and_versions_of_a_view_have_their_own_tables,
     the_database_has_one_id,
@@ -305,6 +307,54 @@ fn a_rollback_leaves_no_trace(database: &dyn Database) {
     sink.rollback().unwrap();
     let outcome = other.commit(&commit(vec![moved(claim, 0, 1)], &[("ada", 1)])).unwrap();
     assert_eq!(outcome, CommitOutcome::Committed);
+}
+
+fn a_batch_that_is_being_folded_holds_no_other_view_up(database: &dyn Database) {
+    let mut slow = database.open();
+    let claim = slow.claim(&place(0), TOPIC_ID).unwrap();
+    slow.load(&request(&["ada"], RowLocking::Locked)).unwrap();
+    let other = ViewTable::new("owners", 1, table().columns().to_vec()).unwrap();
+    let mut fast = database.try_open(other).unwrap();
+    let fast_claim = fast.claim(&place(0), TOPIC_ID).unwrap();
+    fast.load(&request(&["ada"], RowLocking::Locked)).unwrap();
+    let outcome = fast.commit(&commit(vec![moved(fast_claim, 0, 1)], &[("ada", 7)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed);
+    // The other view's commit changed none of these rows.
+    let outcome = slow.commit(&commit(vec![moved(claim, 0, 1)], &[("ada", 1)])).unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed);
+    assert_eq!((cents(&mut *slow, "ada"), cents(&mut *fast, "ada")), (Some(1), Some(7)));
+}
+
+fn a_batch_of_any_size_is_written_loaded_and_deleted(database: &dyn Database) {
+    // More values than SQLite takes parameters in a statement.
+    let keys: Vec<String> = (0..20_000).map(|number| format!("key-{number:05}")).collect();
+    let mut sink = database.open();
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    let mut first = commit(vec![moved(claim, 0, 1)], &[]);
+    first.upserts = keys.iter().cloned().zip((0..).map(|cents| vec![Value::Integer(cents)])).collect();
+    let aggregate = |id: &String| (place(0).topic, AggregateId::new(id.as_str()).unwrap());
+    first.watermarks = (1..)
+        .zip(&keys)
+        .map(|(number, key)| {
+            let (topic, aggregate) = aggregate(key);
+            let last = LastEvent { version: Version(number), offset: Offset(7) };
+            Watermark { topic, aggregate, last }
+        })
+        .collect();
+    assert_eq!(sink.commit(&first).unwrap(), CommitOutcome::Committed);
+
+    let mut second = commit(vec![Move { from: Offset(1), ..moved(claim, 0, 2) }], &[]);
+    second.deletes = keys.iter().step_by(2).cloned().collect();
+    assert_eq!(sink.commit(&second).unwrap(), CommitOutcome::Committed);
+
+    let mut all = request(&[], RowLocking::Unlocked);
+    all.keys.clone_from(&keys);
+    all.aggregates = keys.iter().map(aggregate).collect();
+    let loaded = database.open().load(&all).unwrap();
+    let expected = (0..20_000).map(|cents| (cents % 2 == 1).then(|| vec![Value::Integer(cents)]));
+    assert_eq!(loaded.rows, expected.collect::<Vec<_>>());
+    let versions: Vec<u64> = loaded.last.iter().map(|last| last.version.0).collect();
+    assert_eq!(versions, (1..=20_000).collect::<Vec<_>>());
 }
 
 fn a_table_with_other_columns_is_refused(database: &dyn Database) {

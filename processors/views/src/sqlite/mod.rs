@@ -1,5 +1,6 @@
 //! A sink in SQLite.
 
+mod batch;
 mod open;
 mod rebuild;
 mod resets;
@@ -8,17 +9,12 @@ mod rows;
 pub use rows::SqliteRows;
 
 use crate::{Filter, QueriedRow, Query, Sink};
+use batch::Statements;
 use factum_core::{
-    Error, ErrorKind, Offset, Result, TopicId, TopicPartition, Version,
-    view::{
-        Claim, ColumnType, Commit, CommitOutcome, Compare, KEY_COLUMN, LastEvent, LoadRequest, Loaded, RowLocking,
-        Value, ViewTable,
-    },
+    Error, ErrorKind, Offset, Result, TopicId, TopicPartition,
+    view::{Claim, ColumnType, Commit, CommitOutcome, Compare, LoadRequest, Loaded, RowLocking, Value, ViewTable},
 };
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Row, ToSql, params, params_from_iter,
-    types::{ToSqlOutput, ValueRef},
-};
+use rusqlite::{Connection, ErrorCode, Row, params, types::ValueRef};
 use std::{fs::File, path::Path, time::Duration};
 
 /// How long a call waits for another writer before it says `Unavailable`.
@@ -35,14 +31,17 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// | `factum_folds` | the version of the fold that made each view's rows |
 /// | `factum_meta` | the database's id |
 ///
-/// Rows are locked by the database's one write lock: who loads them for update
-/// holds it until the commit.
+/// Shared rows are not locked but compared: the database has one write lock for
+/// all of its views, and a view that holds it while it folds would hold them
+/// all up. A commit over a row that another connection has changed since it was
+/// loaded answers [`CommitOutcome::RowsChanged`].
 #[derive(Debug)]
 pub struct SqliteSink {
     connection: Connection,
     database_id: String,
     table: ViewTable,
     sql: Statements,
+    seen: Option<Seen>,
     /// The file, for messages.
     name: String,
     /// Held while this sink builds tables of the view.
@@ -51,43 +50,13 @@ pub struct SqliteSink {
     frozen: bool,
 }
 
-/// The statements that name the view's tables, written once.
+/// What was loaded to be compared at the commit.
 #[derive(Debug)]
-struct Statements {
-    select_row: String,
-    select_version: String,
-    upsert_row: String,
-    delete_row: String,
-    upsert_version: String,
-}
-
-impl Statements {
-    fn new(table: &ViewTable) -> Self {
-        // Names are lower case letters, digits and _ by construction of the table.
-        let name = table.name();
-        let columns: Vec<String> = table.columns().iter().map(|column| format!("\"{}\"", column.name)).collect();
-        let list = columns.join(", ");
-        let marks: Vec<String> = (2..columns.len() + 2).map(|number| format!("?{number}")).collect();
-        let updates: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
-        Statements {
-            select_row: format!("SELECT {list} FROM \"{name}\" WHERE \"{KEY_COLUMN}\" = ?1"),
-            select_version: format!(
-                "SELECT version, last_offset FROM \"{name}_versions\" WHERE topic = ?1 AND aggregate = ?2"
-            ),
-            upsert_row: format!(
-                "INSERT INTO \"{name}\" (\"{KEY_COLUMN}\", {list}) VALUES (?1, {}) \
-                 ON CONFLICT (\"{KEY_COLUMN}\") DO UPDATE SET {}",
-                marks.join(", "),
-                updates.join(", ")
-            ),
-            delete_row: format!("DELETE FROM \"{name}\" WHERE \"{KEY_COLUMN}\" = ?1"),
-            upsert_version: format!(
-                "INSERT INTO \"{name}_versions\" (topic, aggregate, version, last_offset) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (topic, aggregate) DO UPDATE \
-                 SET version = excluded.version, last_offset = excluded.last_offset"
-            ),
-        }
-    }
+struct Seen {
+    /// The database's count of other connections' commits, before the load.
+    data_version: i64,
+    keys: Vec<String>,
+    rows: Vec<Option<Vec<Value>>>,
 }
 
 const CLAIM: &str = "INSERT INTO factum_progress (view, topic, topic_id, partition, epoch, position) \
@@ -132,10 +101,12 @@ impl SqliteSink {
 
     fn on(connection: Connection, name: String, table: ViewTable, busy_timeout: Duration) -> Result<Self> {
         let database_id = open::prepare(&connection, &name, &table, busy_timeout)?;
+        Statements::on(&connection).map_err(|e| failed(&name, "open", e))?;
         Ok(SqliteSink {
             connection,
             database_id,
             sql: Statements::new(&table),
+            seen: None,
             table,
             name,
             build_lock: None,
@@ -150,54 +121,64 @@ impl SqliteSink {
     /// The write lock now, not at the first write: two that read first and
     /// write later would have to fail one of them.
     fn begin(&self) -> rusqlite::Result<()> {
+        if !self.connection.is_autocommit() {
+            // Of a commit whose rollback failed too.
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         self.connection.execute_batch("BEGIN IMMEDIATE")
     }
 
-    fn load_all(&self, request: &LoadRequest) -> rusqlite::Result<Loaded> {
-        if request.locking == RowLocking::Locked && self.connection.is_autocommit() {
-            self.begin()?;
-        }
-        let mut select = self.connection.prepare_cached(&self.sql.select_row)?;
-        let rows = request.keys.iter().map(|key| select.query_row([key], |row| self.values(row)).optional());
-        let rows = rows.collect::<rusqlite::Result<_>>()?;
-        let mut select = self.connection.prepare_cached(&self.sql.select_version)?;
-        let last = request.aggregates.iter().map(|(topic, aggregate)| {
-            let last = select.query_row([topic.as_str(), aggregate.as_str()], |row| {
-                Ok(LastEvent { version: Version(row.get(0)?), offset: Offset(row.get(1)?) })
-            });
-            Ok(last.optional()?.unwrap_or_default())
+    fn load_all(&mut self, request: &LoadRequest) -> rusqlite::Result<Loaded> {
+        let data_version = self.data_version()?;
+        let rows = self.sql.rows(&self.connection, self.table.columns(), &request.keys)?;
+        let last = self.sql.last_events(&self.connection, &request.aggregates)?;
+        self.seen = (request.locking == RowLocking::Locked).then(|| Seen {
+            data_version,
+            keys: request.keys.clone(),
+            rows: rows.clone(),
         });
-        Ok(Loaded { rows, last: last.collect::<rusqlite::Result<_>>()? })
+        Ok(Loaded { rows, last })
     }
 
-    fn write(&self, commit: &Commit) -> rusqlite::Result<CommitOutcome> {
+    /// It differs from an earlier one when another connection has committed since
+    /// (<https://sqlite.org/pragma.html#pragma_data_version>).
+    fn data_version(&self) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    }
+
+    /// Whether what was loaded is as it was. Within the transaction that writes.
+    fn is_as_seen(&self, seen: &Seen) -> rusqlite::Result<bool> {
+        Ok(self.data_version()? == seen.data_version
+            || self.sql.rows(&self.connection, self.table.columns(), &seen.keys)? == seen.rows)
+    }
+
+    fn write(&mut self, commit: &Commit) -> rusqlite::Result<CommitOutcome> {
+        let seen = self.seen.take();
         if self.frozen {
             self.connection.execute_batch("SAVEPOINT batch")?;
-        } else if self.connection.is_autocommit() {
+        } else {
             self.begin()?;
         }
         let lost = self.advance(commit)?;
         if !lost.is_empty() {
-            let undo = if self.frozen { "ROLLBACK TO batch; RELEASE batch" } else { "ROLLBACK" };
-            self.connection.execute_batch(undo)?;
+            self.undo()?;
             return Ok(CommitOutcome::ClaimLost(lost));
         }
-        let mut upsert = self.connection.prepare_cached(&self.sql.upsert_row)?;
-        for (key, values) in &commit.upserts {
-            let key = Bound::Text(key);
-            upsert.execute(params_from_iter(std::iter::once(key).chain(values.iter().map(Bound::Value))))?;
+        if let Some(seen) = seen
+            && !self.is_as_seen(&seen)?
+        {
+            self.undo()?;
+            return Ok(CommitOutcome::RowsChanged);
         }
-        let mut delete = self.connection.prepare_cached(&self.sql.delete_row)?;
-        for key in &commit.deletes {
-            delete.execute([key])?;
-        }
-        let mut upsert = self.connection.prepare_cached(&self.sql.upsert_version)?;
-        for mark in &commit.watermarks {
-            let (topic, aggregate) = (mark.topic.as_str(), mark.aggregate.as_str());
-            upsert.execute(params![topic, aggregate, mark.last.version.0, mark.last.offset.0])?;
-        }
+        self.sql.upsert(&self.connection, &commit.upserts)?;
+        self.sql.delete(&self.connection, &commit.deletes)?;
+        self.sql.mark(&self.connection, &commit.watermarks)?;
         self.connection.execute_batch(if self.frozen { "RELEASE batch" } else { "COMMIT" })?;
         Ok(CommitOutcome::Committed)
+    }
+
+    fn undo(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(if self.frozen { "ROLLBACK TO batch; RELEASE batch" } else { "ROLLBACK" })
     }
 
     /// Moves the progress rows; the partitions whose rows are not as they were claimed.
@@ -269,6 +250,7 @@ impl Sink for SqliteSink {
     }
 
     fn rollback(&mut self) -> Result<()> {
+        self.seen = None;
         if self.frozen || self.connection.is_autocommit() {
             return Ok(());
         }
@@ -279,28 +261,6 @@ impl Sink for SqliteSink {
         let query = Query::new(&self.table).with(filter.clone(), limit);
         let page = rows::page(&self.connection, &query, None);
         page.map_err(|e| self.failed(&format!("query view {}", self.table.view()), e))?.map(QueriedRow::of)
-    }
-}
-
-/// A parameter of a statement.
-enum Bound<'a> {
-    Text(&'a str),
-    Value(&'a Value),
-}
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Bound::Text(text) => (*text).into(),
-            Bound::Value(value) => match value {
-                Value::Null => rusqlite::types::Null.into(),
-                Value::Integer(value) => (*value).into(),
-                Value::Real(value) => (*value).into(),
-                Value::Boolean(value) => (*value).into(),
-                Value::Text(value) => value.as_str().into(),
-                Value::Bytes(value) => value.as_slice().into(),
-            },
-        })
     }
 }
 

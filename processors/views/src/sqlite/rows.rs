@@ -1,6 +1,6 @@
 //! Reading views in SQLite.
 
-use super::{failed, value};
+use super::{batch::Bound, failed, value};
 use crate::{
     Page, Pattern, Progress, Query, Rows,
     pool::Pool,
@@ -124,15 +124,13 @@ impl Rows for SqliteRows {
 
 fn count(connection: &Connection, query: &Query) -> rusqlite::Result<u64> {
     let Statement { sql, bound } = Statement::count(query, Dialect::Sqlite);
-    connection
-        .prepare_cached(&sql)?
-        .query_row(params_from_iter(bound.iter().map(super::Bound::Value)), |row| row.get(0))
+    connection.prepare_cached(&sql)?.query_row(params_from_iter(bound.iter().map(Bound::Value)), |row| row.get(0))
 }
 
 pub(super) fn page(connection: &Connection, query: &Query, count: Option<u64>) -> rusqlite::Result<Result<Page>> {
     let Statement { sql, bound } = Statement::page(query, Dialect::Sqlite);
     let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query(params_from_iter(bound.iter().map(super::Bound::Value)))?;
+    let mut rows = select.query(params_from_iter(bound.iter().map(Bound::Value)))?;
     let mut page = PageBuilder::new(query);
     while let Some(row) = rows.next()? {
         let fields = query.columns().iter().chain(query.order().columns().iter().map(|(field, _)| field));
