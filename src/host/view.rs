@@ -8,7 +8,9 @@ use factum_core::{
 };
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
-use factum_views::{Database, Filter, QueriedRow, Sink, ViewOptions, ViewRunner, ViewStatus};
+use factum_views::{
+    Database, Filter, QueriedRow, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -86,6 +88,12 @@ pub trait ViewHost: Send + Sync {
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)>;
 
+    /// Begins to fold its log into tables beside the live ones.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else builds it; else what log, registry and database say.
+    fn rebuild(&self, environment: &Environment, database: &Database, options: RebuildOptions) -> Result<Rebuilder>;
+
     /// The rows that a filter lets through, by key; of a view that does not run as well.
     ///
     /// # Errors
@@ -125,23 +133,33 @@ impl<V: View> TypedView<V> {
     where
         W::Event: AvroMessage,
     {
-        for input in &self.inputs {
-            environment.check_topics(input)?;
-        }
-        let codec = RecordCodec::<W::Event>::for_reading(&environment.schemas)?;
+        let codec = self.codec::<W::Event>(environment)?;
         let mut sink = database.open(ViewTable::of::<W>()?)?;
         if let Some(wrap) = &self.wrap {
             sink = wrap(environment, database, sink)?;
         }
-        let schemas = environment.schemas.clone();
-        let mut options = ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock);
-        options.prefix.clone_from(&environment.prefix);
-        options.inputs = Some(self.inputs.iter().map(|input| (*input).to_owned()).collect());
-        let runner = ViewRunner::<W, _>::start(&*environment.log, codec, sink, options)?;
+        let runner = ViewRunner::<W, _>::start(&*environment.log, codec, sink, self.options(environment))?;
         let status = runner.status();
         let stop = stop.clone();
         let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;
         Ok((running, ViewProgress { status, ..ViewProgress::new(W::NAME, &self.inputs) }))
+    }
+
+    /// Checks what it reads, and reads it.
+    fn codec<E: AvroMessage>(&self, environment: &Environment) -> Result<RecordCodec<E>> {
+        for input in &self.inputs {
+            environment.check_topics(input)?;
+        }
+        RecordCodec::<E>::for_reading(&environment.schemas)
+    }
+
+    fn options(&self, environment: &Environment) -> ViewOptions {
+        let schemas = environment.schemas.clone();
+        ViewOptions {
+            prefix: environment.prefix.clone(),
+            inputs: Some(self.inputs.iter().map(|input| (*input).to_owned()).collect()),
+            ..ViewOptions::new(Arc::new(move |id| schemas.fetch(id)), system_clock)
+        }
     }
 }
 
@@ -179,6 +197,15 @@ where
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)> {
         self.start_as::<Slowed<V>>(environment, database, stop)
+    }
+
+    fn rebuild(&self, environment: &Environment, database: &Database, options: RebuildOptions) -> Result<Rebuilder> {
+        let wrap = |sink| match &self.wrap {
+            Some(wrap) => wrap(environment, database, sink),
+            None => Ok(sink),
+        };
+        let place = RebuildPlace { log: &*environment.log, open: &|table| database.open_rebuild(table), wrap: &wrap };
+        Rebuilder::start::<V, _>(&place, self.codec::<V::Event>(environment)?, self.options(environment), options)
     }
 
     fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {

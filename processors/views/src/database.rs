@@ -1,6 +1,8 @@
 //! Which database views are kept in.
 
-use crate::{MemoryDatabase, MemorySink, PostgresRows, PostgresSink, PostgresUrl, Rows, Sink, SqliteRows, SqliteSink};
+use crate::{
+    MemoryDatabase, MemorySink, PostgresRows, PostgresSink, PostgresUrl, Rebuild, Rows, Sink, SqliteRows, SqliteSink,
+};
 use factum_core::{Error, Result, view::ViewTable};
 use std::{
     fmt,
@@ -47,6 +49,18 @@ impl Database {
     /// `Invalid`: the table exists with other columns, or the database is none; `Unavailable`: it
     /// cannot be reached now.
     pub fn open(&self, table: ViewTable) -> Result<Box<dyn Sink>> {
+        Ok(match self {
+            Database::Sqlite(path) => Box::new(SqliteSink::open(path, table)?),
+            Database::Postgres(url) => Box::new(PostgresSink::open(url, table)?),
+            Database::Memory(database) => Box::new(MemorySink::open(database, table)?),
+        })
+    }
+
+    /// Opens a view's tables in it for a rebuild, making what is missing.
+    ///
+    /// # Errors
+    /// As of [`Database::open`].
+    pub fn open_rebuild(&self, table: ViewTable) -> Result<Box<dyn Rebuild>> {
         Ok(match self {
             Database::Sqlite(path) => Box::new(SqliteSink::open(path, table)?),
             Database::Postgres(url) => Box::new(PostgresSink::open(url, table)?),

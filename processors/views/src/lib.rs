@@ -49,8 +49,8 @@ pub use query::{
     MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,
 };
 pub use rebuild::{
-    AsOf, Build, Difference, OLD, Parity, REBUILD, Rebuild, RebuildOptions, RebuildProgress, Rebuilder, Rename,
-    Summary, Target, VERIFY, roll_back,
+    AsOf, Build, Difference, OLD, Parity, REBUILD, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder,
+    Rename, Summary, Target, VERIFY, roll_back,
 };
 pub use resets::Resets;
 pub use rows::{Progress, Rows};

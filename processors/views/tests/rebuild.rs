@@ -8,8 +8,10 @@ mod bank;
 use bank::{ACCOUNTS, Balances, Bank, CARDS, Instance, TextCodec, balances, place, sqlite, table};
 use expect_test::expect;
 use factum_core::{ErrorKind, Result, TimestampMs, log::Log, view::ViewTable};
+use factum_log_memory::MemoryLog;
 use factum_views::{
-    AsOf, Filter, Rebuild, RebuildOptions, RebuildProgress, Rebuilder, Sink, SqliteSink, Target, roll_back,
+    AsOf, Filter, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder, Sink, SqliteSink, Target,
+    ViewOptions, roll_back,
 };
 use std::{
     path::Path,
@@ -20,37 +22,30 @@ use std::{
     time::Duration,
 };
 
-type Built = Rebuilder<Balances, TextCodec>;
-
 fn now() -> TimestampMs {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     TimestampMs(i64::try_from(since.as_millis()).unwrap())
 }
 
 fn options(target: Target) -> RebuildOptions {
-    RebuildOptions {
-        suffix: "rebuild".into(),
-        target,
-        sample: None,
-        anew: false,
-        rate: None,
-        owner: "the test".into(),
-        inputs: None,
-        prefix: String::new(),
-        fetch_schema: Arc::new(|_| Ok(())),
-        clock: now,
-    }
+    RebuildOptions { suffix: "rebuild".into(), target, sample: None, anew: false, rate: None, owner: "the test".into() }
 }
 
 fn open(folder: &Path, table: ViewTable) -> Result<Box<dyn Rebuild>> {
     Ok(Box::new(SqliteSink::open_with(&folder.join("views.db"), table, Duration::from_secs(5))?))
 }
 
-fn start(bank: &Bank, folder: &Path, options: RebuildOptions) -> Result<Built> {
-    Rebuilder::start(&bank.log, TextCodec::default(), &|table| open(folder, table), options)
+fn start(bank: &Bank, folder: &Path, options: RebuildOptions) -> Result<Rebuilder> {
+    start_on(&bank.log, folder, options)
 }
 
-fn fold(rebuild: &mut Built) -> bool {
+fn start_on(log: &MemoryLog, folder: &Path, options: RebuildOptions) -> Result<Rebuilder> {
+    let place = RebuildPlace { log, open: &|table| open(folder, table), wrap: &Ok };
+    let view = ViewOptions::new(Arc::new(|_| Ok(())), now);
+    Rebuilder::start::<Balances, _>(&place, TextCodec::default(), view, options)
+}
+
+fn fold(rebuild: &mut Rebuilder) -> bool {
     rebuild.fold(&AtomicBool::new(false), &mut |_: &RebuildProgress| {}).unwrap()
 }
 
@@ -158,13 +153,8 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
         let (log, path) = (bank.log.clone(), path.clone());
         move || {
             for _ in 0..5 {
-                let mut rebuild: Built = Rebuilder::start(
-                    &log,
-                    TextCodec::default(),
-                    &|table| open(&path, table),
-                    RebuildOptions { rate: std::num::NonZeroU32::new(2_000), ..options(Target::Live) },
-                )
-                .unwrap();
+                let limited = RebuildOptions { rate: std::num::NonZeroU32::new(2_000), ..options(Target::Live) };
+                let mut rebuild = start_on(&log, &path, limited).unwrap();
                 let parity = loop {
                     assert!(fold(&mut rebuild));
                     match rebuild.compare(3) {
@@ -226,7 +216,7 @@ fn two_rebuilds_of_a_view_at_once_are_refused_and_the_next_one_succeeds() {
     let first = start(&bank, folder.path(), options(Target::Live)).unwrap();
     let error = start(&bank, folder.path(), options(Target::Live)).unwrap_err();
     expect![
-        "view balances is being built: balances_v1_rebuild (up to the live view) by the test; wait until that ends, or end that process"
+        "view balances is being built: balances_v1_rebuild (up to the live view, fold 1) by the test; wait until that ends, or end that process"
     ]
     .assert_eq(&error.to_string());
     assert_eq!(error.kind(), ErrorKind::Conflict);

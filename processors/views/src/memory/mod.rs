@@ -9,7 +9,7 @@ use factum_core::{
     view::{Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, RowLocking, Value, ViewTable},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -24,10 +24,10 @@ pub struct MemoryDatabase {
 #[derive(Debug, Default)]
 struct State {
     tables: BTreeMap<String, Table>,
-    /// What is being built, by the name of the live table.
-    builds: BTreeMap<String, Build>,
-    /// The live tables whose view a sink has locked.
-    locked: BTreeSet<String>,
+    /// What is not built to its end, with the name of the live table.
+    builds: Vec<(String, Build)>,
+    /// What is being built now, by the name of the live table.
+    locked: BTreeMap<String, Build>,
     /// The live table that a sink holds still.
     frozen: Option<String>,
 }

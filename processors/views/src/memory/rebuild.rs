@@ -1,7 +1,7 @@
 //! Tables of a view in memory beside the live one.
 
 use super::{MemorySink, State};
-use crate::rebuild::{Build, Rebuild, Rename};
+use crate::rebuild::{Build, Rebuild, Rename, named_beside};
 use factum_core::{
     Error, ErrorKind, Result, TopicPartition,
     view::{Claim, Value, ViewTable},
@@ -12,14 +12,16 @@ impl Rebuild for MemorySink {
     fn lock(&mut self, live: &ViewTable, build: &Build) -> Result<Option<Build>> {
         let name = live.name();
         let mut state = self.state();
-        if !state.locked.insert(name.clone()) {
-            let by = state.builds.get(&name).map_or_else(|| "another sink".to_owned(), Build::to_string);
+        if let Some(by) = state.locked.get(&name) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("view {} is being built: {by}; wait until that ends, or end that process", live.view()),
             ));
         }
-        let before = state.builds.insert(name.clone(), build.clone());
+        state.locked.insert(name.clone(), build.clone());
+        let before = state.builds.iter().position(|(view, before)| *view == name && before.table == build.table);
+        let before = before.map(|index| state.builds.remove(index).1);
+        state.builds.push((name.clone(), build.clone()));
         drop(state);
         self.locked = Some(name);
         Ok(before)
@@ -27,11 +29,21 @@ impl Rebuild for MemorySink {
 
     fn unlock(&mut self, live: &ViewTable) -> Result<()> {
         let mut state = self.state();
-        state.builds.remove(&live.name());
-        state.locked.remove(&live.name());
+        if let Some(build) = state.locked.remove(&live.name()) {
+            state.builds.retain(|(_, other)| other.table != build.table);
+        }
         drop(state);
         self.locked = None;
         Ok(())
+    }
+
+    fn unfinished(&mut self, live: &ViewTable) -> Result<Vec<Build>> {
+        let state = self.state();
+        Ok(state.builds.iter().filter(|(view, _)| *view == live.name()).map(|(_, build)| build.clone()).collect())
+    }
+
+    fn beside(&mut self, live: &ViewTable) -> Result<Vec<ViewTable>> {
+        Ok(named_beside(live, self.state().tables.keys()))
     }
 
     fn exists(&mut self, table: &ViewTable) -> Result<bool> {

@@ -120,6 +120,20 @@ impl Connection {
         done.map_err(|e| failed(&self.url.to_string(), doing, e))
     }
 
+    /// Makes, keeps or undoes a part of the transaction that is open.
+    ///
+    /// # Errors
+    /// `Unavailable`: the transaction was lost; else what the server says.
+    pub(crate) fn savepoint(&mut self, doing: &str, sql: &str) -> Result<()> {
+        if !self.in_transaction {
+            return Err(Error::unavailable(format!(
+                "postgresql database {}: {doing}: the transaction around it is lost",
+                self.url
+            )));
+        }
+        self.batch(doing, sql)
+    }
+
     /// Runs one statement.
     ///
     /// # Errors

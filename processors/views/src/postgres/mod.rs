@@ -2,6 +2,7 @@
 
 mod connection;
 mod errors;
+mod rebuild;
 mod resets;
 mod rows;
 mod sink;

@@ -53,6 +53,8 @@ pub struct PostgresSink {
     sql: Statements,
     /// Keys that were loaded to be locked and that had no row.
     absent: HashSet<String>,
+    /// Whether a transaction of `freeze` is open, in which commits are savepoints.
+    pub(super) frozen: bool,
 }
 
 impl PostgresSink {
@@ -72,7 +74,8 @@ impl PostgresSink {
     pub fn open_with(url: &PostgresUrl, table: ViewTable, limits: PostgresLimits) -> Result<Self> {
         let mut connection = Connection::open(url.clone(), limits.setup())?;
         let database_id = tables::prepare(&mut connection, &table)?;
-        Ok(PostgresSink { connection, database_id, sql: Statements::new(&table), table, absent: HashSet::new() })
+        let sql = Statements::new(&table);
+        Ok(PostgresSink { connection, database_id, sql, table, absent: HashSet::new(), frozen: false })
     }
 
     fn load_all(&mut self, request: &LoadRequest) -> Result<Loaded> {
@@ -137,6 +140,9 @@ impl PostgresSink {
             .filter(|(is_needed, ..)| *is_needed)
             .map(|(_, sql, parameters)| Call { sql, parameters })
             .collect();
+        if self.frozen {
+            self.connection.savepoint(&doing, "SAVEPOINT batch")?;
+        }
         let answers = self.connection.begin(&doing, &calls)?;
 
         let held: HashSet<(String, i32)> = answers[0].iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -147,15 +153,28 @@ impl PostgresSink {
             .map(|(_, m)| m.place.clone())
             .collect();
         if !lost.is_empty() {
-            self.connection.rollback();
+            self.undo(&doing)?;
             return Ok(CommitOutcome::ClaimLost(lost));
         }
         if !inserts.keys.is_empty() && answers[1].len() != inserts.keys.len() {
-            self.connection.rollback();
+            self.undo(&doing)?;
             return Ok(CommitOutcome::RowsChanged);
         }
-        self.connection.commit(&doing)?;
+        if self.frozen {
+            self.connection.savepoint(&doing, "RELEASE SAVEPOINT batch")?;
+        } else {
+            self.connection.commit(&doing)?;
+        }
         Ok(CommitOutcome::Committed)
+    }
+
+    /// Takes back what a commit has done so far.
+    fn undo(&mut self, doing: &str) -> Result<()> {
+        if self.frozen {
+            return self.connection.savepoint(doing, "ROLLBACK TO SAVEPOINT batch");
+        }
+        self.connection.rollback();
+        Ok(())
     }
 }
 
@@ -189,7 +208,9 @@ impl Sink for PostgresSink {
 
     fn rollback(&mut self) -> Result<()> {
         self.absent.clear();
-        self.connection.rollback();
+        if !self.frozen {
+            self.connection.rollback();
+        }
         Ok(())
     }
 

@@ -46,7 +46,8 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
                  ON CONFLICT (name) DO NOTHING;
              CREATE TABLE IF NOT EXISTS factum_progress ({}, PRIMARY KEY (view, topic, partition));
              CREATE TABLE IF NOT EXISTS factum_skipped ({}, PRIMARY KEY (view, topic, partition, from_offset));
-             CREATE TABLE IF NOT EXISTS factum_folds ({}, PRIMARY KEY (view));",
+             CREATE TABLE IF NOT EXISTS factum_folds ({}, PRIMARY KEY (view));
+             CREATE TABLE IF NOT EXISTS factum_builds ({}, PRIMARY KEY (built));",
             list(&progress_columns()),
             list(&fixed(&[
                 ("view", TEXT),
@@ -55,7 +56,8 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
                 ("from_offset", "bigint"),
                 ("to_offset", "bigint")
             ])),
-            list(&fixed(&[("view", TEXT), ("fold_version", "bigint")]))
+            list(&fixed(&[("view", TEXT), ("fold_version", "bigint")])),
+            list(&fixed(&[("built", TEXT), ("view", TEXT), ("what", TEXT), ("owner", TEXT), ("is_last", "boolean")]))
         ),
     )?;
     let name = table.name();
@@ -97,11 +99,16 @@ fn make_indexes(connection: &mut Connection, doing: &str, table: &ViewTable) -> 
     for columns in table.indexes() {
         let table = table.name();
         let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
-        let index = short(format!("{table}_by_{}", columns.join("_")));
+        let index = index_name(&table, columns);
         connection
             .batch(doing, &format!("CREATE INDEX IF NOT EXISTS \"{index}\" ON \"{table}\" ({})", list.join(", ")))?;
     }
     Ok(())
+}
+
+/// The name of a table's index over these columns.
+pub(super) fn index_name(table: &str, columns: &[String]) -> String {
+    short(format!("{table}_by_{}", columns.join("_")))
 }
 
 /// A name that PostgreSQL does not cut off: a longer one ends with a hash of the whole (FNV-1a).

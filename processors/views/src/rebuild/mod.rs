@@ -11,7 +11,7 @@ mod shared;
 mod target;
 
 pub use parity::{Difference, Parity, Summary};
-pub use rebuilder::{RebuildOptions, RebuildProgress, Rebuilder};
+pub use rebuilder::{RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder};
 pub use target::{AsOf, Target};
 
 use crate::Sink;
@@ -19,7 +19,7 @@ use factum_core::{
     Result, TopicPartition,
     view::{Claim, Value, ViewTable},
 };
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 /// The suffix of the tables that a rebuild writes.
 pub const REBUILD: &str = "rebuild";
@@ -63,8 +63,8 @@ pub struct Rename<'a> {
 /// was exchanged finds its claim lost at its next commit.
 pub trait Rebuild: Sink {
     /// Makes this sink the only one that changes the view's tables, until it is
-    /// dropped or its process dies. Answers with what was being built when a
-    /// process died, or the same process gave up, and not ended by [`Rebuild::unlock`].
+    /// dropped or its process dies, and notes what it builds. Answers with the
+    /// note of who built this table before and did not end with [`Rebuild::unlock`].
     ///
     /// # Errors
     /// `Conflict`, naming who: somebody else has the lock.
@@ -73,14 +73,25 @@ pub trait Rebuild: Sink {
     /// Notes that the build is over, and gives the lock up.
     fn unlock(&mut self, live: &ViewTable) -> Result<()>;
 
+    /// What was noted of this view's tables and is not over.
+    fn unfinished(&mut self, live: &ViewTable) -> Result<Vec<Build>>;
+
+    /// The tables beside the live one, by name.
+    fn beside(&mut self, live: &ViewTable) -> Result<Vec<ViewTable>>;
+
     /// Whether the table exists.
     fn exists(&mut self, table: &ViewTable) -> Result<bool>;
 
     /// The table's progress rows; empty where there is no table.
     fn progress(&mut self, table: &ViewTable) -> Result<BTreeMap<TopicPartition, Claim>>;
 
-    /// Up to `limit` rows in the order of their keys' bytes, behind `after`.
+    /// Up to `limit` rows in the order of the bytes of [`Rebuild::sort_key`], behind `after`.
     fn scan(&mut self, table: &ViewTable, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<Value>)>>;
+
+    /// What rows are sorted by, for a key.
+    fn sort_key<'a>(&self, key: &'a str) -> Cow<'a, str> {
+        key.into()
+    }
 
     /// Begins a transaction in which nobody else moves the progress of this
     /// view's live table, nor writes its rows; it is still read by everybody.
@@ -99,6 +110,14 @@ pub trait Rebuild: Sink {
 
     /// Drops a table with its watermarks and its progress; none there is no error.
     fn drop_table(&mut self, table: &ViewTable) -> Result<()>;
+}
+
+/// Those of these tables that are beside the live one.
+pub(crate) fn named_beside(live: &ViewTable, names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<ViewTable> {
+    let prefix = format!("{}_", live.name());
+    let suffixes = names.into_iter().filter_map(|name| name.as_ref().strip_prefix(&prefix).map(ToOwned::to_owned));
+    // The tables of watermarks are no tables of the view.
+    suffixes.filter_map(|suffix| live.beside(&suffix).ok()).collect()
 }
 
 /// Makes the old tables live again, with the progress they had, and the live ones old.

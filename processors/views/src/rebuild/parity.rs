@@ -67,7 +67,7 @@ impl Parity {
         let (mut ours, mut theirs) = (left.next(sink, focus)?, right.next(sink, focus)?);
         while ours.is_some() || theirs.is_some() {
             let order = match (&ours, &theirs) {
-                (Some((a, _)), Some((b, _))) => a.as_bytes().cmp(b.as_bytes()),
+                (Some((a, _)), Some((b, _))) => sink.sort_key(a).as_bytes().cmp(sink.sort_key(b).as_bytes()),
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, _) => std::cmp::Ordering::Greater,
             };

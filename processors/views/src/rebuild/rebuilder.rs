@@ -1,15 +1,15 @@
 //! The driver of a rebuild.
 
 use super::{
-    AsOf, Build, OLD, Parity, Rebuild, Rename, Target,
+    AsOf, Build, OLD, Parity, REBUILD, Rebuild, Rename, Target,
     bounded::{BoundedConsumer, Bounds},
     rate::Rate,
     shared::Shared,
     target::Goal,
 };
-use crate::{SchemaFetch, ViewOptions, ViewRunner, ViewStatus};
+use crate::{Progressed, Sink, ViewOptions, ViewRunner, ViewStatus};
 use factum_core::{
-    Error, ErrorKind, MessageCodec, Offset, Result, TimestampMs, TopicPartition,
+    Error, ErrorKind, MessageCodec, Offset, Result, TopicPartition,
     log::{Admin, Isolation, Log},
     view::{Focus, PlaceState, Sample, View, ViewTable},
 };
@@ -17,7 +17,7 @@ use std::{
     fmt,
     num::NonZeroU32,
     sync::{
-        PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -33,6 +33,7 @@ const LAST_STEPS: Duration = Duration::from_secs(4);
 const STEP: Duration = Duration::from_millis(20);
 
 /// What is built, and how.
+#[derive(Debug, Clone)]
 pub struct RebuildOptions {
     /// The suffix of the tables that are written.
     pub suffix: String,
@@ -47,33 +48,18 @@ pub struct RebuildOptions {
     pub rate: Option<NonZeroU32>,
     /// Who builds, to be told to whoever wants to build as well.
     pub owner: String,
-    /// The aggregate types that it reads, where they are not the view's own.
-    pub inputs: Option<Vec<String>>,
-    /// Stands in front of the topics' names.
-    pub prefix: String,
-    /// Fetches schemas.
-    pub fetch_schema: SchemaFetch,
-    /// The clock; it paces retries.
-    pub clock: fn() -> TimestampMs,
-}
-
-impl fmt::Debug for RebuildOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RebuildOptions { suffix, target, sample, rate, .. } = self;
-        let mut debug = f.debug_struct("RebuildOptions");
-        debug.field("suffix", suffix).field("target", target).field("sample", sample).field("rate", rate);
-        debug.finish_non_exhaustive()
-    }
 }
 
 impl RebuildOptions {
     /// What is built, in words that are the same when it is gone on with.
-    fn what(&self) -> String {
+    fn what(&self, live: &ViewTable) -> String {
         let what = match self.target {
             Target::Live => "up to the live view".to_owned(),
             Target::Past(AsOf::Recorded(time)) => format!("as recorded by {} ms", time.0),
             Target::Past(AsOf::Occurred(time)) => format!("as occurred by {} ms", time.0),
         };
+        // Rows of another fold would not fit to those that are folded now.
+        let what = format!("{what}, fold {}", live.fold_version());
         self.sample.map_or_else(|| what.clone(), |sample| format!("{what}, {sample:?}"))
     }
 }
@@ -94,8 +80,9 @@ pub struct RebuildProgress {
 /// Folds a view's log into tables beside the live ones. It reads the log by
 /// itself, so that the live view's group is left alone, and keeps its progress
 /// as a live view does, so that another process goes on where it ended.
-pub struct Rebuilder<V: View, C> {
-    runner: ViewRunner<V, C>,
+pub struct Rebuilder {
+    runner: Box<dyn Runner>,
+    status: Arc<Mutex<ViewStatus>>,
     sink: Shared,
     /// Has the view's lock, on a connection of its own.
     holder: Box<dyn Rebuild>,
@@ -107,31 +94,62 @@ pub struct Rebuilder<V: View, C> {
     options: RebuildOptions,
 }
 
-impl<V: View, C> fmt::Debug for Rebuilder<V, C> {
+impl fmt::Debug for Rebuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rebuilder").field("view", &V::NAME).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Rebuilder")
+            .field("view", &self.live.view())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
-impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
+/// A runner of any view.
+trait Runner: Send {
+    fn step(&mut self, timeout: Duration) -> Result<Progressed>;
+}
+
+impl<V: View, C: MessageCodec<V::Event> + Send> Runner for ViewRunner<V, C> {
+    fn step(&mut self, timeout: Duration) -> Result<Progressed> {
+        ViewRunner::step(self, timeout)
+    }
+}
+
+/// Where a rebuild reads and writes.
+pub struct RebuildPlace<'a> {
+    /// The view's log.
+    pub log: &'a dyn Log,
+    /// Opens tables of the view in its database.
+    pub open: &'a dyn Fn(ViewTable) -> Result<Box<dyn Rebuild>>,
+    /// Puts around the new table's sink what is around the live one's.
+    pub wrap: &'a dyn Fn(Box<dyn Sink>) -> Result<Box<dyn Sink>>,
+}
+
+impl fmt::Debug for RebuildPlace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RebuildPlace").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+impl Rebuilder {
     /// Takes the view's lock and makes the tables, or finds them half built.
-    /// `open` opens tables of the view in one database.
+    /// The view is read as `view` says.
     ///
     /// # Errors
     /// `Conflict`: the view is being built by somebody else, or tables are in
     /// the way. Else what log and sink say.
-    pub fn start(
-        log: &dyn Log,
+    pub fn start<V: View, C: MessageCodec<V::Event> + Send + 'static>(
+        place: &RebuildPlace<'_>,
         codec: C,
-        open: &dyn Fn(ViewTable) -> Result<Box<dyn Rebuild>>,
+        view: ViewOptions,
         options: RebuildOptions,
     ) -> Result<Self> {
+        let RebuildPlace { log, open, wrap } = place;
         let live = ViewTable::of::<V>()?;
         let table = live.beside(&options.suffix)?;
         let mut holder = open(live.clone())?;
-        let build = Build { table: table.name(), what: options.what(), owner: options.owner.clone() };
+        let build = Build { table: table.name(), what: options.what(&live), owner: options.owner.clone() };
         let before = holder.lock(&live, &build)?;
-        let goes_on = before.is_some_and(|before| before.table == build.table && before.what == build.what);
+        let goes_on = before.is_some_and(|before| before.what == build.what);
         if holder.exists(&table)? && (options.anew || !goes_on) {
             if matches!(options.target, Target::Past(_)) && !options.anew {
                 holder.unlock(&live)?;
@@ -139,11 +157,18 @@ impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
             }
             holder.drop_table(&table)?;
         }
-        let view = ViewOptions {
-            prefix: options.prefix.clone(),
-            inputs: options.inputs.clone(),
-            ..ViewOptions::new(options.fetch_schema.clone(), options.clock)
-        };
+        let old = live.beside(OLD)?;
+        if options.suffix == REBUILD && holder.exists(&old)? {
+            holder.unlock(&live)?;
+            let view = live.view();
+            return Err(in_the_way(
+                &old,
+                &format!(
+                    "the last rebuild keeps them; drop them with `factum views drop-old {view}`, or go back to them \
+                     with `factum views rollback {view}`"
+                ),
+            ));
+        }
         let mut admin = log.admin()?;
         let mut places = Vec::new();
         for topic in view.topics::<V>() {
@@ -161,9 +186,10 @@ impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
             },
             sample: options.sample,
         };
-        let runner =
-            ViewRunner::outside_group(Box::new(consumer), log.admin()?, codec, Box::new(sink.clone()), focus, view)?;
-        Ok(Rebuilder { runner, sink, holder, admin, bounds, places, goal, live, options })
+        let inner = wrap(Box::new(sink.clone()))?;
+        let runner = ViewRunner::<V, C>::outside_group(Box::new(consumer), log.admin()?, codec, inner, focus, view)?;
+        let status = runner.status();
+        Ok(Rebuilder { runner: Box::new(runner), status, sink, holder, admin, bounds, places, goal, live, options })
     }
 
     /// Folds until it is close to its target, or `stop` is set; answers whether it is.
@@ -262,7 +288,7 @@ impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
                 return Err(Error::unavailable(format!(
                     "view {} was held still for {} s and its new tables are not where it is: was it reset to an \
                      earlier offset, or is the log away?",
-                    V::NAME,
+                    self.live.view(),
                     LAST_STEPS.as_secs()
                 )));
             }
@@ -277,7 +303,11 @@ impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
 
     /// How many offsets lie between here and the goal.
     fn behind(&self) -> u64 {
-        self.behind_of(&self.runner.status().lock().unwrap_or_else(PoisonError::into_inner))
+        self.behind_of(&self.status())
+    }
+
+    fn status(&self) -> MutexGuard<'_, ViewStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn behind_of(&self, status: &ViewStatus) -> u64 {
@@ -291,16 +321,14 @@ impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
     fn is_close(&self) -> bool {
         match self.options.target {
             Target::Live => {
-                let status = self.runner.status();
-                let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+                let status = self.status();
                 let is_running =
                     |place| status.places.get(place).is_some_and(|place| place.state == PlaceState::Running);
                 self.places.iter().all(is_running) && self.behind_of(&status) <= CLOSE_RECORDS
             }
             // The last batch may reach beyond the goal: it is held back and no part of the view.
             Target::Past(_) => {
-                let status = self.runner.status();
-                let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+                let status = self.status();
                 self.bounds.are_reached()
                     && self.goal.ends.iter().all(|(place, end)| {
                         status.places.get(place).is_some_and(|place| {
@@ -312,10 +340,12 @@ impl<V: View, C: MessageCodec<V::Event>> Rebuilder<V, C> {
     }
 
     fn progress(&self) -> Result<RebuildProgress> {
-        let status = self.runner.status();
-        let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = self.status();
         if let Some((place, stop)) = status.stopped().next() {
-            return Err(Error::data(format!("the rebuild of view {} at {place} stands still: {stop}", V::NAME)));
+            return Err(Error::data(format!(
+                "the rebuild of view {} at {place} stands still: {stop}",
+                self.live.view()
+            )));
         }
         let mut progress = RebuildProgress { applied: status.totals.applied, ..RebuildProgress::default() };
         progress.waits.clone_from(&status.trouble);

@@ -3,13 +3,13 @@
 use super::{SqliteSink, resets};
 use crate::{
     Sink,
-    rebuild::{Build, Rebuild, Rename},
+    rebuild::{Build, Rebuild, Rename, named_beside},
 };
 use factum_core::{
     Error, ErrorKind, Offset, Partition, Result, Topic, TopicPartition,
     view::{Claim, KEY_COLUMN, Value, ViewTable},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions, TryLockError},
@@ -17,10 +17,11 @@ use std::{
 };
 
 const BUILDS: &str = "CREATE TABLE IF NOT EXISTS factum_builds (
-    view TEXT NOT NULL PRIMARY KEY,
-    built TEXT NOT NULL,
+    built TEXT NOT NULL PRIMARY KEY,
+    view TEXT NOT NULL,
     what TEXT NOT NULL,
-    owner TEXT NOT NULL
+    owner TEXT NOT NULL,
+    is_last INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID";
 
 impl Rebuild for SqliteSink {
@@ -39,13 +40,14 @@ impl Rebuild for SqliteSink {
         let name = live.name();
         let run = |connection: &Connection| {
             connection.execute_batch(BUILDS)?;
-            let before = build_of(connection, &name)?;
+            let before = builds(connection, &name)?.into_iter().find(|(_, before)| before.table == build.table);
+            connection.execute("UPDATE factum_builds SET is_last = 0 WHERE view = ?1", [&name])?;
             connection.execute(
-                "INSERT INTO factum_builds (view, built, what, owner) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (view) DO UPDATE SET built = excluded.built, what = excluded.what, owner = excluded.owner",
-                params![name, build.table, build.what, build.owner],
+                "INSERT INTO factum_builds (built, view, what, owner, is_last) VALUES (?1, ?2, ?3, ?4, 1) \
+                 ON CONFLICT (built) DO UPDATE SET what = excluded.what, owner = excluded.owner, is_last = 1",
+                params![build.table, name, build.what, build.owner],
             )?;
-            Ok(before)
+            Ok(before.map(|(_, build)| build))
         };
         run(&self.connection).map_err(|e| self.failed(&format!("lock view {}", live.view()), e))
     }
@@ -53,11 +55,26 @@ impl Rebuild for SqliteSink {
     fn unlock(&mut self, live: &ViewTable) -> Result<()> {
         let run = |connection: &Connection| {
             connection.execute_batch(BUILDS)?;
-            connection.execute("DELETE FROM factum_builds WHERE view = ?1", [live.name()])
+            connection.execute("DELETE FROM factum_builds WHERE view = ?1 AND is_last", [live.name()])
         };
         run(&self.connection).map_err(|e| self.failed(&format!("unlock view {}", live.view()), e))?;
         self.build_lock = None;
         Ok(())
+    }
+
+    fn unfinished(&mut self, live: &ViewTable) -> Result<Vec<Build>> {
+        let builds = self.connection.execute_batch(BUILDS).and_then(|()| builds(&self.connection, &live.name()));
+        let builds = builds.map_err(|e| self.failed(&format!("ask who builds view {}", live.view()), e))?;
+        Ok(builds.into_iter().map(|(_, build)| build).collect())
+    }
+
+    fn beside(&mut self, live: &ViewTable) -> Result<Vec<ViewTable>> {
+        let read = || {
+            let mut names =
+                self.connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+            names.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        Ok(named_beside(live, read().map_err(|e| self.failed(&format!("list tables of view {}", live.view()), e))?))
     }
 
     fn exists(&mut self, table: &ViewTable) -> Result<bool> {
@@ -154,7 +171,8 @@ impl SqliteSink {
     }
 
     fn taken(&self, live: &ViewTable) -> Error {
-        let build = build_of(&self.connection, &live.name()).ok().flatten();
+        let builds = builds(&self.connection, &live.name()).unwrap_or_default();
+        let build = builds.into_iter().find_map(|(is_last, build)| is_last.then_some(build));
         let build = build.map_or_else(|| "another process changes its tables".to_owned(), |build| build.to_string());
         Error::new(
             ErrorKind::Conflict,
@@ -170,10 +188,14 @@ fn take(path: &PathBuf) -> std::result::Result<File, TryLockError> {
     Ok(file)
 }
 
-fn build_of(connection: &Connection, view: &str) -> rusqlite::Result<Option<Build>> {
-    let sql = "SELECT built, what, owner FROM factum_builds WHERE view = ?1";
-    let read = |row: &rusqlite::Row<'_>| Ok(Build { table: row.get(0)?, what: row.get(1)?, owner: row.get(2)? });
-    connection.query_row(sql, [view], read).optional()
+/// What was noted of a view, and whether it is what was noted last: with the lock taken, that is what its holder builds.
+fn builds(connection: &Connection, view: &str) -> rusqlite::Result<Vec<(bool, Build)>> {
+    let sql = "SELECT built, what, owner, is_last FROM factum_builds WHERE view = ?1 ORDER BY built";
+    let mut builds = connection.prepare(sql)?;
+    let builds = builds.query_map([view], |row| {
+        Ok((row.get(3)?, Build { table: row.get(0)?, what: row.get(1)?, owner: row.get(2)? }))
+    })?;
+    builds.collect()
 }
 
 fn exists(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
