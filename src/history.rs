@@ -33,28 +33,33 @@ pub fn read_events(
     })?;
     let key = id.as_str().as_bytes();
     let place = topics.events.partition(partition_of(key, found.partitions));
-    read_partition(environment, &place, |record| match record.key() == Some(key) {
+    read_partition(environment, &place, None, |record| match record.key() == Some(key) {
         true => each(record),
         false => Ok(ControlFlow::Continue(())),
     })
 }
 
-/// Calls `each` for every committed record of a partition up to its end as it
-/// is now, or until `each` breaks off.
+/// Calls `each` for every committed record of a partition, from an offset or
+/// its start, up to its end as it is now, or until `each` breaks off.
 ///
 /// # Errors
 /// `Unavailable` when nothing moves for a while; what the log and `each` say.
 pub(crate) fn read_partition(
     environment: &Environment,
     place: &TopicPartition,
+    from: Option<Offset>,
     mut each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     // The last stable offset: what is beyond is not decided yet.
     let bounds = environment.log.admin()?.bounds(place, Isolation::ReadCommitted)?;
     let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
-    reader.add(place, bounds.start)?;
+    let start = from.unwrap_or(bounds.start).max(bounds.start);
+    if start >= bounds.end {
+        return Ok(());
+    }
+    reader.add(place, start)?;
     let mut batch = RecordBatch::new();
-    let mut next: Offset = bounds.start;
+    let mut next: Offset = start;
     let mut moved = Instant::now();
     while next < bounds.end {
         batch.clear();

@@ -42,7 +42,7 @@ pub fn fresh_id() -> CommandId {
 pub(crate) fn command_ids(environment: &Environment, commands: &Topic) -> Result<HashSet<CommandId>> {
     let mut ids = HashSet::new();
     for place in environment.log.admin()?.partitions(commands)? {
-        history::read_partition(environment, &place, |record| {
+        history::read_partition(environment, &place, None, |record| {
             let id = record.headers().find(|(name, _)| *name == header::ID).map(|(_, value)| value);
             ids.extend(id.flatten().and_then(CommandId::parse));
             Ok(ControlFlow::Continue(()))

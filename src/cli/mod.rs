@@ -1,5 +1,6 @@
 //! The verbs of the command line.
 
+mod audit;
 mod bench;
 mod config;
 mod connect;
@@ -14,6 +15,7 @@ mod run;
 mod schemas;
 mod state;
 mod topics;
+mod trace;
 mod up;
 
 use crate::{
@@ -72,6 +74,8 @@ enum Verb {
     Publish(publish::PublishArgs),
     History(history::HistoryArgs),
     State(state::StateArgs),
+    Audit(audit::AuditArgs),
+    Trace(trace::TraceArgs),
     Query(query::QueryArgs),
     #[command(subcommand)]
     Run(run::RunVerb),
@@ -118,6 +122,8 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Publish(args) => publish::publish(app, &args),
         Verb::History(args) => history::history(app, &args),
         Verb::State(args) => state::state(app, &args),
+        Verb::Audit(args) => audit::audit(app, &args),
+        Verb::Trace(args) => trace::trace(app, &args),
         Verb::Query(args) => query::query(app, &args),
         Verb::Run(verb) => run::run(app, verb),
         Verb::Topics(verb) => topics::topics(app, &verb),

@@ -13,7 +13,7 @@ use crate::{
     service::{PublishAllRequest, PublishRequest, Service},
 };
 use clap::Args;
-use factum_core::{AggregateId, CommandId, Error, Result, TimestampMs, Version, wire::TraceContext};
+use factum_core::{AggregateId, CommandId, Error, EventId, Result, TimestampMs, Version, wire::TraceContext};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
@@ -54,6 +54,12 @@ pub(super) struct PublishArgs {
     /// When it occurred, RFC 3339; without it, when it is handled.
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "file")]
     occurred: Option<TimestampMs>,
+    /// The id of the business conversation that it belongs to, a UUID; without it, it begins one with its own id.
+    #[arg(long, value_name = "UUID", conflicts_with = "file")]
+    correlation_id: Option<CommandId>,
+    /// The id of the event that caused it, as `history --json` shows it; give the event's correlation id as well.
+    #[arg(long, value_name = "ID", requires = "correlation_id", conflicts_with = "file")]
+    causation_id: Option<EventId>,
     /// The W3C trace context (traceparent) that the command and its events belong to; alone it begins a new trace.
     /// Without it, the one in the environment variable TRACEPARENT, if it is well formed.
     #[arg(long, value_name = "TRACEPARENT", num_args = 0..=1, require_equals = true, conflicts_with = "file")]
@@ -138,7 +144,14 @@ pub(super) fn publish(app: &Arc<App>, args: &PublishArgs) -> Result<()> {
     };
     let session = args.log.session(app, None, Needs::Handler(host.aggregate_type()))?;
     let trace = trace(args.trace, std::env::var("TRACEPARENT").ok().as_deref());
-    let request = PublishRequest { aggregate_type: host.aggregate_type().to_owned(), command, trace, timeout };
+    let request = PublishRequest {
+        aggregate_type: host.aggregate_type().to_owned(),
+        command,
+        trace,
+        correlation: args.correlation_id,
+        cause: args.causation_id,
+        timeout,
+    };
     let trace = trace.map(|trace| trace.to_string());
     let answer = session.service().publish(&request)?;
     session.end()?;

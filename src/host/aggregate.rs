@@ -3,7 +3,7 @@
 use super::{Running, Stop};
 use crate::environment::Environment;
 use factum_core::{
-    Aggregate, AggregateCodec, Error, Message, RecordRef, Result, TimestampMs, Version,
+    Aggregate, AggregateCodec, Error, Fingerprint, Message, RecordRef, Result, TimestampMs, Version,
     handler::{AcceptLost, Granted, Handler, HandlerConfig},
     log::{GroupOptions, GroupProtocol, TransactionOptions},
     wire::EventHeader,
@@ -78,12 +78,38 @@ pub type CommandEncoder = Box<dyn Fn(&str, &serde_json::Value) -> Result<Vec<u8>
 pub type BareStep = Box<dyn FnMut(&[u8], &[u8], &mut Vec<u8>)>;
 
 /// A fold of one aggregate's events.
-pub trait Fold {
+pub trait Fold: Send {
     /// Takes an event record of the aggregate.
     ///
     /// # Errors
     /// `Data` when it cannot be decoded, `Unavailable` when its schema cannot be had.
-    fn apply(&mut self, record: RecordRef<'_>) -> Result<()>;
+    fn apply(&mut self, record: RecordRef<'_>) -> Result<()> {
+        let version = EventHeader::read(record)?.version;
+        let value = record.value().unwrap_or_default();
+        self.apply_value(version, value).map_err(|error| error.context(format!("{record:?}")))
+    }
+
+    /// Takes the event of a version by its wire bytes.
+    ///
+    /// # Errors
+    /// As [`Fold::apply`].
+    fn apply_value(&mut self, version: Version, value: &[u8]) -> Result<()>;
+
+    /// The state's schema and the fold's version, in short: a state that was
+    /// kept under another one cannot be gone on from.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// The state as bytes.
+    ///
+    /// # Errors
+    /// `Data` when it does not fit its schema.
+    fn save(&self) -> Result<Vec<u8>>;
+
+    /// Goes on from a state that was saved under the same fingerprint.
+    ///
+    /// # Errors
+    /// `Data` when the bytes are none.
+    fn restore(&mut self, version: Version, state: &[u8]) -> Result<()>;
 
     /// The state as JSON.
     ///
@@ -298,13 +324,26 @@ where
     A::Command: AvroMessage,
     A::Event: AvroMessage,
 {
-    fn apply(&mut self, record: RecordRef<'_>) -> Result<()> {
-        let header = EventHeader::read(record)?;
-        let value = record.value().unwrap_or_default();
-        let event = self.environment.schemas.with_schema(|| self.codec.decode_event(value));
-        let event = event.map_err(|error| error.context(format!("{record:?}")))?;
+    fn apply_value(&mut self, version: Version, value: &[u8]) -> Result<()> {
+        let event = self.environment.schemas.with_schema(|| self.codec.decode_event(value))?;
         self.state.evolve(&event);
-        self.version = header.version;
+        self.version = version;
+        Ok(())
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.codec.fingerprint()
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.codec.encode_state(&self.state, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn restore(&mut self, version: Version, state: &[u8]) -> Result<()> {
+        self.state = self.codec.decode_state(state)?;
+        self.version = version;
         Ok(())
     }
 

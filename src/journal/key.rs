@@ -7,9 +7,40 @@ const DIGITS: usize = 19;
 /// What an events topic's name has behind the aggregate type.
 const EVENTS: &str = ".events";
 
-/// What the keys of an aggregate's rows begin with, `<aggregate type>/<id>/`; its
-/// versions follow. A `/` in the id is doubled: no other aggregate's rows are
-/// between its versions. In a deployment with a prefix the aggregate type has it in front.
+/// The key of an event's row: `<aggregate type>/<id>/<version>`, the version with
+/// 19 digits, so that the rows of an aggregate are a range in the order of
+/// versions. A `/` in the id is doubled: no other aggregate is in that range. In
+/// a deployment with a prefix the aggregate type has it in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowKey<'a> {
+    /// The aggregate type, with the deployment's prefix.
+    pub(crate) aggregate_type: &'a str,
+    /// The aggregate's id, a `/` in it doubled.
+    escaped: &'a str,
+    /// The version.
+    pub(crate) version: Version,
+}
+
+impl<'a> RowKey<'a> {
+    /// Reads a key; none when it is not one.
+    pub(crate) fn parse(key: &'a str) -> Option<Self> {
+        let (start, version) = key.split_at_checked(key.len().checked_sub(DIGITS)?)?;
+        let (aggregate_type, escaped) = start.strip_suffix('/')?.split_once('/')?;
+        Some(RowKey { aggregate_type, escaped, version: Version(version.parse().ok()?) })
+    }
+
+    /// The aggregate's id.
+    pub(crate) fn aggregate(&self) -> String {
+        self.escaped.replace("//", "/")
+    }
+
+    /// What the keys of the aggregate's rows begin with.
+    pub(crate) fn start(&self) -> String {
+        format!("{}/{}/", self.aggregate_type, self.escaped)
+    }
+}
+
+/// What the keys of an aggregate's rows begin with; its versions follow.
 pub(crate) fn start_of(events: &Topic, id: &AggregateId) -> String {
     format!("{}/{}/", type_of(events), id.as_str().replace('/', "//"))
 }
@@ -17,6 +48,16 @@ pub(crate) fn start_of(events: &Topic, id: &AggregateId) -> String {
 /// The key of an aggregate's row of a version.
 pub(crate) fn key_of(start: &str, version: Version) -> String {
     format!("{start}{:0DIGITS$}", version.0)
+}
+
+/// The version that a key ends with.
+pub(crate) fn version_of(key: &str) -> Option<Version> {
+    key.get(key.len().checked_sub(DIGITS)?..)?.parse().ok().map(Version)
+}
+
+/// A text as a filter's literal.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The aggregate type whose events a topic holds, with the deployment's prefix.
@@ -35,7 +76,13 @@ mod tests {
 
     #[test]
     fn a_key_names_type_aggregate_and_version() {
-        assert_eq!(key("a/b", 100_000), "bank.account/a//b/0000000000000100000");
+        for (id, version) in [("anna", 1), ("a/b", 100_000), ("/", 7), ("ünï", 9_223_372_036_854_775_807)] {
+            let key = key(id, version);
+            let read = RowKey::parse(&key).unwrap();
+            assert_eq!((read.aggregate_type, read.aggregate(), read.version.0), ("bank.account", id.into(), version));
+            assert!(key.starts_with(&read.start()));
+        }
+        assert_eq!(RowKey::parse("anna"), None);
     }
 
     #[test]

@@ -1,26 +1,22 @@
 //! Answering in this process.
 
 use super::{
-    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
-    Service, StateFound, StateRequest, ViewReader,
+    AuditFound, AuditRequest, CausesFound, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound,
+    QueryRequest, Service, StateFound, StateRequest, ViewReader,
 };
 use crate::{
     App,
     environment::Environment,
-    history,
-    host::{CommandEncoder, rfc3339},
+    host::CommandEncoder,
+    journal::{self, Reader},
     send::{self, Client, Outgoing, Request, Tally},
 };
-use factum_core::{
-    RecordRef, Result, TimestampMs,
-    wire::{Answer, EventHeader},
-};
+use factum_core::{CommandId, Result, wire::Answer};
 use factum_gateway::BatchError;
 use factum_views::Database;
 use std::{
     collections::BTreeMap,
     fmt,
-    ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,6 +26,7 @@ pub(crate) struct LocalService {
     app: Arc<App>,
     environment: Environment,
     views: ViewReader,
+    journal: Mutex<Option<Arc<Reader>>>,
     /// By aggregate type; made when the first command is sent.
     senders: Mutex<BTreeMap<&'static str, Arc<Sender>>>,
 }
@@ -48,8 +45,13 @@ impl Sender {
 
 impl LocalService {
     pub(crate) fn new(app: Arc<App>, environment: Environment, views: Database) -> Self {
-        let views = ViewReader::new(app.clone(), views, &environment.prefix);
-        LocalService { app, environment, views, senders: Mutex::default() }
+        LocalService {
+            views: ViewReader::new(app.clone(), views, &environment.prefix),
+            app,
+            environment,
+            journal: Mutex::default(),
+            senders: Mutex::default(),
+        }
     }
 
     pub(crate) fn app(&self) -> &App {
@@ -90,6 +92,8 @@ impl Service for LocalService {
         let sender = self.sender(&request.aggregate_type)?;
         let mut command = sender.request(&request.command, request.timeout)?;
         command.trace = request.trace;
+        command.correlation = request.correlation;
+        command.cause = request.cause;
         sender.client.send(command)
     }
 
@@ -115,31 +119,20 @@ impl Service for LocalService {
 
     fn state(&self, request: &StateRequest) -> Result<StateFound> {
         let host = self.app.aggregate_host(&request.aggregate_type)?;
-        let mut fold = host.fold(&self.environment)?;
-        history::read_events(&self.environment, host.aggregate_type(), &request.id, |record| {
-            fold.apply(record)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(StateFound { id: request.id.as_str().to_owned(), version: fold.version().0, state: fold.state()? })
+        journal::state(&*self.journal()?, &self.environment, self.views.database(), host, request)
     }
 
     fn history(&self, request: &HistoryRequest) -> Result<HistoryFound> {
-        let host = self.app.aggregate_host(&request.aggregate_type)?;
-        let mut found = HistoryFound::default();
-        let limit = request.limit.min(MAX_EVENTS);
-        history::read_events(&self.environment, host.aggregate_type(), &request.id, |record| {
-            let header = EventHeader::read(record)?;
-            if header.version <= request.after {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if found.events.len() >= limit {
-                found.more = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            found.events.push(self.event(record, &header)?);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(found)
+        self.app.aggregate_host(&request.aggregate_type)?;
+        journal::history(&*self.journal()?, &self.environment, request)
+    }
+
+    fn audit(&self, request: &AuditRequest) -> Result<AuditFound> {
+        journal::audit(&*self.journal()?, &self.app, &self.environment, request)
+    }
+
+    fn causes(&self, correlation: CommandId) -> Result<CausesFound> {
+        journal::causes(&*self.journal()?, &self.app, &self.environment, correlation)
     }
 
     fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
@@ -148,21 +141,15 @@ impl Service for LocalService {
 }
 
 impl LocalService {
-    fn event(&self, record: RecordRef<'_>, header: &EventHeader<'_>) -> Result<EventFound> {
-        let (name, event) = history::event_json(&self.environment, record)?;
-        Ok(EventFound {
-            version: header.version.0,
-            record: name,
-            event,
-            occurred: rfc3339(header.occurred),
-            recorded: rfc3339(record.timestamp().unwrap_or(TimestampMs(0))),
-            command: header.command.to_string(),
-            correlation: header.correlation.to_string(),
-            source: header.source.to_owned(),
-            partition: record.partition().0,
-            offset: record.offset().0,
-            trace: header.trace.map(|trace| trace.to_string()),
-        })
+    /// The reader of the journal, made when it is first asked for.
+    fn journal(&self) -> Result<Arc<Reader>> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = &*journal {
+            return Ok(reader.clone());
+        }
+        let reader = Arc::new(Reader::new(&self.environment, self.views.rows()?)?);
+        *journal = Some(reader.clone());
+        Ok(reader)
     }
 }
 

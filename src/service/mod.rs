@@ -10,8 +10,9 @@ mod remote;
 mod views;
 
 pub(crate) use factum_gateway::{
-    EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
-    Service, StateFound, StateRequest, router,
+    At, AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, Clock, EventFound, HistoryFound,
+    HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryFound, QueryRequest, Service, StateFound,
+    StateRequest, parse_time, router,
 };
 pub(crate) use local::LocalService;
 pub(crate) use remote::RemoteService;

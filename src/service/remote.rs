@@ -1,15 +1,15 @@
 //! Asking the process that holds the embedded log.
 
 use super::{
-    HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest, Service, StateFound,
-    StateRequest,
+    At, AuditFound, AuditRequest, CausesFound, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest,
+    QueryFound, QueryRequest, Service, StateFound, StateRequest,
 };
 use crate::{
     host::rfc3339,
     send::{Tally, fresh_id},
 };
-use factum_core::{Error, ErrorKind, Result, Version, wire::Answer};
-use factum_gateway::{BatchError, CommandBody, Commands, MAX_BATCH, OCCURRED, entity_tag};
+use factum_core::{CommandId, Error, ErrorKind, Result, TimestampMs, Version, wire::Answer};
+use factum_gateway::{BatchError, CAUSATION, CORRELATION, CommandBody, Commands, MAX_BATCH, OCCURRED, entity_tag};
 use reqwest::blocking::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 use std::{io::Read, net::SocketAddr, time::Duration};
@@ -158,6 +158,12 @@ impl Service for RemoteService {
         if let Some(time) = command.occurred {
             post = post.header(OCCURRED, rfc3339(time));
         }
+        if let Some(correlation) = request.correlation {
+            post = post.header(CORRELATION, correlation.to_string());
+        }
+        if let Some(cause) = request.cause {
+            post = post.header(CAUSATION, cause.to_string());
+        }
         if let Some(trace) = request.trace {
             post = post.header("traceparent", trace.to_string());
         }
@@ -183,7 +189,13 @@ impl Service for RemoteService {
 
     fn state(&self, request: &StateRequest) -> Result<StateFound> {
         let (context, aggregate) = split(&request.aggregate_type)?;
-        self.fetch(self.client.get(self.url(&[context, aggregate, request.id.as_str()], &[])?))
+        let query = match request.at {
+            None => Vec::new(),
+            Some(At::Version(version)) => vec![("at_version", version.to_string())],
+            Some(At::Time(time, clock)) => vec![("at_time", rfc3339(time)), ("by", clock.to_string())],
+        };
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.fetch(self.client.get(self.url(&[context, aggregate, request.id.as_str()], &query)?))
     }
 
     fn history(&self, request: &HistoryRequest) -> Result<HistoryFound> {
@@ -191,6 +203,27 @@ impl Service for RemoteService {
         let (after, limit) = (request.after.to_string(), request.limit.to_string());
         let path = [context, aggregate, request.id.as_str(), "history"];
         self.fetch(self.client.get(self.url(&path, &[("after", &after), ("limit", &limit)])?))
+    }
+
+    fn audit(&self, request: &AuditRequest) -> Result<AuditFound> {
+        let time = |time: Option<TimestampMs>| time.map(rfc3339);
+        let query = [
+            ("since", time(request.since)),
+            ("until", time(request.until)),
+            ("by", Some(request.by.to_string())),
+            ("type", request.kind.clone()),
+            ("aggregate", request.aggregate.as_ref().map(ToString::to_string)),
+            ("where", Some(request.filter.clone()).filter(|filter| !filter.is_empty())),
+            ("limit", Some(request.limit.to_string())),
+            ("after", request.after.clone()),
+        ];
+        let query: Vec<(&str, &str)> =
+            query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        self.fetch(self.client.get(self.url(&["audit"], &query)?))
+    }
+
+    fn causes(&self, correlation: CommandId) -> Result<CausesFound> {
+        self.fetch(self.client.get(self.url(&["correlations", &correlation.to_string()], &[])?))
     }
 
     fn query(&self, request: &QueryRequest) -> Result<QueryFound> {

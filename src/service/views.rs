@@ -58,7 +58,11 @@ impl ViewReader {
         })
     }
 
-    fn rows(&self) -> Result<Arc<dyn Rows>> {
+    /// What reads them.
+    ///
+    /// # Errors
+    /// `Invalid`: there is no such database.
+    pub(crate) fn rows(&self) -> Result<Arc<dyn Rows>> {
         if let Some(rows) = self.rows.get() {
             return Ok(rows.clone());
         }

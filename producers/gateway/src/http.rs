@@ -2,19 +2,21 @@
 //!
 //! Paths (DESIGN §5): `POST /{context}/{aggregate}/{id}/commands/{Command}`
 //! with the command's fields as JSON, `GET /{context}/{aggregate}/{id}`,
-//! `GET /{context}/{aggregate}/{id}/history`, `GET /views/{name}`; and of our own
-//! `POST /{context}/{aggregate}/commands` for many commands at once. An aggregate
+//! (`?at_version=`, `?at_time=`), `GET /{context}/{aggregate}/{id}/history`, `GET /views/{name}`; and of our own
+//! `POST /{context}/{aggregate}/commands` for many commands at once, `GET /audit` and
+//! `GET /correlations/{id}`. An aggregate
 //! type `bank.account` is `/bank/account`.
 //!
 //! `Idempotency-Key` is the command's id, `If-Match` the expected version,
 //! `Prefer: wait=SECONDS` (RFC 7240) how long to wait for the answer,
-//! `Factum-Occurred` (RFC 3339) when it occurred; `Factum-After` names positions, as replies tell
+//! `Factum-Occurred` (RFC 3339) when it occurred, `Factum-Correlation-Id` its conversation and
+//! `Factum-Causation-Id` the event that caused it; `Factum-After` names positions, as replies tell
 //! them, that a view's rows have to include. What was not accepted is
 //! `application/problem+json` (RFC 9457).
 
 use crate::{
     BatchError, CommandBody, HistoryRequest, MAX_EVENTS, Outgoing, PublishAllRequest, PublishRequest, QueryRequest,
-    Service, StateRequest, Stop,
+    Service, Stop, past_routes,
 };
 use axum::{
     Json, Router,
@@ -43,15 +45,21 @@ pub const MAX_BATCH: usize = 1_000;
 pub const OCCURRED: &str = "factum-occurred";
 /// The header with positions that a view is to have passed.
 const AFTER: &str = "factum-after";
+/// The header with the id of the conversation that a command belongs to.
+pub const CORRELATION: &str = "factum-correlation-id";
+/// The header with the id of the event that caused a command.
+pub const CAUSATION: &str = "factum-causation-id";
 
-type Shared = State<Arc<dyn Service>>;
+pub(crate) type Shared = State<Arc<dyn Service>>;
 
 /// The routes of a service.
 pub fn router(service: Arc<dyn Service>) -> Router {
     Router::new()
         .route("/views/{name}", get(query))
+        .route("/audit", get(past_routes::audit))
+        .route("/correlations/{id}", get(past_routes::causes))
         .route("/{context}/{aggregate}/commands", post(publish_all))
-        .route("/{context}/{aggregate}/{id}", get(state))
+        .route("/{context}/{aggregate}/{id}", get(past_routes::state))
         .route("/{context}/{aggregate}/{id}/history", get(history))
         .route("/{context}/{aggregate}/{id}/commands/{command}", post(publish))
         .fallback(unknown_path)
@@ -87,6 +95,8 @@ async fn publish(
             },
             // W3C: what is not well formed is passed over.
             trace: headers.get("traceparent").and_then(|value| TraceContext::parse(value.as_bytes())),
+            correlation: text(&headers, CORRELATION)?.map(str::parse).transpose()?,
+            cause: text(&headers, CAUSATION)?.map(str::parse).transpose()?,
             timeout: wait_of(&headers)?,
         })
     })();
@@ -146,16 +156,6 @@ async fn publish_all(
     .await
 }
 
-async fn state(State(service): Shared, Path((context, aggregate, id)): Path<(String, String, String)>) -> Response {
-    blocking(move || {
-        let request = StateRequest { aggregate_type: format!("{context}.{aggregate}"), id: aggregate_id(id)? };
-        let found = service.state(&request)?;
-        let tag = entity_tag(Version(found.version));
-        Ok(with_tag(Json(found).into_response(), &tag))
-    })
-    .await
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct HistoryQuery {
@@ -197,7 +197,7 @@ async fn query(
 }
 
 /// Runs what waits for the log or a database beside the thread that serves.
-async fn blocking(work: impl FnOnce() -> Result<Response> + Send + 'static) -> Response {
+pub(crate) async fn blocking(work: impl FnOnce() -> Result<Response> + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => failed(&error),
@@ -249,7 +249,7 @@ fn problem(status: StatusCode, title: &str, detail: &str, members: serde_json::V
     (status, kind, body.to_string()).into_response()
 }
 
-fn with_tag(mut response: Response, tag: &str) -> Response {
+pub(crate) fn with_tag(mut response: Response, tag: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, value);
     }
@@ -261,7 +261,7 @@ fn json_body(body: Result<Bytes, BytesRejection>) -> Result<serde_json::Value> {
 }
 
 /// What is wrong with an id here is the caller's.
-fn aggregate_id(id: String) -> Result<AggregateId> {
+pub(crate) fn aggregate_id(id: String) -> Result<AggregateId> {
     AggregateId::new(id).map_err(|error| Error::invalid(error.to_string()))
 }
 

@@ -22,6 +22,9 @@
 
 mod command;
 mod http;
+mod journal;
+mod past;
+mod past_routes;
 mod query;
 pub mod serve;
 mod service;
@@ -29,7 +32,11 @@ mod stop;
 mod tally;
 
 pub use command::{CommandBody, Outgoing};
-pub use http::{MAX_BATCH, OCCURRED, entity_tag, router};
+pub use http::{CAUSATION, CORRELATION, MAX_BATCH, OCCURRED, entity_tag, router};
+pub use journal::{
+    AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, MAX_AUDIT_EVENTS, MAX_CAUSED_EVENTS,
+};
+pub use past::{At, Clock, parse_time};
 pub use query::{BehindFound, DEFAULT_PATIENCE, Patience, QueryFound, QueryRequest};
 pub use serve::Server;
 pub use service::{

@@ -1,8 +1,8 @@
 //! What a front asks for: one request type per verb, whoever answers it.
 
-use crate::{Outgoing, QueryFound, QueryRequest, Stop, Tally};
+use crate::{At, AuditFound, AuditRequest, CausesFound, Outgoing, QueryFound, QueryRequest, Stop, Tally};
 use factum_core::{
-    AggregateId, Error, Result, Version,
+    AggregateId, CommandId, Error, EventId, Result, Version,
     wire::{Answer, TraceContext},
 };
 use serde::{Deserialize, Serialize};
@@ -30,10 +30,11 @@ pub trait Service: Send + Sync {
     /// [`BatchError::at`] names the command that cannot be encoded.
     fn publish_all(&self, request: &PublishAllRequest<'_>, progress: &mut dyn FnMut(u64)) -> Result<Tally, BatchError>;
 
-    /// An aggregate's state.
+    /// An aggregate's state, now or at a point in its past.
     ///
     /// # Errors
-    /// `Invalid` when there is no such aggregate type; what the log says.
+    /// `Invalid` when there is no such aggregate type or version, or the time is
+    /// in the future; what the log says.
     fn state(&self, request: &StateRequest) -> Result<StateFound>;
 
     /// An aggregate's events, oldest first.
@@ -41,6 +42,19 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// As [`Service::state`].
     fn history(&self, request: &HistoryRequest) -> Result<HistoryFound>;
+
+    /// The events of a period, a page of them.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such aggregate type or record, no journal, or
+    /// the filter does not fit.
+    fn audit(&self, request: &AuditRequest) -> Result<AuditFound>;
+
+    /// Everything that belongs to a conversation: its commands under the events that caused them.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no journal.
+    fn causes(&self, correlation: CommandId) -> Result<CausesFound>;
 
     /// Rows of a view, once it has passed the positions that the request names.
     ///
@@ -59,6 +73,10 @@ pub struct PublishRequest {
     pub command: Outgoing,
     /// The W3C trace context that it belongs to.
     pub trace: Option<TraceContext>,
+    /// The business conversation that it belongs to; none begins one with its id.
+    pub correlation: Option<CommandId>,
+    /// The event that caused it.
+    pub cause: Option<EventId>,
     /// How long to wait for the answer.
     pub timeout: Duration,
 }
@@ -125,9 +143,11 @@ pub struct StateRequest {
     pub aggregate_type: String,
     /// The aggregate.
     pub id: AggregateId,
+    /// At which point in its past; none for now.
+    pub at: Option<At>,
 }
 
-/// A state, folded from all events.
+/// A state, folded from events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StateFound {
     /// The aggregate.
@@ -136,6 +156,13 @@ pub struct StateFound {
     pub version: u64,
     /// The state, as its type is serialized.
     pub state: serde_json::Value,
+    /// Of a past state: how many events were folded on top of a state that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded: Option<u64>,
+    /// Of a past state by the time occurred: how many events with an earlier
+    /// version occurred later and are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<u64>,
 }
 
 /// Whose events.
@@ -177,10 +204,15 @@ pub struct EventFound {
     pub occurred: String,
     /// RFC 3339.
     pub recorded: String,
+    /// Its id: the command that caused it, `/`, and its place among that command's events, from 0.
+    pub id: String,
     /// The command that caused it.
     pub command: String,
     /// The business conversation that it belongs to.
     pub correlation: String,
+    /// The id of the event that caused its command, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation: Option<String>,
     /// Who wrote it.
     pub source: String,
     /// Its partition of the events topic.

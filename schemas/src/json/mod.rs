@@ -41,6 +41,7 @@ use apache_avro::{
 };
 use factum_core::{DecodeError, Error, ErrorKind, Result};
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 impl<M: AvroMessage> RecordCodec<M> {
     /// The wire bytes of a record given as JSON, in the record's newest schema.
@@ -65,6 +66,16 @@ impl<M: AvroMessage> RecordCodec<M> {
 }
 
 impl SchemaCache {
+    /// The full name of a value's record; nothing is decoded.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownSchema`] when the schema is to be fetched first.
+    pub fn record_name(&self, value: &[u8]) -> Result<Arc<str>, DecodeError> {
+        let (id, _) = frame::read(value)?;
+        let writer = self.get(id).ok_or(DecodeError::UnknownSchema(id))?;
+        writer.name.clone().ok_or_else(|| DecodeError::Malformed(format!("schema id {id} is not a record")))
+    }
+
     /// A record's name and its JSON, as it was written, by the writer's schema.
     ///
     /// # Errors
