@@ -57,7 +57,7 @@ pub(super) fn state(app: &Arc<App>, args: &StateArgs) -> Result<()> {
     let request = StateRequest { aggregate_type: args.aggregate_type.clone(), id: args.id.clone(), at };
     let found = session.service().state(&request)?;
     if args.format.json {
-        output::line(&json!({ "id": found.id, "version": found.version, "state": found.state }).to_string());
+        output::line(&json!(found).to_string());
     } else if found.version == 0 {
         let then = if at.is_some() { "had no events then" } else { "has no events" };
         output::note(&format!("{} {} {then}", args.aggregate_type, args.id));

@@ -10,7 +10,7 @@ use factum_core::{CommandId, Error, Result, log::Isolation};
 use factum_gateway::{
     AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, MAX_AUDIT_EVENTS, MAX_CAUSED_EVENTS,
 };
-use factum_views::Query;
+use factum_views::{Filter, Query};
 use std::{
     collections::{BTreeMap, HashSet},
     time::{Duration, Instant},
@@ -60,6 +60,8 @@ pub(crate) fn audit(
         }
     }
     if !request.filter.trim().is_empty() {
+        // Alone first: what closes a parenthesis that it did not open would get out of the others.
+        Filter::parse(&request.filter, reader.table())?;
         conditions.push(format!("({})", request.filter));
     }
     let mut query = Query::new(reader.table())

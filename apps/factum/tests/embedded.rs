@@ -25,6 +25,8 @@ mod first_day;
 mod interface;
 #[path = "embedded/interrupted.rs"]
 mod interrupted;
+#[path = "embedded/journal.rs"]
+mod journal;
 #[path = "embedded/kill.rs"]
 mod kill;
 #[path = "embedded/query.rs"]
