@@ -23,6 +23,14 @@ pub(crate) struct Newest {
     pub(crate) reader: GenericDatumReader<'static>,
 }
 
+/// The schemas of an enum's records as they are registered, in the order of its `RECORDS`.
+///
+/// # Errors
+/// `Invalid` when names and schemas disagree or a schema is not usable.
+pub fn newest_schemas<M: AvroMessage>() -> Result<Vec<Schema>> {
+    Ok(of_message::<M>()?.iter().map(|newest| newest.schema.clone()).collect())
+}
+
 static PREPARED: Mutex<BTreeMap<TypeId, &'static [Newest]>> = Mutex::new(BTreeMap::new());
 
 /// The records of an enum, in the order of its `RECORDS`.

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod config;
 mod connect;
+mod gateway;
 mod history;
 mod http;
 mod kafka;

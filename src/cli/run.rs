@@ -2,6 +2,7 @@
 
 use super::{
     connect::LogArgs,
+    gateway::{GatewayArgs, gateway},
     http::{HttpArgs, Observed},
     output, stop_on_signal,
 };
@@ -16,9 +17,9 @@ use factum_core::{
     log::GroupProtocol,
 };
 use factum_views::Database;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-/// Run processors on Kafka: a command handler, or one view or several.
+/// Run processors on Kafka: a command handler, one view or several, or the HTTP gateway.
 ///
 /// In production a handler and its views are processes of their own; `up` runs all of them in one.
 ///
@@ -26,11 +27,13 @@ use std::time::Duration;
 ///   factum run handler bank.account --kafka localhost:9092
 ///   factum run view balances --views balances.sqlite --kafka localhost:9092
 ///   factum run view --all --views views.sqlite --kafka localhost:9092
+///   factum run gateway --views views.sqlite --kafka localhost:9092
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum RunVerb {
     Handler(HandlerArgs),
     View(ViewArgs),
+    Gateway(GatewayArgs),
 }
 
 /// Handle the commands of an aggregate type.
@@ -120,10 +123,11 @@ pub(super) struct ViewArgs {
 /// Between two looks at how the processors are.
 const LOOK: Duration = Duration::from_millis(100);
 
-pub(super) fn run(app: &App, verb: RunVerb) -> Result<()> {
+pub(super) fn run(app: &Arc<App>, verb: RunVerb) -> Result<()> {
     match verb {
         RunVerb::Handler(args) => handler(app, &args),
         RunVerb::View(args) => view(app, &args),
+        RunVerb::Gateway(args) => gateway(app, &args),
     }
 }
 

@@ -9,7 +9,7 @@ use factum_core::{
     wire::EventHeader,
 };
 use factum_handler::{PausePoint, Worker, WorkerOptions, WorkerStatus, system_clock};
-use factum_schemas::{AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec};
+use factum_schemas::{AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec, Schema, newest_schemas};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -132,6 +132,12 @@ pub trait AggregateHost: Send + Sync {
     /// The full names of its events' records.
     fn events(&self) -> &'static [&'static str];
 
+    /// The newest schemas of its commands and of its events.
+    ///
+    /// # Errors
+    /// `Invalid` when a type has no usable schema.
+    fn schemas(&self) -> Result<(Vec<Schema>, Vec<Schema>)>;
+
     /// An encoder of commands; registers their schemas.
     ///
     /// # Errors
@@ -247,6 +253,10 @@ where
 
     fn events(&self) -> &'static [&'static str] {
         A::Event::RECORDS
+    }
+
+    fn schemas(&self) -> Result<(Vec<Schema>, Vec<Schema>)> {
+        Ok((newest_schemas::<A::Command>()?, newest_schemas::<A::Event>()?))
     }
 
     fn encoder(&self, environment: &Environment) -> Result<CommandEncoder> {

@@ -11,8 +11,11 @@ use crate::{
     journal::{self, Reader},
     send::{self, Client, Outgoing, Request, Tally},
 };
-use factum_core::{CommandId, Result, wire::Answer};
-use factum_gateway::BatchError;
+use factum_core::{
+    CommandId, Offset, Partition, Result, Version,
+    wire::{Answer, AnswerCode, Token},
+};
+use factum_gateway::{Backend, BatchError, MAX_EVENTS, OutcomeRequest};
 use factum_views::Database;
 use std::{
     collections::BTreeMap,
@@ -137,6 +140,54 @@ impl Service for LocalService {
 
     fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
         self.views.query(request)
+    }
+}
+
+impl Backend for LocalService {
+    fn submit(&self, request: &PublishRequest) -> Result<CommandId> {
+        let sender = self.sender(&request.aggregate_type)?;
+        let mut command = sender.request(&request.command, request.timeout)?;
+        command.trace = request.trace;
+        command.correlation = request.correlation;
+        command.cause = request.cause;
+        let id = command.id;
+        sender.client.fire_and_forget(command)?;
+        Ok(id)
+    }
+
+    fn outcome(&self, request: &OutcomeRequest) -> Result<Option<Answer>> {
+        let topic = self.environment.topics(&request.aggregate_type).events;
+        let mut page = HistoryRequest {
+            aggregate_type: request.aggregate_type.clone(),
+            id: request.id.clone(),
+            after: Version::NONE,
+            limit: MAX_EVENTS,
+        };
+        let command = request.command.to_string();
+        let mut answer: Option<Answer> = None;
+        loop {
+            let found = self.history(&page)?;
+            for event in found.events {
+                page.after = Version(event.version);
+                if event.command == command {
+                    let place = topic.partition(Partition(event.partition));
+                    answer = Some(Answer {
+                        command: request.command,
+                        code: AnswerCode::Accepted,
+                        version: page.after,
+                        events: answer.map_or(0, |answer| answer.events) + 1,
+                        token: Some(Token { place, offset: Offset(event.offset), topic_id: None }),
+                        detail: None,
+                    });
+                } else if answer.is_some() {
+                    // A command's events are one batch.
+                    return Ok(answer);
+                }
+            }
+            if !found.more {
+                return Ok(answer);
+            }
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 //! log, over its HTTP interface, which in turn is a [`LocalService`] behind
 //! [`router`].
 
+mod catalog;
 mod local;
 mod remote;
 mod views;
 
+pub(crate) use catalog::catalog;
 pub(crate) use factum_gateway::{
     At, AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, Clock, EventFound, HistoryFound,
     HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest, QueryFound, QueryRequest, Service, StateFound,

@@ -279,7 +279,7 @@ fn answer_of(body: &[u8]) -> Option<Result<Answer>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gateway::serve::MAX_BODY_BYTES, send::Outgoing};
+    use crate::{gateway::Limits, send::Outgoing};
     use factum_core::AggregateId;
     use serde_json::{Value, json};
 
@@ -296,7 +296,7 @@ mod tests {
             while begin < count {
                 let (body, sent) = batch(&commands, begin).unwrap();
                 assert!(
-                    body.len() <= MAX_BODY_BYTES && (1..=MAX_BATCH).contains(&sent),
+                    body.len() <= Limits::default().max_body_bytes && (1..=MAX_BATCH).contains(&sent),
                     "{sent}: {} bytes",
                     body.len()
                 );

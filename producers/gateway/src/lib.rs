@@ -1,11 +1,11 @@
 //! The HTTP gateway: commands, states, histories and views for clients that speak HTTP.
 //!
-//! What it is: the routes ([`router`]) over a [`Service`], the server that puts
+//! What it is: the routes ([`router`]) over a [`Backend`], the server that puts
 //! limits around any router ([`Server`]), and the requests that both fronts of
 //! a process share, HTTP and the command line.
 //!
 //! What it is not: it opens no log and no database, and knows no domain; who
-//! implements [`Service`] does.
+//! implements [`Backend`] does.
 //!
 //! Invariant: whatever is not accepted is told as `application/problem+json`
 //! (RFC 9457), and everything that comes from outside has a limit.
@@ -20,28 +20,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod catalog;
 mod command;
-mod http;
 mod journal;
+mod limits;
+mod overload;
 mod past;
-mod past_routes;
 mod query;
+mod request_id;
+mod routes;
 pub mod serve;
 mod service;
 mod stop;
 mod tally;
+#[cfg(test)]
+mod tests;
 
+pub use catalog::{AggregateEntry, Catalog, ViewEntry};
 pub use command::{CommandBody, Outgoing};
-pub use http::{CAUSATION, CORRELATION, MAX_BATCH, OCCURRED, entity_tag, router};
 pub use journal::{
     AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, MAX_AUDIT_EVENTS, MAX_CAUSED_EVENTS,
 };
+pub use limits::Limits;
 pub use past::{At, Clock, parse_time};
 pub use query::{BehindFound, DEFAULT_PATIENCE, Patience, QueryFound, QueryRequest};
+pub use routes::{CAUSATION, CORRELATION, MAX_BATCH, OCCURRED, entity_tag, router};
 pub use serve::Server;
 pub use service::{
-    BatchError, Commands, EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, PublishAllRequest, PublishRequest,
-    Service, StateFound, StateRequest,
+    Backend, BatchError, Commands, EventFound, HistoryFound, HistoryRequest, MAX_EVENTS, OutcomeRequest,
+    PublishAllRequest, PublishRequest, Service, StateFound, StateRequest,
 };
 pub use stop::Stop;
 pub use tally::{Counted, Tally};

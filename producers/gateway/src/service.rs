@@ -64,6 +64,33 @@ pub trait Service: Send + Sync {
     fn query(&self, request: &QueryRequest) -> Result<QueryFound>;
 }
 
+/// What HTTP asks for beside it.
+pub trait Backend: Service {
+    /// Sends one command and waits until the log has it; gives the command's id.
+    ///
+    /// # Errors
+    /// As [`Service::publish`], where the log takes the place of the handler.
+    fn submit(&self, request: &PublishRequest) -> Result<CommandId>;
+
+    /// How a command was accepted, as its aggregate's events tell; none when
+    /// there is no event of it.
+    ///
+    /// # Errors
+    /// As [`Service::state`].
+    fn outcome(&self, request: &OutcomeRequest) -> Result<Option<Answer>>;
+}
+
+/// Which command.
+#[derive(Debug, Clone)]
+pub struct OutcomeRequest {
+    /// The aggregate type.
+    pub aggregate_type: String,
+    /// The aggregate.
+    pub id: AggregateId,
+    /// The command.
+    pub command: CommandId,
+}
+
 /// One command.
 #[derive(Debug, Clone)]
 pub struct PublishRequest {

@@ -62,9 +62,14 @@ impl Client {
 
     /// The same, which fails when the server goes away meanwhile.
     pub(crate) fn try_post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Response> {
+        let kind = if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            ""
+        } else {
+            "Content-Type: application/json\r\n"
+        };
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         self.send(&format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{kind}\
              Content-Length: {}\r\n{headers}\r\n{body}",
             self.address,
             body.len()

@@ -89,6 +89,47 @@ fn a_repeated_key_is_answered_as_before() {
 }
 
 #[test]
+fn a_command_whose_answer_nobody_waits_for_tells_where_to_ask() {
+    let site = Site::new();
+    let up = site.serve();
+    let client = up.client();
+    let prefer = ("Prefer", "respond-async");
+    let sent = client.post(DEPOSIT, &[prefer], r#"{"cents": 5}"#);
+    assert_eq!((sent.status, &sent.json()["code"]), (202, &json!("sent")), "{sent:?}");
+    assert_eq!(sent.header("preference-applied"), Some("respond-async"));
+    let id = sent.json()["command"].as_str().unwrap().to_owned();
+    let location = sent.header("location").unwrap().to_owned();
+    assert_eq!(location, format!("/bank/account/anna/commands/{id}"));
+    let outcome = until("it is decided", || Some(client.get(&location)).filter(|outcome| outcome.status == 200));
+    assert_eq!((&outcome.json()["command"], &outcome.json()["version"]), (&json!(id), &json!(1)));
+    assert_eq!(outcome.header("etag"), Some("\"1\""));
+    // A refused one leaves no event; its repeat tells.
+    let refused = client.post(WITHDRAW, &[prefer], r#"{"cents": 6}"#);
+    let key = refused.json()["command"].as_str().unwrap().to_owned();
+    client.get(refused.header("location").unwrap()).is_problem(404, &["POST it again with its Idempotency-Key"]);
+    client.post(WITHDRAW, &[("Idempotency-Key", &key)], r#"{"cents": 6}"#).is_problem(422, &["Insufficient"]);
+    client.get("/bank/account/anna/commands/Deposit").is_problem(400, &["\"Deposit\" is not a command's id"]);
+}
+
+#[test]
+fn a_request_has_a_name_in_its_answer() {
+    let site = Site::new();
+    let up = site.serve();
+    let client = up.client();
+    let named = |id: &str| {
+        let answer = client.post(DEPOSIT, &[("X-Request-Id", id)], "{}");
+        answer.is_problem(400, &["needs the field \"cents\""]);
+        answer.header("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(named("till-7/42"), "till-7/42");
+    for wrong in ["two words", &"x".repeat(129)] {
+        let made = named(wrong);
+        assert_eq!((made.len(), made.as_str() == wrong), (36, false), "{made}");
+    }
+    assert_ne!(client.get("/bank/account/anna").header("x-request-id"), None);
+}
+
+#[test]
 fn many_commands_go_in_one_request_or_not_at_all() {
     let site = Site::new();
     let up = site.serve();
@@ -127,11 +168,11 @@ fn what_cannot_be_understood_is_a_clear_problem() {
     let deep = format!(r#"{{"cents": {}{}}}"#, "[".repeat(100), "]".repeat(100));
     client.post(DEPOSIT, &[], &deep).is_problem(400, &["it is more than 64 levels deep"]);
     client.post(DEPOSIT, &[], "[]").is_problem(400, &["bank.account.Deposit"]);
-    client.post("/bank/account/anna/commands/Depot", &[], "{}").is_problem(400, &["there is no record \"Depot\""]);
+    client.post("/bank/account/anna/commands/Depot", &[], "{}").is_problem(404, &["there is no record \"Depot\""]);
     let unknown = "there is no aggregate type \"bank.acount\" here; there are bank.account";
-    client.post("/bank/acount/anna/commands/Deposit", &[], "{}").is_problem(400, &[unknown]);
-    client.get("/bank/acount/anna").is_problem(400, &[unknown]);
-    client.get("/views/balance").is_problem(400, &["there is no view \"balance\" here; there are balances"]);
+    client.post("/bank/acount/anna/commands/Deposit", &[], "{}").is_problem(404, &[unknown]);
+    client.get("/bank/acount/anna").is_problem(404, &[unknown]);
+    client.get("/views/balance").is_problem(404, &["there is no view \"balance\" here; there are balances"]);
     client.get("/views/balances?where=balanse%3D1").is_problem(400, &["balanse"]);
     client.get("/views/balances?limit=many").is_problem(400, &["limit"]);
     client.get("/views/balances?filter=balance").is_problem(400, &["filter"]);
@@ -148,6 +189,8 @@ fn what_cannot_be_understood_is_a_clear_problem() {
     {
         client.post(DEPOSIT, &[(name, value)], r#"{"cents": 5}"#).is_problem(400, &[value, text]);
     }
+    let text = client.post(DEPOSIT, &[("content-type", "text/plain")], r#"{"cents": 5}"#);
+    text.is_problem(415, &["the content type is \"text/plain\"; `Content-Type: application/json` is expected"]);
     // The answer comes before the body.
     let length = 4 * 1024 * 1024 + 1;
     let head =

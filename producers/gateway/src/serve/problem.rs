@@ -1,9 +1,9 @@
 //! Errors that no route has a word for.
 
-use super::MAX_BODY_BYTES;
+use crate::Limits;
 use axum::{
     body::to_bytes,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -15,7 +15,7 @@ const MAX_TEXT_BYTES: usize = 4096;
 
 /// Makes a problem (RFC 9457) of an error that is plain text, or has no body
 /// at all: so clients find the reason of every error in the same place.
-pub(super) async fn as_problem(request: Request, next: Next) -> Response {
+pub(super) async fn as_problem(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let asked = format!("{} {}", request.method(), request.uri().path());
     let response = next.run(request).await;
     let kind = response.headers().get(header::CONTENT_TYPE);
@@ -30,7 +30,7 @@ pub(super) async fn as_problem(request: Request, next: Next) -> Response {
         StatusCode::METHOD_NOT_ALLOWED => {
             format!("there is no {asked}; the header allow tells what that path is for")
         }
-        StatusCode::PAYLOAD_TOO_LARGE => format!("a body has at most {} MiB", MAX_BODY_BYTES / (1024 * 1024)),
+        StatusCode::PAYLOAD_TOO_LARGE => format!("a body has at most {}", size(limits.max_body_bytes)),
         StatusCode::SERVICE_UNAVAILABLE if text.is_empty() => format!("{asked} took too long"),
         _ => String::from_utf8_lossy(&text).trim_end().to_owned(),
     };
@@ -39,4 +39,9 @@ pub(super) async fn as_problem(request: Request, next: Next) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     (parts, problem.to_string()).into_response()
+}
+
+fn size(bytes: usize) -> String {
+    const MIB: usize = 1024 * 1024;
+    if bytes.is_multiple_of(MIB) { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
 }

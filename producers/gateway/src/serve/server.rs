@@ -1,7 +1,7 @@
 //! One listener, its connections, and their end.
 
-use super::{guard, problem};
-use crate::Stop;
+use super::{guard, paced::Paced, problem};
+use crate::{Limits, Stop};
 use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use factum_core::{Error, Result};
 use hyper::server::conn::http1;
@@ -21,16 +21,12 @@ use tokio::{sync::Semaphore, time};
 use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 use tracing::{debug, warn};
 
-/// The most bytes of a request's body; more is answered with 413.
-pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// The most connections at a time; more of them wait until one is closed.
-const MAX_CONNECTIONS: usize = 256;
 /// How long a client may take for a request's head, and be silent between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an answer's head may take; then it is 503.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long requests under way may take at the end.
-const GRACE: Duration = Duration::from_secs(3);
+/// hyper takes no smaller limit.
+const MIN_HEAD_BYTES: usize = 8 * 1024;
 /// Between looks at the stop.
 const LOOK: Duration = Duration::from_millis(25);
 /// After an accept that failed for want of something that others hold.
@@ -39,7 +35,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// A router that is served on a thread of its own.
 ///
 /// It ends by its [`Stop`]: no connection is taken any more, and requests under
-/// way have three seconds. Dropping it leaves it running until then.
+/// way have [`Limits::drain`]. Dropping it leaves it running until then.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -47,22 +43,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `listen` (port 0 takes a free one) and serves `router` until `stop`.
+    /// Listens on `listen` (port 0 takes a free one) and serves `router` until `stop`, with the default limits.
+    ///
+    /// # Errors
+    /// Those of [`Server::start_with`].
+    pub fn start(listen: SocketAddr, router: Router, stop: &Stop) -> Result<Self> {
+        Self::start_with(listen, router, Limits::default(), stop)
+    }
+
+    /// The same with other limits.
     ///
     /// # Errors
     /// `Invalid` when the address is in use or not this machine's; `Unavailable` when there is no thread.
-    pub fn start(listen: SocketAddr, router: Router, stop: &Stop) -> Result<Self> {
+    pub fn start_with(listen: SocketAddr, router: Router, limits: Limits, stop: &Stop) -> Result<Self> {
         let listener = TcpListener::bind(listen).map_err(|error| refused(listen, &error))?;
         let failed = |error: std::io::Error| Error::unavailable(format!("{listen} cannot be served: {error}"));
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let router = limited(router, address);
+        let router = limited(router, limits, address);
         let stop = stop.clone();
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => accept(listener, router, &stop).await,
+                    Ok(listener) => accept(listener, router, limits, &stop).await,
                     Err(error) => warn!(%error, %address, "HTTP is not served"),
                 }
             });
@@ -94,20 +98,20 @@ fn refused(listen: SocketAddr, error: &std::io::Error) -> Error {
 }
 
 /// Puts the limits around a router.
-fn limited(router: Router, address: SocketAddr) -> Router {
+fn limited(router: Router, limits: Limits, address: SocketAddr) -> Router {
     let router = router
         // Instead of the limit that axum's extractors have of themselves.
         .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(RequestBodyLimitLayer::new(limits.max_body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT));
     let local = address.ip().is_loopback();
     let router = if local { router.layer(middleware::from_fn(guard::only_local)) } else { router };
-    router.layer(middleware::from_fn(problem::as_problem))
+    router.layer(middleware::from_fn_with_state(limits, problem::as_problem))
 }
 
-async fn accept(listener: tokio::net::TcpListener, router: Router, stop: &Stop) {
+async fn accept(listener: tokio::net::TcpListener, router: Router, limits: Limits, stop: &Stop) {
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
     loop {
         let accepted = async {
             // The semaphore is never closed, so this fails never.
@@ -129,7 +133,11 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, stop: &Stop) 
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            .max_buf_size(limits.max_head_bytes.max(MIN_HEAD_BYTES))
+            .serve_connection(
+                TokioIo::new(Paced::new(stream, limits.write_timeout)),
+                TowerToHyperService::new(router.clone()),
+            );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -139,7 +147,7 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, stop: &Stop) 
         });
     }
     drop(listener);
-    if time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    if time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         debug!("requests were still under way at the end");
     }
 }

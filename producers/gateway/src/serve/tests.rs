@@ -1,7 +1,7 @@
 //! A server as its clients meet it.
 
-use super::{MAX_BODY_BYTES, Server};
-use crate::Stop;
+use super::Server;
+use crate::{Limits, Stop};
 use axum::{Router, body::Bytes, routing};
 use reqwest::{StatusCode, blocking::Client};
 use std::{
@@ -79,11 +79,57 @@ fn a_body_has_a_limit() {
     assert_eq!(small.text().unwrap(), "1000000");
     // Only announced: a client that is still sending when it is refused may see nothing but the end of the connection.
     let mut stream = TcpStream::connect(served.server.address()).unwrap();
-    write!(stream, "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", MAX_BODY_BYTES + 1).unwrap();
+    write!(
+        stream,
+        "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+        Limits::default().max_body_bytes + 1
+    )
+    .unwrap();
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).unwrap();
     assert_eq!(answer.trim_end(), "HTTP/1.1 413 Payload Too Large");
     served.stop.stop();
+}
+
+#[test]
+fn a_head_has_a_limit() {
+    let limits = Limits { max_head_bytes: 8192, ..Limits::default() };
+    let stop = Stop::default();
+    let router = Router::new().route("/", routing::get(|| async { "here" }));
+    let server = Server::start_with("127.0.0.1:0".parse().unwrap(), router, limits, &stop).unwrap();
+    let answer = |bytes: usize| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let head = "GET / HTTP/1.1\r\nhost: localhost\r\nlong: ";
+        // Not one byte more than is read: else the answer may be lost with the connection.
+        write!(stream, "{head}{}", "x".repeat(bytes - head.len())).unwrap();
+        if bytes < limits.max_head_bytes {
+            write!(stream, "\r\n\r\n").unwrap();
+        }
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        answer.trim_end().to_owned()
+    };
+    assert_eq!(answer(8192), "HTTP/1.1 431 Request Header Fields Too Large");
+    assert_eq!(answer(8000), "HTTP/1.1 200 OK");
+    stop.stop();
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    let limits = Limits { write_timeout: Duration::from_millis(300), ..Limits::default() };
+    let stop = Stop::default();
+    let router = Router::new().route("/", routing::get(|| async { vec![b'x'; 64 << 20] }));
+    let server = Server::start_with("127.0.0.1:0".parse().unwrap(), router, limits, &stop).unwrap();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    // Nothing is read while the server waits; what was on its way is all there is.
+    std::thread::sleep(limits.write_timeout * 5);
+    let mut got = Vec::new();
+    let ended = std::io::Read::read_to_end(&mut stream, &mut got);
+    assert!(got.len() < 64 << 20, "{ended:?}: {} bytes", got.len());
+    assert_ne!(ended.map_err(|error| error.kind()), Err(std::io::ErrorKind::WouldBlock));
+    stop.stop();
 }
 
 #[test]

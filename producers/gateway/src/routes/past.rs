@@ -1,10 +1,13 @@
 //! Routes to the past: a state at a point, an audit, a conversation.
 
-use crate::{
-    At, AuditRequest, Clock, MAX_AUDIT_EVENTS, StateRequest,
-    http::{Shared, aggregate_id, blocking, entity_tag, with_tag},
-    parse_time,
+use super::{
+    Gateway, Refusal,
+    answer::{entity_tag, with_tag},
+    blocking,
+    headers::aggregate_id,
+    parameters,
 };
+use crate::{At, AuditRequest, Clock, MAX_AUDIT_EVENTS, StateRequest, parse_time};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -18,7 +21,7 @@ const DEFAULT_AUDIT_EVENTS: usize = 1_000;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct StateQuery {
+pub(super) struct StateQuery {
     at_version: Option<u64>,
     at_time: Option<String>,
     by: Option<String>,
@@ -38,16 +41,17 @@ impl StateQuery {
 }
 
 /// `GET /{context}/{aggregate}/{id}`.
-pub(crate) async fn state(
-    State(service): Shared,
+pub(super) async fn state(
+    State(gateway): State<Gateway>,
     Path((context, aggregate, id)): Path<(String, String, String)>,
     query: Result<Query<StateQuery>, QueryRejection>,
-) -> Response {
+) -> Result<Response, Refusal> {
+    let aggregate_type = gateway.aggregate_type(&context, &aggregate)?;
     blocking(move || {
-        let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
+        let query = parameters(query)?;
         let at = query.at()?;
-        let request = StateRequest { aggregate_type: format!("{context}.{aggregate}"), id: aggregate_id(id)?, at };
-        let found = service.state(&request)?;
+        let request = StateRequest { aggregate_type, id: aggregate_id(id)?, at };
+        let found = gateway.service.state(&request)?;
         let tag = entity_tag(Version(found.version));
         let response = Json(found).into_response();
         // A tag is the version that a command may expect, which is that of now.
@@ -58,7 +62,7 @@ pub(crate) async fn state(
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct AuditQuery {
+pub(super) struct AuditQuery {
     since: Option<String>,
     until: Option<String>,
     by: Option<String>,
@@ -72,9 +76,12 @@ pub(crate) struct AuditQuery {
 }
 
 /// `GET /audit`.
-pub(crate) async fn audit(State(service): Shared, query: Result<Query<AuditQuery>, QueryRejection>) -> Response {
+pub(super) async fn audit(
+    State(gateway): State<Gateway>,
+    query: Result<Query<AuditQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
     blocking(move || {
-        let Query(query) = query.map_err(|rejection| Error::invalid(rejection.body_text()))?;
+        let query = parameters(query)?;
         let request = AuditRequest {
             since: query.since.as_deref().map(parse_time).transpose()?,
             until: query.until.as_deref().map(parse_time).transpose()?,
@@ -85,12 +92,15 @@ pub(crate) async fn audit(State(service): Shared, query: Result<Query<AuditQuery
             limit: query.limit.unwrap_or(DEFAULT_AUDIT_EVENTS).clamp(1, MAX_AUDIT_EVENTS),
             after: query.after,
         };
-        Ok(Json(service.audit(&request)?).into_response())
+        Ok(Json(gateway.service.audit(&request)?).into_response())
     })
     .await
 }
 
 /// `GET /correlations/{id}`.
-pub(crate) async fn causes(State(service): Shared, Path(correlation): Path<String>) -> Response {
-    blocking(move || Ok(Json(service.causes(correlation.parse()?)?).into_response())).await
+pub(super) async fn causes(
+    State(gateway): State<Gateway>,
+    Path(correlation): Path<String>,
+) -> Result<Response, Refusal> {
+    blocking(move || Ok(Json(gateway.service.causes(correlation.parse()?)?).into_response())).await
 }

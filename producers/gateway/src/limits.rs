@@ -1,0 +1,36 @@
+//! How much of what comes from outside is taken.
+
+use std::time::Duration;
+
+/// The limits of a server and its routes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most bytes of a request's body; more is answered with 413.
+    pub max_body_bytes: usize,
+    /// The most bytes of a request's line and headers; more is answered with 431. At least 8192.
+    pub max_head_bytes: usize,
+    /// The most connections at a time; more of them wait until one is closed.
+    pub max_connections: usize,
+    /// The most requests that are worked on at a time; more are answered with 503 at once.
+    pub max_in_flight: usize,
+    /// The most streams of live updates at a time; more are answered with 503 at once.
+    pub max_streams: usize,
+    /// A client that takes no byte of an answer for so long is cut off.
+    pub write_timeout: Duration,
+    /// How long requests under way may take at the end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_body_bytes: 4 * 1024 * 1024,
+            max_head_bytes: 256 * 1024,
+            max_connections: 256,
+            max_in_flight: 256,
+            max_streams: 64,
+            write_timeout: Duration::from_secs(10),
+            drain: Duration::from_secs(3),
+        }
+    }
+}

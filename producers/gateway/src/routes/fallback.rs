@@ -1,0 +1,13 @@
+//! Paths that lead nowhere.
+
+use super::not_found;
+use axum::{extract::Request, response::Response};
+
+pub(super) async fn unknown_path(request: Request) -> Response {
+    not_found(&format!(
+        "there is no {} {}; aggregates are at /{{context}}/{{aggregate}}/{{id}}, views at /views/{{name}}, \
+         and /openapi.json lists everything",
+        request.method(),
+        request.uri().path()
+    ))
+}

@@ -1,0 +1,98 @@
+//! `run gateway`: HTTP for commands, states, histories and views on Kafka.
+
+use super::{connect::LogArgs, output, stop_on_signal};
+use crate::{
+    App,
+    host::Stop,
+    observe::{self, Board},
+    service::{self, LocalService},
+};
+use clap::{Args, value_parser};
+use factum_core::Result;
+use factum_gateway::{Limits, Server};
+use factum_views::Database;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// Serve commands, states, histories and views over HTTP.
+///
+/// It holds nothing: any number of them serve the same log and the same views, which `run handler`
+/// and `run view` keep. /openapi.json lists everything, and /docs shows it; /metrics, /healthz and
+/// /readyz tell of the process. It has no TLS and no logins: put a proxy before it that has.
+///
+/// On a loopback address it answers only requests that name this machine.
+///
+/// Examples:
+///   factum run gateway --kafka localhost:9092
+///   factum run gateway --http 0.0.0.0:8710 --views postgres://factum@db/bank --kafka kafka:9092
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct GatewayArgs {
+    /// Where to serve; port 0 takes a free one.
+    #[arg(long, env = "FACTUM_HTTP", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8710")]
+    http: SocketAddr,
+    /// Where the views' tables are: a SQLite file or postgres://USER@HOST/DATABASE. The password may be in the
+    /// environment as PGPASSWORD.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL", default_value = "factum-views.sqlite")]
+    views: Database,
+    /// The most KiB of a request's body; more is 413.
+    #[arg(long, default_value_t = 4096, value_name = "KIB", value_parser = value_parser!(u32).range(1..=65_536), help_heading = "Limits")]
+    max_body_kib: u32,
+    /// The most KiB of a request's line and headers; more is 431.
+    #[arg(long, default_value_t = 64, value_name = "KIB", value_parser = value_parser!(u16).range(8..=1_024), help_heading = "Limits")]
+    max_head_kib: u16,
+    /// The most connections at a time; more of them wait.
+    #[arg(long, default_value_t = 1_024, value_name = "N", value_parser = value_parser!(u32).range(1..=65_536), help_heading = "Limits")]
+    max_connections: u32,
+    /// The most requests that are worked on at a time; more are 503 with Retry-After.
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = value_parser!(u16).range(1..=512), help_heading = "Limits")]
+    max_in_flight: u16,
+    /// The most streams of live updates at a time; more are 503 with Retry-After.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u16).range(0..=1_024), help_heading = "Limits")]
+    max_streams: u16,
+    /// Seconds after which a client that takes nothing of its answer is cut off.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=600), help_heading = "Limits")]
+    write_timeout: u64,
+    /// Seconds that requests under way have at the end.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=600), help_heading = "Limits")]
+    drain: u64,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Between two looks at the signal.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) fn gateway(app: &Arc<App>, args: &GatewayArgs) -> Result<()> {
+    let stop = stop_on_signal()?;
+    let environment = args.log.cluster("run gateway")?;
+    let board = Board::start(&environment, &stop, Board::READY_LAG)?;
+    let limits = args.limits()?;
+    let service = Arc::new(LocalService::new(app.clone(), environment, args.views.clone()));
+    let catalog = Arc::new(service::catalog(app)?);
+    let serving = Stop::default();
+    let router = service::router(service, catalog, &limits).merge(observe::router(board));
+    let server = Server::start_with(args.http, router, limits, &serving)?;
+    output::note(&format!("serving at http://{}", server.address()));
+    output::note("ready; Ctrl-C ends");
+    while !stop.is_stopped() {
+        std::thread::sleep(LOOK);
+    }
+    output::note(&format!("ending: requests under way have {} s", args.drain));
+    serving.stop();
+    server.join()
+}
+
+impl GatewayArgs {
+    fn limits(&self) -> Result<Limits> {
+        let too_large = |_| factum_core::Error::invalid("--max-body-kib or --max-connections is too large here");
+        Ok(Limits {
+            max_body_bytes: usize::try_from(self.max_body_kib).map_err(too_large)? * 1024,
+            max_head_bytes: usize::from(self.max_head_kib) * 1024,
+            max_connections: usize::try_from(self.max_connections).map_err(too_large)?,
+            max_in_flight: usize::from(self.max_in_flight),
+            max_streams: usize::from(self.max_streams),
+            write_timeout: Duration::from_secs(self.write_timeout),
+            drain: Duration::from_secs(self.drain),
+        })
+    }
+}
