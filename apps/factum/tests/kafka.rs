@@ -33,5 +33,7 @@ mod outage;
 mod recovery;
 #[path = "kafka/tracing.rs"]
 mod tracing;
+#[path = "kafka/views.rs"]
+mod views;
 #[path = "kafka/zombie.rs"]
 mod zombie;

@@ -53,6 +53,11 @@ impl TestDatabase {
         format!("{}{mark}options=-csearch_path%3D{}", self.server, self.schema)
     }
 
+    /// The schema's name, which no other test has.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// A connection that uses the schema.
     ///
     /// # Panics

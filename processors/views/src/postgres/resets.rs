@@ -13,7 +13,7 @@ use factum_core::{
 use tokio_postgres::Row;
 
 /// Held until the end of the transaction: by view.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('factum view ' || $1, 0))";
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('factum view ' || current_schema() || '.' || $1, 0))";
 
 const PROGRESS: &str =
     "SELECT topic, partition, topic_id, position FROM factum_progress WHERE view = $1 ORDER BY topic, partition";

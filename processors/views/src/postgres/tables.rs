@@ -9,8 +9,8 @@ use factum_core::{
     view::{Column, ColumnType, KEY_COLUMN, ViewTable},
 };
 
-/// Whoever makes tables holds this advisory lock; two that make the same at once would fail one of them.
-const MAKING_LOCK: i64 = 0x6661_6374_756d; // "factum"
+/// Whoever makes tables in a schema holds this lock; two that make the same at once would fail one of them.
+const MAKING_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('factum tables ' || current_schema(), 0))";
 
 /// The longest name that PostgreSQL keeps whole, in bytes.
 const MAX_NAME: usize = 63;
@@ -36,7 +36,7 @@ pub(super) fn prepare(connection: &mut Connection, table: &ViewTable) -> Result<
 }
 
 fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<String> {
-    connection.batch(doing, &format!("SELECT pg_advisory_xact_lock({MAKING_LOCK})"))?;
+    connection.batch(doing, MAKING_LOCK)?;
     connection.batch(
         doing,
         &format!(

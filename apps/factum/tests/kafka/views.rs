@@ -1,0 +1,201 @@
+//! Views in PostgreSQL that are silent for longer than their session, and come back; and a view
+//! in SQLite that is moved to another file.
+
+use crate::{
+    process::{Process, until},
+    site::Site,
+    traffic::{ACCOUNTS, Traffic, accounts},
+};
+use factum_test_database::TestDatabase;
+use postgres::Client;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a view says when a partition begins to deliver to it.
+const STARTS: &str = "starts";
+
+/// The bank's balances in a schema of their own.
+struct Balances {
+    database: TestDatabase,
+    client: Client,
+}
+
+impl Balances {
+    fn new() -> Self {
+        let database = TestDatabase::new();
+        Balances { client: database.client(), database }
+    }
+
+    /// Starts a view whose connections have that name.
+    fn view(&self, site: &Site, name: &str) -> Process {
+        let url = format!("{}&application_name={}", self.database.url(), self.session(name));
+        site.start(&["run", "view", "balances", "--views", &url])
+    }
+
+    /// The name of a view's connections on a server that other tests use too.
+    fn session(&self, name: &str) -> String {
+        format!("{name}-{}", self.database.schema())
+    }
+
+    /// How many entries all rows together count.
+    fn entries(&mut self) -> i64 {
+        let rows = self.client.query("SELECT coalesce(sum(entries), 0)::int8 FROM balances_v1", &[]);
+        // The view makes the table when it starts.
+        rows.map_or(0, |rows| rows[0].get(0))
+    }
+
+    /// Waits until more is applied than now.
+    fn go_on(&mut self) {
+        let before = self.entries();
+        until("events are applied", || (self.entries() > before).then_some(()));
+    }
+
+    /// Waits for a connection of that view in that state.
+    fn until_session(&mut self, name: &str, state: &str) {
+        let session = self.session(name);
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
+            AND (state = $2 OR wait_event_type = $2)";
+        until(&format!("{name} is {state}"), || {
+            (self.client.query_one(sql, &[&session, &state]).unwrap().get::<_, i64>(0) > 0).then_some(())
+        });
+    }
+
+    fn sessions(&mut self, name: &str) -> i64 {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+        self.client.query_one(sql, &[&self.session(name)]).unwrap().get(0)
+    }
+
+    /// Every account has so many deposits of a cent, and none was applied twice.
+    fn are(&mut self, deposits: i64) {
+        let all = deposits * i64::try_from(ACCOUNTS).unwrap();
+        until("everything is applied", || {
+            let entries = self.entries();
+            assert!(entries <= all, "{entries} of {all} entries: some were applied twice");
+            (entries == all).then_some(())
+        });
+        let sql = "SELECT b.key, b.balance, b.entries, v.version FROM balances_v1 b \
+            JOIN balances_v1_versions v ON v.aggregate = b.key";
+        let rows = self.client.query(sql, &[]).unwrap();
+        let rows: BTreeMap<String, [i64; 3]> =
+            rows.iter().map(|row| (row.get(0), [row.get(1), row.get(2), row.get(3)])).collect();
+        let expected: BTreeMap<String, [i64; 3]> = accounts().map(|account| (account, [deposits; 3])).collect();
+        assert_eq!(rows, expected);
+    }
+
+    /// How often each partition was claimed.
+    fn epochs(&mut self) -> Vec<i64> {
+        let rows = self.client.query("SELECT epoch FROM factum_progress ORDER BY partition", &[]).unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+/// What it applied before it was stopped stays, and it has partitions again afterwards.
+#[test]
+fn a_view_that_was_stopped_while_idle_past_its_session_applies_nothing_twice_and_works_again() {
+    let site = Site::new(2);
+    let mut handler = site.handler(&[]);
+    let mut balances = Balances::new();
+    let mut first = balances.view(&site, "first");
+    let traffic = Traffic::start(&site);
+    traffic.goes_on();
+    balances.go_on();
+    let before = traffic.end();
+    balances.are(before);
+
+    first.signal("STOP");
+    let mut second = balances.view(&site, "second");
+    let traffic = Traffic::start(&site);
+    balances.go_on();
+    traffic.goes_on();
+    comes_back(&mut first, &mut second, &mut balances);
+    traffic.goes_on();
+    let after = traffic.end();
+    balances.are(before + after);
+    first.stop();
+    handler.stop();
+}
+
+/// It holds the locks of its rows and of its progress when it is stopped; the
+/// server ends its transaction, and nothing of that stays.
+#[test]
+fn a_view_that_was_stopped_within_a_transaction_rolls_back_and_works_again() {
+    let site = Site::new(2);
+    let mut handler = site.handler(&[]);
+    let mut balances = Balances::new();
+    let mut first = balances.view(&site, "first");
+    let traffic = Traffic::start(&site);
+    traffic.goes_on();
+    balances.go_on();
+
+    // The view comes to this row in the middle of a transaction, and waits.
+    let mut holder = balances.database.client();
+    let mut held = holder.transaction().unwrap();
+    held.query("SELECT FROM balances_v1 FOR UPDATE", &[]).unwrap();
+    balances.until_session("first", "Lock");
+    first.signal("STOP");
+    held.rollback().unwrap();
+    // Everything of the batch is written, and only the commit is missing.
+    balances.until_session("first", "idle in transaction");
+    let uncommitted = balances.entries();
+
+    let mut second = balances.view(&site, "second");
+    balances.go_on();
+    assert!(balances.entries() > uncommitted);
+    assert_eq!(balances.sessions("first"), 0, "the server has ended the transaction");
+    traffic.goes_on();
+    comes_back(&mut first, &mut second, &mut balances);
+    traffic.goes_on();
+    let deposits = traffic.end();
+    balances.are(deposits);
+    assert!(first.stderr().contains("tries again") || first.stderr().contains("waits"), "{}", first.stderr());
+    first.stop();
+    handler.stop();
+}
+
+/// Continues the first view, has it take partitions again, and then all of them.
+fn comes_back(first: &mut Process, second: &mut Process, balances: &mut Balances) {
+    let before = first.stderr().matches(STARTS).count();
+    let epochs = balances.epochs();
+    first.signal("CONT");
+    first.says(STARTS, before + 1);
+    balances.go_on();
+    second.stop();
+    balances.go_on();
+    until("it has claimed every partition", || {
+        epochs.iter().zip(balances.epochs()).all(|(before, after)| *before < after).then_some(())
+    });
+}
+
+#[test]
+fn a_view_that_was_moved_to_another_file_goes_by_the_progress_in_that_file() {
+    let site = Site::new(2);
+    let mut handler = site.handler(&[]);
+    let run = |file: &str, deposits: i64| {
+        let mut view = site.start(&["run", "view", "balances", "--views", file]);
+        let rows = until("everything is applied", || {
+            if !site.path(file).exists() {
+                return None;
+            }
+            let found = site.run(&["query", "balances", "--views", file, "--json"]);
+            let rows: Vec<Value> = found.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let entries: i64 = rows.iter().map(|row| row["entries"].as_i64().unwrap()).sum();
+            assert!(entries <= deposits, "{rows:?}");
+            (entries == deposits).then_some(rows)
+        });
+        view.stop();
+        rows
+    };
+    for account in ["anna", "bert", "cara"] {
+        site.deposit(account, 1);
+    }
+    run("one.sqlite", 3);
+    site.deposit("anna", 10);
+    // The group stands behind the first three, and the new file has none of them.
+    let rows = run("two.sqlite", 4);
+    assert_eq!(rows.iter().map(|row| row["balance"].as_i64().unwrap()).collect::<Vec<_>>(), [11, 1, 1]);
+    site.deposit("bert", 100);
+    // The group stands behind the fourth, and the old file has not seen it.
+    let rows = run("one.sqlite", 5);
+    assert_eq!(rows.iter().map(|row| row["balance"].as_i64().unwrap()).collect::<Vec<_>>(), [11, 101, 1]);
+    handler.stop();
+}
