@@ -1,5 +1,6 @@
 //! `bench`: the handler, on Kafka against a bare loop, the time to an answer, and views side by side.
 
+mod view;
 mod views;
 
 use super::{
@@ -36,6 +37,7 @@ use std::{
 ///   factum bench handler --kafka localhost:9092
 ///   factum bench latency --commands 1000
 ///   factum bench views --records 200000
+///   factum bench view --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum BenchVerb {
@@ -43,6 +45,8 @@ pub(super) enum BenchVerb {
     Handler(HandlerBench),
     /// A view in SQLite alone, and beside a deliberately slow one in the same process; prints the ratio of its rates.
     Views(views::ViewsBench),
+    /// A view in PostgreSQL against a bare loop with the same batches, and against one that reads and writes each row by itself; prints the ratios.
+    View(view::ViewBench),
     /// The time from a command to its answer, one at a time on an idle system.
     Latency(LatencyBench),
 }
@@ -103,6 +107,7 @@ pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
     match verb {
         BenchVerb::Handler(args) => handler(app, args),
         BenchVerb::Views(args) => views::views(app, args),
+        BenchVerb::View(args) => view::view(app, args),
         BenchVerb::Latency(args) => latency(app, args),
     }
 }

@@ -3,13 +3,14 @@
 use super::{Running, Stop, slowed::Slowed};
 use crate::environment::Environment;
 use factum_core::{
-    Offset, Result, TopicPartition,
+    Error, Offset, Result, TopicPartition,
     view::{View, ViewTable},
 };
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
 use factum_views::{
     Database, Filter, QueriedRow, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
+    yardstick::{self, Writing},
 };
 use std::{
     collections::BTreeMap,
@@ -93,6 +94,19 @@ pub trait ViewHost: Send + Sync {
     /// # Errors
     /// `Conflict` when somebody else builds it; else what log, registry and database say.
     fn rebuild(&self, environment: &Environment, database: &Database, options: RebuildOptions) -> Result<Rebuilder>;
+
+    /// Projects the first events of its first input by the yardstick that it is measured against;
+    /// events a second.
+    ///
+    /// # Errors
+    /// `Invalid` for a database that is not in PostgreSQL; what log, registry and database say.
+    fn project_bare(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        writing: Writing,
+        events: u64,
+    ) -> Result<f64>;
 
     /// The rows that a filter lets through, by key; of a view that does not run as well.
     ///
@@ -206,6 +220,22 @@ where
         };
         let place = RebuildPlace { log: &*environment.log, open: &|table| database.open_rebuild(table), wrap: &wrap };
         Rebuilder::start::<V, _>(&place, self.codec::<V::Event>(environment)?, self.options(environment), options)
+    }
+
+    fn project_bare(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        writing: Writing,
+        events: u64,
+    ) -> Result<f64> {
+        let Database::Postgres(url) = database else {
+            return Err(Error::invalid("the yardstick of views is a loop on PostgreSQL: give --views postgres://…"));
+        };
+        let codec = RecordCodec::<V::Event>::for_reading(&environment.schemas)?;
+        // What the registry has beyond the program's own schemas, the first event asks for.
+        let topic = environment.topics(self.inputs.first().copied().unwrap_or_default()).events;
+        yardstick::project::<V, _>(&*environment.log, &topic, &codec, url, writing, events)
     }
 
     fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {

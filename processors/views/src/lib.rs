@@ -43,7 +43,7 @@ mod status;
 pub use database::Database;
 pub use fresh::{Behind, MAX_TOKENS, Tokens};
 pub use memory::{MemoryDatabase, MemorySink};
-pub use postgres::{PostgresLimits, PostgresRows, PostgresSink, PostgresUrl};
+pub use postgres::{PostgresLimits, PostgresRows, PostgresSink, PostgresUrl, Schema, yardstick};
 pub use query::{
     Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,
     MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,

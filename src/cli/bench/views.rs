@@ -136,7 +136,7 @@ fn run(bench: &Bench<'_>, fast: &dyn ViewHost, beside: Beside, events: u64) -> R
 }
 
 /// Waits until a view has applied so many events; returns how many they are.
-fn wait_for((running, progress): &(Running, ViewProgress), events: u64) -> Result<u64> {
+pub(super) fn wait_for((running, progress): &(Running, ViewProgress), events: u64) -> Result<u64> {
     let (mut seen, mut moved) = (0, Instant::now());
     loop {
         let applied = progress.status().totals.applied;

@@ -5,14 +5,17 @@ mod errors;
 mod rebuild;
 mod resets;
 mod rows;
+mod schema;
 mod sink;
 mod statements;
 mod tables;
 mod text;
 mod url;
 mod value;
+pub mod yardstick;
 
 pub use connection::PostgresLimits;
 pub use rows::PostgresRows;
+pub use schema::Schema;
 pub use sink::PostgresSink;
 pub use url::PostgresUrl;

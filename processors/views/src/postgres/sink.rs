@@ -233,13 +233,13 @@ fn last_events(rows: &[Row], count: usize) -> Result<Vec<LastEvent>> {
 }
 
 /// Rows as one array for each column.
-struct Rows<'a> {
+pub(super) struct Rows<'a> {
     keys: Vec<Cow<'a, str>>,
     columns: Vec<Array<'a>>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(table: &ViewTable, rows: Vec<&'a (String, Vec<Value>)>) -> Result<Self> {
+    pub(super) fn new(table: &ViewTable, rows: Vec<&'a (String, Vec<Value>)>) -> Result<Self> {
         let keys = rows.iter().map(|(key, _)| stored(key)).collect();
         let columns = table.columns().iter().enumerate();
         let columns =
@@ -247,7 +247,7 @@ impl<'a> Rows<'a> {
         Ok(Rows { keys, columns: columns.collect::<Result<_>>()? })
     }
 
-    fn parameters(&self) -> Vec<Parameter<'_>> {
+    pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
         let key: Parameter<'_> = &self.keys;
         std::iter::once(key).chain(self.columns.iter().map(|column| &**column as Parameter<'_>)).collect()
     }

@@ -45,6 +45,15 @@ impl PostgresUrl {
         Ok(PostgresUrl { config: Arc::new(config) })
     }
 
+    /// The same database, with connections that find and make tables in that schema.
+    pub(super) fn in_schema(&self, name: &str) -> Self {
+        let mut config = (*self.config).clone();
+        let quoted = format!("\"{}\"", name.replace('"', "\"\"")).replace('\\', "\\\\").replace(' ', "\\ ");
+        let options = config.get_options().map(|options| format!("{options} ")).unwrap_or_default();
+        config.options(format!("{options}-csearch_path={quoted}"));
+        PostgresUrl { config: Arc::new(config) }
+    }
+
     /// What a client connects with: what the URL says, and limits for a network that says nothing.
     pub(super) fn config(&self, network_timeout: Duration, connect_timeout: Duration) -> Config {
         let mut config = (*self.config).clone();
