@@ -94,7 +94,7 @@ start() {
   DATA=$(cd "$DATA" && pwd)
   echo "$PORT" >"$DATA/port"
   local arguments=(-c "port=$PORT" -c max_connections=200) setting
-  [ -n "$DURABLE" ] || arguments+=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
+  [ -n "$DURABLE" ] || arguments+=(-c fsync=off -c full_page_writes=off)
   for setting in "${SETTINGS[@]}"; do arguments+=(-c "$setting"); done
   printf '%s\n' "${arguments[@]}" >"$DATA/arguments"
   launch "${arguments[@]}"
