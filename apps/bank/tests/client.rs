@@ -136,6 +136,7 @@ fn every_option_is_a_header() {
         expected_version: Some(Version::NONE),
         deadline: None,
         correlation: Some(conversation),
+        cause: None,
         trace: Some(trace),
     };
     assert_eq!(commands(&environment), [expected]);

@@ -124,6 +124,7 @@ fn binary_header() -> impl FnMut(&[u8], &[u8], &mut EventHeaders) {
             size: 1,
             occurred: TimestampMs(TIME_MS),
             correlation: command,
+            cause: None,
             trace: Some(TRACE),
             source: SOURCE,
         }
