@@ -1,7 +1,12 @@
 //! What verbs run on: a log and the schemas.
 
 use factum_client::TypedClient;
-use factum_core::{Aggregate, Error, Result, Topics, client::ClientConfig, log::Log, topics};
+use factum_core::{
+    Aggregate, Error, ErrorKind, Result, Topics,
+    client::ClientConfig,
+    log::{CommitOffset, Log},
+    topics,
+};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
 use factum_schemas::{AvroMessage, LogRegistry, MemoryRegistry, SchemaCache};
@@ -85,6 +90,32 @@ impl Environment {
             admin.wait_for_topic(topic, partitions, TOPIC_READY)?;
         }
         Ok(())
+    }
+
+    /// Checks that no handler of an aggregate type runs.
+    ///
+    /// # Errors
+    /// `Conflict` with what to do while one does.
+    pub(crate) fn check_no_handler(&self, aggregate_type: &str) -> Result<()> {
+        let (mut admin, group) = (self.log.admin()?, self.handler_group(aggregate_type));
+        let places = admin.partitions(&self.topics(aggregate_type).commands)?;
+        let same = admin.group_offsets(&group, &places)?.into_iter().map(|(place, committed)| CommitOffset {
+            place,
+            offset: committed.offset,
+            metadata: committed.metadata,
+        });
+        // Setting them to what they are is refused while the group has members.
+        admin.reset_group_offsets(&group, &same.collect::<Vec<_>>()).map_err(|error| match error.kind() {
+            ErrorKind::Conflict => Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "a handler of {aggregate_type} runs (group {group} has members): end every process that runs it \
+                     (`up`, `run handler`), wait until its session is over (10 s after a kill), and run this again; \
+                     nothing was changed"
+                ),
+            ),
+            _ => error,
+        })
     }
 
     /// Checks the topics of an aggregate type as a processor does at its start;

@@ -5,7 +5,7 @@ use factum_core::{
     AggregateId, Error, Offset, RecordBatch, RecordRef, Result, TopicPartition, log::Isolation, partition_of,
 };
 use std::{
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
     time::{Duration, Instant},
 };
 
@@ -48,23 +48,37 @@ pub(crate) fn read_partition(
     environment: &Environment,
     place: &TopicPartition,
     from: Option<Offset>,
-    mut each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
+    each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     // The last stable offset: what is beyond is not decided yet.
     let bounds = environment.log.admin()?.bounds(place, Isolation::ReadCommitted)?;
-    let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
     let start = from.unwrap_or(bounds.start).max(bounds.start);
-    if start >= bounds.end {
+    read_range(environment, place, start..bounds.end, each)
+}
+
+/// Calls `each` for every committed record of a partition between two offsets,
+/// both of them in the log, or until `each` breaks off.
+///
+/// # Errors
+/// As of [`read_partition`].
+pub(crate) fn read_range(
+    environment: &Environment,
+    place: &TopicPartition,
+    range: Range<Offset>,
+    mut each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    if range.is_empty() {
         return Ok(());
     }
-    reader.add(place, start)?;
+    let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
+    reader.add(place, range.start)?;
     let mut batch = RecordBatch::new();
-    let mut next: Offset = start;
+    let mut next: Offset = range.start;
     let mut moved = Instant::now();
-    while next < bounds.end {
+    while next < range.end {
         batch.clear();
         reader.poll(10_000, Duration::from_millis(100), &mut batch)?;
-        for record in batch.iter().filter(|record| record.offset() < bounds.end) {
+        for record in batch.iter().filter(|record| record.offset() < range.end) {
             if each(record)?.is_break() {
                 return Ok(());
             }
@@ -75,7 +89,7 @@ pub(crate) fn read_partition(
         } else if moved.elapsed() > STALL {
             return Err(Error::unavailable(format!(
                 "reading {place} stands still at offset {next} before {}",
-                bounds.end
+                range.end
             )));
         }
     }

@@ -43,6 +43,7 @@ mod journal;
 mod local_kafka;
 mod node;
 pub mod observe;
+mod replay;
 mod sample;
 pub mod send;
 mod service;

@@ -198,6 +198,34 @@ impl LogArgs {
         Ok(Session { service: Box::new(service), node: Some(node) })
     }
 
+    /// The log for a verb that needs what runs on it to be down, and where its views are without --views.
+    ///
+    /// # Errors
+    /// `Conflict` while a process holds the embedded log; `Invalid` when there is none.
+    pub(super) fn at_rest(&self, verb: &str) -> Result<(Environment, Database)> {
+        let folder = match self.place() {
+            Place::Kafka => {
+                return Ok((self.connect_cluster()?.environment, Database::file("factum-views.sqlite")));
+            }
+            Place::Embedded(folder) => folder,
+        };
+        match self.reach(&folder, false)? {
+            Reached::Log(log) => Ok((self.connected(log)?.environment, Database::file(folder.join("views.sqlite")))),
+            Reached::Owner(address) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the process at {address} holds the log in {} and runs everything on it: end it (`up` ends with \
+                     Ctrl-C), then run `{verb}` again; nothing was changed",
+                    folder.display()
+                ),
+            )),
+            Reached::Nothing => Err(Error::invalid(format!(
+                "there is no log in {}: --data names another, --kafka a cluster",
+                folder.display()
+            ))),
+        }
+    }
+
     /// The process that serves a folder's log, or that log itself. Another verb that holds it without serving is
     /// waited for.
     fn reach(&self, folder: &Path, begins: bool) -> Result<Reached> {

@@ -12,8 +12,10 @@ mod output;
 mod publish;
 mod query;
 mod registry;
+mod replay;
 mod run;
 mod schemas;
+mod snapshots;
 mod state;
 mod topics;
 mod trace;
@@ -78,8 +80,11 @@ enum Verb {
     Audit(audit::AuditArgs),
     Trace(trace::TraceArgs),
     Query(query::QueryArgs),
+    Replay(replay::ReplayArgs),
     #[command(subcommand)]
     Run(run::RunVerb),
+    #[command(subcommand)]
+    Snapshots(snapshots::SnapshotsVerb),
     #[command(subcommand)]
     Topics(topics::TopicsVerb),
     #[command(subcommand)]
@@ -126,7 +131,9 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Audit(args) => audit::audit(app, &args),
         Verb::Trace(args) => trace::trace(app, &args),
         Verb::Query(args) => query::query(app, &args),
+        Verb::Replay(args) => replay::replay(app, &args),
         Verb::Run(verb) => run::run(app, verb),
+        Verb::Snapshots(verb) => snapshots::snapshots(app, &verb),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Schemas(verb) => schemas::schemas(app, &verb),
         Verb::Bench(verb) => bench::bench(app, &verb),

@@ -1,10 +1,10 @@
 //! An aggregate type behind an object-safe interface.
 
-use super::{Running, Stop};
+use super::{Running, SnapshotTally, Stop, snapshots};
 use crate::environment::Environment;
 use factum_core::{
     Aggregate, AggregateCodec, Error, Fingerprint, Message, RecordRef, Result, TimestampMs, Version,
-    handler::{AcceptLost, Granted, Handler, HandlerConfig},
+    handler::{AcceptLost, Granted, Handler, HandlerConfig, Snapshots},
     log::{GroupOptions, GroupProtocol, TransactionOptions},
     wire::EventHeader,
 };
@@ -39,6 +39,8 @@ pub struct HandlerOptions {
     pub checkpoint_every_events: Option<u64>,
     /// A snapshot of an aggregate after so many events.
     pub snapshot_every_events: Option<u64>,
+    /// What the states in snapshots are good for.
+    pub snapshots: Snapshots,
     /// For tests: called before each step of each transaction.
     pub pause_point: Option<PausePoint>,
 }
@@ -55,6 +57,7 @@ impl Default for HandlerOptions {
             max_batch_commands: None,
             checkpoint_every_events: None,
             snapshot_every_events: None,
+            snapshots: Snapshots::Used,
             pause_point: None,
         }
     }
@@ -164,6 +167,18 @@ pub trait AggregateHost: Send + Sync {
     /// As [`AggregateHost::start_handler`], and `Unavailable` when nothing moves for a while.
     fn drain(&self, environment: &Environment, options: HandlerOptions, events: u64) -> Result<f64>;
 
+    /// Folds every state again from all events and writes new snapshots, in
+    /// the handler's place; `progress` hears how far it is.
+    ///
+    /// # Errors
+    /// `Conflict` while a handler runs; as [`AggregateHost::start_handler`].
+    fn rebuild_snapshots(
+        &self,
+        environment: &Environment,
+        stop: &Stop,
+        progress: &mut dyn FnMut(&SnapshotTally),
+    ) -> Result<SnapshotTally>;
+
     /// Checks the topics and starts one worker of the handler on a thread.
     ///
     /// # Errors
@@ -211,6 +226,7 @@ where
         config.source = format!("handler/{instance}/{}", env!("CARGO_PKG_VERSION"));
         config.hash_seed = uuid::Uuid::new_v4().as_u64_pair().0;
         config.granted = options.granted;
+        config.snapshots = options.snapshots;
         config.accept_lost_commands = options.accept_lost_commands;
         config.max_batch_commands = options.max_batch_commands.unwrap_or(config.max_batch_commands);
         config.checkpoint_every_events = options.checkpoint_every_events.unwrap_or(config.checkpoint_every_events);
@@ -305,6 +321,23 @@ where
         let seconds = first.map_or(0.0, |first| first.elapsed().as_secs_f64());
         worker.close()?;
         Ok(seconds)
+    }
+
+    fn rebuild_snapshots(
+        &self,
+        environment: &Environment,
+        stop: &Stop,
+        progress: &mut dyn FnMut(&SnapshotTally),
+    ) -> Result<SnapshotTally> {
+        let partitions = environment.check_topics(A::TYPE)?;
+        environment.check_no_handler(A::TYPE)?;
+        let options = HandlerOptions {
+            snapshots: Snapshots::FoldedAgain,
+            // Every partition with an event writes its checkpoint.
+            checkpoint_every_events: Some(1),
+            ..HandlerOptions::default()
+        };
+        snapshots::rebuild(Self::worker(environment, options)?, partitions, stop, progress)
     }
 
     fn start_handler(

@@ -3,8 +3,10 @@
 
 mod aggregate;
 mod fleet;
+mod refold;
 mod running;
 mod slowed;
+mod snapshots;
 mod view;
 
 pub(crate) use aggregate::rfc3339;
@@ -12,6 +14,8 @@ pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOption
 pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
 pub(crate) use fleet::{Entry, Fleet};
+pub use refold::{RefoldRequest, RefoldTally};
 pub use running::Running;
 pub(crate) use slowed::PAUSE;
+pub use snapshots::SnapshotTally;
 pub use view::{TypedView, ViewHost, ViewProgress};

@@ -1,10 +1,10 @@
 //! A view behind an object-safe interface.
 
-use super::{Running, Stop, slowed::Slowed};
+use super::{RefoldRequest, RefoldTally, Running, Stop, refold, slowed::Slowed};
 use crate::environment::Environment;
 use factum_core::{
     Error, Offset, Result, TopicPartition,
-    view::{View, ViewTable},
+    view::{Scope, View, ViewTable, view_group},
 };
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
@@ -66,6 +66,12 @@ pub trait ViewHost: Send + Sync {
     /// The aggregate types that it reads.
     fn inputs(&self) -> &[&'static str];
 
+    /// The consumer group of its instances, without a deployment's prefix.
+    fn group(&self) -> String;
+
+    /// Whose rows its partitions feed.
+    fn scope(&self) -> Scope;
+
     /// Its table's name.
     ///
     /// # Errors
@@ -113,6 +119,19 @@ pub trait ViewHost: Send + Sync {
     /// # Errors
     /// `Invalid` for a filter that names no column of the view.
     fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>>;
+
+    /// Folds rows of single aggregates again, while it is down; `progress` hears
+    /// how much of how much was read.
+    ///
+    /// # Errors
+    /// `Invalid`: its rows are not of one aggregate each; `Conflict`: it runs; what log and database say.
+    fn refold(
+        &self,
+        environment: &Environment,
+        sink: &mut dyn Sink,
+        request: &RefoldRequest<'_>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<RefoldTally>;
 }
 
 /// The host of a Rust type.
@@ -196,6 +215,14 @@ where
         &self.inputs
     }
 
+    fn group(&self) -> String {
+        view_group::<V>()
+    }
+
+    fn scope(&self) -> Scope {
+        V::SCOPE
+    }
+
     fn table(&self) -> Result<ViewTable> {
         ViewTable::of::<V>()
     }
@@ -242,5 +269,15 @@ where
         let table = self.table()?;
         let filter = Filter::parse(filter, &table)?;
         database.open(table)?.query(&filter, limit)
+    }
+
+    fn refold(
+        &self,
+        environment: &Environment,
+        sink: &mut dyn Sink,
+        request: &RefoldRequest<'_>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<RefoldTally> {
+        refold::refold::<V>(environment, sink, request, progress)
     }
 }

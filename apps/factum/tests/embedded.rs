@@ -31,5 +31,7 @@ mod journal;
 mod kill;
 #[path = "embedded/query.rs"]
 mod query;
+#[path = "embedded/replay.rs"]
+mod replay;
 #[path = "embedded/verbs.rs"]
 mod verbs;

@@ -31,6 +31,8 @@ mod open_transaction;
 mod outage;
 #[path = "kafka/recovery.rs"]
 mod recovery;
+#[path = "kafka/replay.rs"]
+mod replay;
 #[path = "kafka/tracing.rs"]
 mod tracing;
 #[path = "kafka/views.rs"]

@@ -38,6 +38,8 @@ pub struct HandlerConfig {
     pub granted: Granted,
     /// Go on although commands were lost before they were handled.
     pub accept_lost_commands: AcceptLost,
+    /// What the states in snapshots are good for.
+    pub snapshots: Snapshots,
     /// Seeds the hash of aggregate ids, which come from outside.
     pub hash_seed: u64,
 }
@@ -50,6 +52,18 @@ pub enum AcceptLost {
     No,
     /// An operator has seen it: tell how many and go on.
     Yes,
+}
+
+/// What a recovery does with the states in snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Snapshots {
+    /// It begins with them.
+    #[default]
+    Used,
+    /// It folds every state from all events, and takes only the recent commands
+    /// from snapshots. No command is delivered: what is ready then writes its
+    /// checkpoint and nothing else.
+    FoldedAgain,
 }
 
 /// The permissions that a handler grants to commands.
@@ -90,6 +104,7 @@ impl HandlerConfig {
             retry_ms: 500,
             granted: Granted::Only(BTreeSet::new()),
             accept_lost_commands: AcceptLost::No,
+            snapshots: Snapshots::Used,
             hash_seed: 0,
         }
     }

@@ -2,7 +2,7 @@
 //! what to do when that does not work.
 
 use super::{
-    Handler,
+    Handler, Snapshots,
     effect::{Effect, Notice, Survey},
     recovery::{Halt, Recovery},
     tenure::{Phase, Reading, Tenure, Wanted},
@@ -260,7 +260,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             events: recovery.events,
             next_command: recovered.next_command,
         }));
-        self.effects.push_back(Effect::Start(self.config.topics.commands.partition(partition), recovered.start));
+        if self.config.snapshots == Snapshots::Used {
+            let place = self.config.topics.commands.partition(partition);
+            self.effects.push_back(Effect::Start(place, recovered.start));
+        }
     }
 
     /// Takes the result of [`Effect::FetchSchema`]: the codec knows the schema now, or the registry's error.

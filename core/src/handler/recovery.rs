@@ -3,7 +3,7 @@
 
 use super::{
     aggregates::Aggregates,
-    config::{AcceptLost, HandlerConfig},
+    config::{AcceptLost, HandlerConfig, Snapshots},
     decide::panic_text,
     effect::Survey,
     window::{Entry, EntryOutcome},
@@ -150,6 +150,17 @@ impl Recovery {
             Halt::Stop(format!("{record:?}: the {what} cannot be read: {why}"))
         };
         match key {
+            SnapshotKey::Snapshot(fingerprint, id)
+                if fingerprint == codec.fingerprint() && config.snapshots == Snapshots::FoldedAgain =>
+            {
+                // Its recent commands are in no other place; one that cannot be read has none to give.
+                if let Some((head, _)) = SnapshotHead::read(value, config.window_commands) {
+                    let index = aggregates.find_or_create(id);
+                    if head.version >= aggregates.get(index).window_version {
+                        aggregates.set_window(index, head.window, head.version);
+                    }
+                }
+            }
             SnapshotKey::Snapshot(fingerprint, id) if fingerprint == codec.fingerprint() => {
                 // A snapshot is only a shortcut: one that cannot be read means the longer way.
                 let read = SnapshotHead::read(value, config.window_commands);
@@ -272,7 +283,7 @@ impl Recovery {
             Stage::Snapshots => {
                 self.check_identity(config, protections).map_err(Halt::Stop)?;
                 let from = match self.marker {
-                    Some(marker) if self.snapshots_usable => marker.events,
+                    Some(marker) if self.snapshots_usable && config.snapshots == Snapshots::Used => marker.events,
                     _ => Offset(0),
                 };
                 let events = self.survey.events;

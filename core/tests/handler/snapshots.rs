@@ -1,7 +1,11 @@
 //! What a handler writes into the snapshots topic, and when.
 
-use crate::rig::{Rig, cmd};
-use factum_core::TimestampMs;
+use crate::rig::{Kept, Rig, cmd};
+use factum_core::{
+    AggregateCodec, Partition, TimestampMs, Version,
+    handler::Snapshots,
+    wire::{SnapshotHead, SnapshotKey},
+};
 
 fn lines(rig: &Rig) -> Vec<String> {
     rig.snapshot_lines().into_iter().filter(|line| !line.starts_with("position")).collect()
@@ -111,4 +115,52 @@ fn a_checkpoint_passes_over_what_the_policy_has_written_already() {
     assert!(rig.plan());
     rig.commit();
     assert_eq!(lines(&rig), ["snapshot a v1 window 1", "snapshot b v1 window 1", "marker events 2 next 2"]);
+}
+
+#[test]
+fn snapshots_are_folded_again_from_all_events_and_keep_the_recent_commands() {
+    let mut rig = Rig::configured(|config| config.snapshot_every_events = 1);
+    rig.handle([cmd(1, "a", "add 1"), cmd(2, "b", "add 5"), cmd(3, "a", "add 1"), cmd(4, "a", "take 9")]);
+    // As an `evolve` with a fault made it: a thousand too much.
+    let (topic, codec) = (rig.topics.snapshots.clone(), rig.codec.clone());
+    let last = rig.snapshots().committed_from(0).find_map(|(_, record)| match SnapshotKey::read(record.key()?)? {
+        SnapshotKey::Snapshot(_, b"a") => SnapshotHead::read(record.value()?, 64).map(|(head, _)| head),
+        _ => None,
+    });
+    let window = last.unwrap().window;
+    rig.snapshots().push(Kept::Committed, |batch, offset| {
+        let mut record = batch.start(&topic, Partition(0));
+        record.offset(offset);
+        record.key_with(|key| SnapshotKey::Snapshot(codec.fingerprint(), b"a").write(key));
+        let value = |into: &mut Vec<u8>| {
+            SnapshotHead::write(Version(2), None, &window, into);
+            codec.encode_state(&codec.decode_state(b"1002")?, into)
+        };
+        record.value_with(value).unwrap();
+        record.finish();
+    });
+    rig.restart();
+    assert_eq!(rig.state("a"), Some((1_002, 2)), "a snapshot is believed");
+
+    (rig.config.snapshots, rig.config.checkpoint_every_events) = (Snapshots::FoldedAgain, 1);
+    rig.restart();
+    assert_eq!(rig.state("a"), Some((2, 2)));
+    assert!(rig.started.is_empty(), "no command is delivered");
+    let before = rig.snapshot_lines().len();
+    assert!(rig.handler.has_duties(TimestampMs(rig.now)) && rig.plan());
+    rig.commit();
+    assert_eq!(
+        rig.snapshot_lines()[before..],
+        ["snapshot a v2 window 3", "snapshot b v1 window 1", "marker events 4 next 4"]
+    );
+    assert!(!rig.handler.has_duties(TimestampMs(rig.now)));
+
+    (rig.config.snapshots, rig.config.checkpoint_every_events) = (Snapshots::Used, 50_000);
+    rig.restart();
+    assert_eq!(rig.state("a"), Some((2, 2)));
+    assert_eq!(rig.handler.stats().recovered_events, 0, "the new marker stands behind all events");
+    // The refusal is still known: it is answered and not decided again.
+    rig.handle([cmd(4, "a", "take 9"), cmd(5, "a", "add 1")]);
+    assert_eq!(rig.state("a"), Some((3, 3)));
+    assert_eq!((rig.handler.stats().repeats, rig.handler.stats().refusals), (1, 0));
 }
