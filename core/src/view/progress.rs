@@ -109,7 +109,7 @@ pub struct Commit {
     pub deletes: Vec<String>,
     /// Watermarks to insert or replace.
     pub watermarks: Vec<Watermark>,
-    /// Progress rows to move, at least one.
+    /// Progress rows to move; none where the rows are a cache of what the log says anyway.
     pub moves: Vec<Move>,
     /// Under which condition.
     pub compare: Compare,

@@ -82,6 +82,7 @@ contract!(
     the_database_has_one_id,
     queries_filter_order_and_limit,
     a_table_gets_indexes_when_it_is_made_and_later,
+    rows_that_are_a_cache_are_written_without_progress,
     a_view_stands_where_it_was_committed,
     a_reset_of_one_partition_leaves_rows_and_the_others_alone,
     a_reset_of_the_whole_view_empties_it_and_fences_what_was_loaded,
@@ -90,6 +91,17 @@ contract!(
     a_review_that_is_rolled_back_changes_nothing,
     the_fold_that_made_the_rows_is_remembered,
 );
+
+fn rows_that_are_a_cache_are_written_without_progress(database: &dyn Database) {
+    let mut sink = database.open();
+    for expected in [5, 7] {
+        let cache = Commit { compare: Compare::Nothing, ..commit(Vec::new(), &[("ada", expected)]) };
+        assert_eq!(sink.commit(&cache).unwrap(), CommitOutcome::Committed);
+        assert_eq!(cents(&mut *sink, "ada"), Some(expected));
+    }
+    let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
+    assert_eq!((claim.epoch, claim.position), (1, Offset(0)));
+}
 
 fn a_table_gets_indexes_when_it_is_made_and_later(database: &dyn Database) {
     let mut sink = database.open();

@@ -231,7 +231,7 @@ fn an_audit_of_what_is_not_there_is_refused() {
     ] {
         site.run(&[&["audit"], arguments].concat()).refused_with(&[text]);
     }
-    up.client().get("/audit?after=nonsense").is_problem(400, &["after"]);
+    up.client().get("/audit?after=nonsense").is_problem(400, &["this is no cursor"]);
     up.client().get("/audit?colour=red").is_problem(400, &["colour"]);
     assert_eq!(lines(&site.run(&["audit", "--format", "json"]).stdout).len(), 1);
 }

@@ -5,3 +5,4 @@ mod flow;
 mod refold;
 mod resets;
 mod rig;
+mod written_once;
