@@ -12,10 +12,11 @@ use factum::{
     Database, ErrorKind, Reply, Result, TypedClient, Version,
     host::{TypedView, ViewHost},
     to,
-    view::{Recorded, Value, View},
+    view::{Recorded, Value, View, view_topics},
+    views::{Query, Tokens},
     wire::Token,
 };
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 fn main() -> Result<()> {
     let bank = Bank::open()?;
@@ -63,16 +64,17 @@ fn unexpected(reply: Reply<Insufficient>) -> Result<()> {
 /// An account's balance in a view that has passed the token.
 fn balance_at(bank: &Bank, database: &Database, account: &str, token: Token) -> Result<i64> {
     let view = TypedView::<Balances>::default();
-    let (running, progress) = view.start(&bank.environment, database, &bank.stop)?;
-    while progress.positions().get(&token.place).is_none_or(|position| *position <= token.offset) {
-        if let Some(failure) = running.failure().or_else(|| progress.stopped()) {
-            return Err(factum::Error::invalid(failure));
-        }
-        thread::sleep(Duration::from_millis(5));
+    let (running, _) = view.start(&bank.environment, database, &bank.stop)?;
+    let (rows, table, topics) = (database.rows(), view.table()?, view_topics::<Balances>());
+    // The view says in its database how far it is, so it may as well run in another process.
+    let passed = Tokens { table: &table, topics: &topics, tokens: &[token] }.wait(&*rows, Duration::from_secs(30));
+    if let Some(failure) = running.failure() {
+        return Err(factum::Error::invalid(failure));
     }
-    let rows = view.query(database, "", 100_000)?;
-    match rows.iter().find(|row| row.key == account).map(|row| row.columns.as_slice()) {
-        Some([(_, Value::Integer(balance))]) => Ok(*balance),
+    passed?;
+    let page = rows.page(&Query::of_key(&table, account).projected("balance")?)?;
+    match page.rows.first().map(Vec::as_slice) {
+        Some([Value::Integer(balance)]) => Ok(*balance),
         other => Err(factum::Error::invalid(format!("not the row of an account: {other:?}"))),
     }
 }

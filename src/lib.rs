@@ -59,5 +59,6 @@ pub use factum_log_memory::MemoryLog;
 pub use factum_registry as registry;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{command, event};
+pub use factum_views as views;
 pub use factum_views::{Database, MemoryDatabase};
 pub use sample::Sample;

@@ -9,7 +9,7 @@ use factum_core::{
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
 use factum_views::{
-    Database, Filter, QueriedRow, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
+    Database, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
     yardstick::{self, Writing},
 };
 use std::{
@@ -113,12 +113,6 @@ pub trait ViewHost: Send + Sync {
         writing: Writing,
         events: u64,
     ) -> Result<f64>;
-
-    /// The rows that a filter lets through, by key; of a view that does not run as well.
-    ///
-    /// # Errors
-    /// `Invalid` for a filter that names no column of the view.
-    fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>>;
 
     /// Folds rows of single aggregates again, while it is down; `progress` hears
     /// how much of how much was read.
@@ -263,12 +257,6 @@ where
         // What the registry has beyond the program's own schemas, the first event asks for.
         let topic = environment.topics(self.inputs.first().copied().unwrap_or_default()).events;
         yardstick::project::<V, _>(&*environment.log, &topic, &codec, url, writing, events)
-    }
-
-    fn query(&self, database: &Database, filter: &str, limit: usize) -> Result<Vec<QueriedRow>> {
-        let table = self.table()?;
-        let filter = Filter::parse(filter, &table)?;
-        database.open(table)?.query(&filter, limit)
     }
 
     fn refold(

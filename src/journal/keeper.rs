@@ -43,7 +43,7 @@ impl StateKeeper {
         Ok(StateKeeper {
             journal,
             states: database.open(states::table()?)?,
-            rows: database.rows()?,
+            rows: database.rows(),
             environment: environment.clone(),
             hosts: hosts.to_vec(),
         })

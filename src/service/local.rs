@@ -198,7 +198,7 @@ impl LocalService {
         if let Some(reader) = &*journal {
             return Ok(reader.clone());
         }
-        let reader = Arc::new(Reader::new(&self.environment, self.views.rows()?)?);
+        let reader = Arc::new(Reader::new(&self.environment, self.views.rows())?);
         *journal = Some(reader.clone());
         Ok(reader)
     }

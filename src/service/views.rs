@@ -6,7 +6,7 @@ use factum_core::{Result, Topic, Topics, view::Value};
 use factum_gateway::{BehindFound, Patience};
 use factum_views::{Behind, Database, Query, Rows, Tokens};
 use serde_json::json;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// The views of a database, whether or not they run, in this process or in another.
 #[derive(Debug)]
@@ -14,13 +14,14 @@ pub(crate) struct ViewReader {
     app: Arc<App>,
     database: Database,
     prefix: String,
-    rows: OnceLock<Arc<dyn Rows>>,
+    rows: Arc<dyn Rows>,
 }
 
 impl ViewReader {
     /// The views of a database, whose topics' names begin with a prefix.
     pub(crate) fn new(app: Arc<App>, database: Database, prefix: &str) -> Self {
-        ViewReader { app, database, prefix: prefix.to_owned(), rows: OnceLock::new() }
+        let rows = database.rows();
+        ViewReader { app, database, prefix: prefix.to_owned(), rows }
     }
 
     /// Where they are.
@@ -38,15 +39,14 @@ impl ViewReader {
         let table = host.table()?;
         let pairs = request.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let query = Query::from_pairs(&table, pairs)?;
-        let rows = self.rows()?;
         let topics: Vec<Topic> =
             host.inputs().iter().map(|input| Topics::with_prefix(&self.prefix, input).events).collect();
         let tokens = Tokens { table: &table, topics: &topics, tokens: &request.after };
         let behind = match request.patience {
-            Patience::Wait(patience) => tokens.wait(&*rows, patience).map(|()| Vec::new())?,
-            Patience::Stale => tokens.behind(&*rows)?,
+            Patience::Wait(patience) => tokens.wait(&*self.rows, patience).map(|()| Vec::new())?,
+            Patience::Stale => tokens.behind(&*self.rows)?,
         };
-        let page = rows.page(&query)?;
+        let page = self.rows.page(&query)?;
         let json = |row: Vec<Value>| row.into_iter().map(to_json).collect();
         Ok(QueryFound {
             view: host.name().to_owned(),
@@ -59,15 +59,8 @@ impl ViewReader {
     }
 
     /// What reads them.
-    ///
-    /// # Errors
-    /// `Invalid`: there is no such database.
-    pub(crate) fn rows(&self) -> Result<Arc<dyn Rows>> {
-        if let Some(rows) = self.rows.get() {
-            return Ok(rows.clone());
-        }
-        let rows = self.database.rows()?;
-        Ok(self.rows.get_or_init(|| rows).clone())
+    pub(crate) fn rows(&self) -> Arc<dyn Rows> {
+        self.rows.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bank from end to end on the log in memory.
 #![allow(clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
 
+mod fresh;
 mod ledger;
 mod rig;
 
@@ -13,6 +14,7 @@ use factum::{
     schemas::RecordCodec,
     send,
     view::Value,
+    views::Query,
     wire::{AnswerCode, EventHeader},
 };
 use factum_bank::{Account, Balances, Event, Year};
@@ -55,8 +57,10 @@ impl Balance {
             Value::Integer(number) => *number,
             other => panic!("{other:?} is not an integer"),
         };
-        let rows = view.query(&database, filter, 10_000).unwrap();
-        rows.into_iter().map(|row| (row.key, (number(&row.columns[0].1), number(&row.columns[1].1)))).collect()
+        let query = Query::new(&view.table().unwrap()).filtered(filter).unwrap().limited(10_000).unwrap();
+        let page = database.rows().page(&query).unwrap();
+        assert_eq!(page.next, None);
+        page.rows.into_iter().map(|row| (row[0].to_string(), (number(&row[1]), number(&row[2])))).collect()
     }
 }
 

@@ -65,7 +65,7 @@ fn fill(database: &Database) {
 
 fn through_rows(database: &Database, length: Duration, threads: usize) -> u128 {
     fill(database);
-    let (rows, table) = (database.rows().unwrap(), table());
+    let (rows, table) = (database.rows(), table());
     let rows: &dyn Rows = &*rows;
     a_second(length, threads, |number| {
         assert_eq!(rows.page(&Query::of_key(&table, &key(number))).unwrap().rows.len(), 1);

@@ -69,15 +69,12 @@ impl Database {
     }
 
     /// Its views for reading, which makes nothing; whether they are there, the first answer says.
-    ///
-    /// # Errors
-    /// `Invalid`: there is no such database.
-    pub fn rows(&self) -> Result<Arc<dyn Rows>> {
-        Ok(match self {
+    pub fn rows(&self) -> Arc<dyn Rows> {
+        match self {
             Database::Sqlite(path) => Arc::new(SqliteRows::new(path)),
             Database::Postgres(url) => Arc::new(PostgresRows::new(url)),
             Database::Memory(database) => Arc::new(database.clone()),
-        })
+        }
     }
 
     /// The file, of a SQLite database.
