@@ -8,6 +8,7 @@ use crate::{
 };
 use factum_core::{Aggregate, Error, Result, view::View};
 use factum_schemas::{AvroMessage, AvroSchema};
+use factum_views::HandWritten;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, process::ExitCode, sync::Arc};
 
@@ -48,6 +49,18 @@ impl App {
         V::Event: AvroMessage,
     {
         self.views.push(Box::new(TypedView::<V>::default()));
+        self
+    }
+
+    /// Hosts a view with SQL of its author's own in each of its transactions; `make` is called
+    /// whenever the view is started.
+    #[must_use]
+    pub fn view_with<V>(mut self, make: impl Fn() -> Box<dyn HandWritten> + Send + Sync + 'static) -> Self
+    where
+        V: View,
+        V::Event: AvroMessage,
+    {
+        self.views.push(Box::new(TypedView::<V>::alongside(Arc::new(make))));
         self
     }
 

@@ -60,5 +60,5 @@ pub use factum_registry as registry;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{command, event};
 pub use factum_views as views;
-pub use factum_views::{Database, MemoryDatabase};
+pub use factum_views::{Database, HandWritten, MemoryDatabase, SqlTransaction};
 pub use sample::Sample;

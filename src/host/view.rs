@@ -9,7 +9,7 @@ use factum_core::{
 use factum_handler::system_clock;
 use factum_schemas::{AvroMessage, RecordCodec};
 use factum_views::{
-    Database, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
+    Database, HandWritten, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
     yardstick::{self, Writing},
 };
 use std::{
@@ -132,22 +132,31 @@ pub trait ViewHost: Send + Sync {
 pub struct TypedView<V> {
     inputs: Vec<&'static str>,
     wrap: Option<Wrap>,
+    hand_written: Option<MakeHandWritten>,
     view: PhantomData<fn() -> V>,
 }
 
 /// Puts a sink of its own around the one that a view was given.
 pub(crate) type Wrap = Arc<dyn Fn(&Environment, &Database, Box<dyn Sink>) -> Result<Box<dyn Sink>> + Send + Sync>;
 
+/// Makes the SQL that a view's author wrote by hand.
+pub(crate) type MakeHandWritten = Arc<dyn Fn() -> Box<dyn HandWritten> + Send + Sync>;
+
 impl<V: View> Default for TypedView<V> {
     fn default() -> Self {
-        TypedView { inputs: V::INPUTS.to_vec(), wrap: None, view: PhantomData }
+        TypedView { inputs: V::INPUTS.to_vec(), wrap: None, hand_written: None, view: PhantomData }
     }
 }
 
 impl<V: View> TypedView<V> {
     /// One that reads these aggregate types, and writes through a sink around its own.
     pub(crate) fn reading(inputs: Vec<&'static str>, wrap: Wrap) -> Self {
-        TypedView { inputs, wrap: Some(wrap), view: PhantomData }
+        TypedView { inputs, wrap: Some(wrap), hand_written: None, view: PhantomData }
+    }
+
+    /// One with SQL written by hand in each of its transactions.
+    pub(crate) fn alongside(make: MakeHandWritten) -> Self {
+        TypedView { hand_written: Some(make), ..TypedView::default() }
     }
 
     /// Starts it, or a view that stands for it.
@@ -162,6 +171,9 @@ impl<V: View> TypedView<V> {
     {
         let codec = self.codec::<W::Event>(environment)?;
         let mut sink = database.open(ViewTable::of::<W>()?)?;
+        if let Some(make) = &self.hand_written {
+            sink.alongside(make())?;
+        }
         if let Some(wrap) = &self.wrap {
             sink = wrap(environment, database, sink)?;
         }

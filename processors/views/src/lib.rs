@@ -8,6 +8,8 @@
 //! What it is not: it decides nothing. When to claim, what to skip and where to
 //! stop is the machine's, so that it is the same on every sink and log.
 //!
+//! SQL of a view's author takes part in the view's transactions as [`HandWritten`].
+//!
 //! Invariant: a view's rows, the watermarks of its aggregates and its progress
 //! change in one transaction of one database, or not at all.
 //!
@@ -27,6 +29,7 @@
 mod claiming;
 mod database;
 mod fresh;
+mod hand_written;
 mod memory;
 mod pool;
 mod postgres;
@@ -42,6 +45,7 @@ mod status;
 
 pub use database::Database;
 pub use fresh::{Behind, MAX_TOKENS, Tokens};
+pub use hand_written::{HandWritten, SqlTransaction};
 pub use memory::{MemoryDatabase, MemorySink};
 pub use postgres::{PostgresLimits, PostgresRows, PostgresSink, PostgresUrl, Schema, yardstick};
 pub use query::{

@@ -1,8 +1,8 @@
 //! Where a view's rows are kept.
 
-use crate::{Filter, Page, Resets};
+use crate::{Filter, HandWritten, Page, Resets};
 use factum_core::{
-    Result, TopicId, TopicPartition,
+    Error, Result, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Value, ViewTable},
 };
 use std::fmt;
@@ -42,6 +42,17 @@ pub trait Sink: Resets + Send + fmt::Debug {
     /// # Errors
     /// Whether an error's commit is durable is not known.
     fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome>;
+
+    /// Has SQL written by hand take part in every commit from now on.
+    ///
+    /// # Errors
+    /// `Invalid`: the sink has no SQL.
+    fn alongside(&mut self, _: Box<dyn HandWritten>) -> Result<()> {
+        Err(Error::invalid(format!(
+            "view {} has no SQL transaction here: keep it in SQLite or PostgreSQL",
+            self.table().view()
+        )))
+    }
 
     /// Ends a transaction without a trace; none open is no error.
     fn rollback(&mut self) -> Result<()>;

@@ -143,6 +143,22 @@ impl Connection {
         Ok(answers.pop().unwrap_or_default())
     }
 
+    /// Runs one statement; how many rows it changed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) fn execute(&mut self, doing: &str, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
+        self.connect()?;
+        if self.statements.len() >= MAX_STATEMENTS {
+            self.statements.clear();
+        }
+        self.prepare(doing, sql)?;
+        let client = self.client.as_ref().expect("it is connected");
+        let done = self.runtime.block_on(client.execute(&self.statements[sql], parameters));
+        self.is_broken |= done.is_err() && self.in_transaction;
+        done.map_err(|e| failed(&self.url.to_string(), doing, e))
+    }
+
     /// Begins a transaction and runs statements in it, in one round trip.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod connection;
 mod errors;
+mod hand_written;
 mod rebuild;
 mod resets;
 mod rows;

@@ -3,13 +3,14 @@
 use super::{
     PostgresLimits, PostgresUrl,
     connection::{Call, Connection, Parameter},
+    hand_written::Transaction,
     rows::page,
     statements::{CLAIM, MOVE, MOVE_UNCHECKED, Statements},
     tables,
     text::{original, stored},
     value::{Array, array, number, values},
 };
-use crate::{Filter, QueriedRow, Query, Sink};
+use crate::{Filter, HandWritten, QueriedRow, Query, Sink};
 use factum_core::{
     Error, Offset, Result, TopicId, TopicPartition, Version,
     view::{
@@ -55,6 +56,7 @@ pub struct PostgresSink {
     absent: HashSet<String>,
     /// Whether a transaction of `freeze` is open, in which commits are savepoints.
     pub(super) frozen: bool,
+    hand_written: Option<Box<dyn HandWritten>>,
 }
 
 impl PostgresSink {
@@ -75,7 +77,15 @@ impl PostgresSink {
         let mut connection = Connection::open(url.clone(), limits.setup())?;
         let database_id = tables::prepare(&mut connection, &table)?;
         let sql = Statements::new(&table);
-        Ok(PostgresSink { connection, database_id, sql, table, absent: HashSet::new(), frozen: false })
+        Ok(PostgresSink {
+            connection,
+            database_id,
+            sql,
+            table,
+            absent: HashSet::new(),
+            frozen: false,
+            hand_written: None,
+        })
     }
 
     fn load_all(&mut self, request: &LoadRequest) -> Result<Loaded> {
@@ -160,6 +170,11 @@ impl PostgresSink {
             self.undo(&doing)?;
             return Ok(CommitOutcome::RowsChanged);
         }
+        if let Some(hand_written) = &mut self.hand_written {
+            let doing = format!("SQL written by hand for view {}", self.table.view());
+            let mut transaction = Transaction { connection: &mut self.connection, doing: &doing };
+            hand_written.write(&mut transaction, commit)?;
+        }
         if self.frozen {
             self.connection.savepoint(&doing, "RELEASE SAVEPOINT batch")?;
         } else {
@@ -204,6 +219,11 @@ impl Sink for PostgresSink {
 
     fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome> {
         self.write(commit)
+    }
+
+    fn alongside(&mut self, hand_written: Box<dyn HandWritten>) -> Result<()> {
+        self.hand_written = Some(hand_written);
+        Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {

@@ -35,6 +35,9 @@ impl ToSql for Bound<'_> {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
         match self.0 {
             Value::Null => Ok(IsNull::Yes),
+            // A statement written by hand may have a parameter of a narrower type.
+            Value::Integer(value) if *kind == Type::INT4 => i32::try_from(*value)?.to_sql(kind, out),
+            Value::Integer(value) if *kind == Type::INT2 => i16::try_from(*value)?.to_sql(kind, out),
             Value::Integer(value) => value.to_sql(kind, out),
             Value::Real(value) => value.to_sql(kind, out),
             Value::Boolean(value) => value.to_sql(kind, out),

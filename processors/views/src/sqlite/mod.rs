@@ -1,6 +1,7 @@
 //! A sink in SQLite.
 
 mod batch;
+mod hand_written;
 mod open;
 mod rebuild;
 mod resets;
@@ -8,12 +9,13 @@ mod rows;
 
 pub use rows::SqliteRows;
 
-use crate::{Filter, QueriedRow, Query, Sink};
+use crate::{Filter, HandWritten, QueriedRow, Query, Sink};
 use batch::Statements;
 use factum_core::{
     Error, ErrorKind, Offset, Result, TopicId, TopicPartition,
     view::{Claim, ColumnType, Commit, CommitOutcome, Compare, LoadRequest, Loaded, RowLocking, Value, ViewTable},
 };
+use hand_written::Transaction;
 use rusqlite::{Connection, ErrorCode, Row, params, types::ValueRef};
 use std::{fs::File, path::Path, time::Duration};
 
@@ -48,6 +50,7 @@ pub struct SqliteSink {
     build_lock: Option<File>,
     /// Whether a transaction of `freeze` is open, in which commits are savepoints.
     frozen: bool,
+    hand_written: Option<Box<dyn HandWritten>>,
 }
 
 /// What was loaded to be compared at the commit.
@@ -111,6 +114,7 @@ impl SqliteSink {
             name,
             build_lock: None,
             frozen: false,
+            hand_written: None,
         })
     }
 
@@ -173,8 +177,18 @@ impl SqliteSink {
         self.sql.upsert(&self.connection, &commit.upserts)?;
         self.sql.delete(&self.connection, &commit.deletes)?;
         self.sql.mark(&self.connection, &commit.watermarks)?;
-        self.connection.execute_batch(if self.frozen { "RELEASE batch" } else { "COMMIT" })?;
         Ok(CommitOutcome::Committed)
+    }
+
+    /// Ends the transaction of a commit for which everything is written.
+    fn end(&mut self, commit: &Commit) -> Result<()> {
+        if let Some(hand_written) = &mut self.hand_written {
+            let doing = format!("SQL written by hand for view {}", self.table.view());
+            let mut transaction = Transaction { connection: &self.connection, name: &self.name, doing: &doing };
+            hand_written.write(&mut transaction, commit)?;
+        }
+        let ended = self.connection.execute_batch(if self.frozen { "RELEASE batch" } else { "COMMIT" });
+        ended.map_err(|e| self.failed(&format!("commit to view {}", self.table.view()), e))
     }
 
     fn undo(&self) -> rusqlite::Result<()> {
@@ -240,13 +254,21 @@ impl Sink for SqliteSink {
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome> {
-        self.write(commit).map_err(|e| {
-            if self.frozen {
-                // Nothing of it may end up in the transaction around it; the cause is what is told.
-                self.connection.execute_batch("ROLLBACK TO batch; RELEASE batch").unwrap_or_default();
-            }
-            self.failed(&format!("commit to view {}", self.table.view()), e)
-        })
+        let written = self.write(commit).map_err(|e| self.failed(&format!("commit to view {}", self.table.view()), e));
+        let outcome = match written {
+            Ok(CommitOutcome::Committed) => self.end(commit).map(|()| CommitOutcome::Committed),
+            other => other,
+        };
+        if outcome.is_err() && self.frozen {
+            // Nothing of it may end up in the transaction around it; the cause is what is told.
+            self.connection.execute_batch("ROLLBACK TO batch; RELEASE batch").unwrap_or_default();
+        }
+        outcome
+    }
+
+    fn alongside(&mut self, hand_written: Box<dyn HandWritten>) -> Result<()> {
+        self.hand_written = Some(hand_written);
+        Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {

@@ -228,7 +228,17 @@ impl Instance {
         Self::protected(bank, sink, Protections::ALL)
     }
 
+    /// The same with a sink that is opened already.
+    #[allow(dead_code, reason = "not every test program opens its own")]
+    pub(crate) fn boxed(bank: &Bank, sink: Box<dyn Sink>) -> Self {
+        Self::over(bank, sink, Protections::ALL)
+    }
+
     pub(crate) fn protected(bank: &Bank, sink: impl Sink + 'static, protections: Protections) -> Self {
+        Self::over(bank, Box::new(sink), protections)
+    }
+
+    fn over(bank: &Bank, sink: Box<dyn Sink>, protections: Protections) -> Self {
         let codec = TextCodec::default();
         let known = codec.known.clone();
         let fetch = Arc::new(move |id| {
@@ -236,7 +246,7 @@ impl Instance {
             Ok(())
         });
         let options = ViewOptions { protections, ends_interval: Duration::ZERO, ..ViewOptions::new(fetch, system_ms) };
-        Instance { runner: ViewRunner::start(&bank.log, codec, Box::new(sink), options).unwrap() }
+        Instance { runner: ViewRunner::start(&bank.log, codec, sink, options).unwrap() }
     }
 
     pub(crate) fn status(&self) -> ViewStatus {
