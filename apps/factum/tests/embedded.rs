@@ -33,5 +33,7 @@ mod kill;
 mod query;
 #[path = "embedded/replay.rs"]
 mod replay;
+#[path = "embedded/snapshots.rs"]
+mod snapshots;
 #[path = "embedded/verbs.rs"]
 mod verbs;

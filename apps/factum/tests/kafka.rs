@@ -33,6 +33,8 @@ mod outage;
 mod recovery;
 #[path = "kafka/replay.rs"]
 mod replay;
+#[path = "kafka/snapshots.rs"]
+mod snapshots;
 #[path = "kafka/tracing.rs"]
 mod tracing;
 #[path = "kafka/views.rs"]

@@ -6,7 +6,7 @@ use factum_core::{
     log::{Bounds, Isolation},
     view::{Awaited, ClaimFailed, Claimed, GroupPlace, ResetPlan, Reviewed, View, was_reset},
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 fn of_log(error: Error) -> ClaimFailed {
     ClaimFailed { awaited: Awaited::Log, error }
@@ -20,6 +20,14 @@ impl<V: View, C> ViewRunner<V, C> {
     /// What database and group say about all partitions. The view's lock is taken first.
     pub(crate) fn review(&mut self) -> Result<Reviewed, ClaimFailed> {
         let standing = self.sink.review().map_err(of_database)?;
+        if standing.fold_version != V::FOLD_VERSION {
+            warn!(
+                view = V::NAME,
+                made_by = standing.fold_version,
+                now = V::FOLD_VERSION,
+                "rows were made by another version of the fold and stay so: `factum views rebuild` folds all of them again"
+            );
+        }
         let mut places: Vec<(TopicPartition, TopicId)> = Vec::new();
         for topic in &self.topics {
             let found = self.admin.describe_topic(topic).map_err(of_log)?;
