@@ -36,8 +36,20 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// The header with the position of a command's events, for the `Factum-After` of a query.
+const TOKEN: &str = "factum-token";
+
 /// An answer to a command as a response.
 pub(super) fn answered(answer: &Answer) -> Response {
+    let mut response = as_response(answer);
+    let token = answer.token.as_ref().and_then(|token| HeaderValue::from_str(&token.to_string()).ok());
+    if let Some(token) = token {
+        response.headers_mut().insert(TOKEN, token);
+    }
+    response
+}
+
+fn as_response(answer: &Answer) -> Response {
     let detail = answer.detail.as_deref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
     let body = json!({
         "command": answer.command.to_string(), "code": answer.code.as_str(), "version": answer.version.0,
