@@ -68,9 +68,9 @@ pub(super) fn gateway(app: &Arc<App>, args: &GatewayArgs) -> Result<()> {
     let board = Board::start(&environment, &stop, Board::READY_LAG)?;
     let limits = args.limits()?;
     let service = Arc::new(LocalService::new(app.clone(), environment, args.views.clone()));
-    let catalog = Arc::new(service::catalog(app)?);
+    let catalog = service::catalog(app)?;
     let serving = Stop::default();
-    let router = service::router(service, catalog, &limits).merge(observe::router(board));
+    let router = service::router(service, catalog, &limits, &serving).merge(observe::router(board));
     let server = Server::start_with(args.http, router, limits, &serving)?;
     output::note(&format!("serving at http://{}", server.address()));
     output::note("ready; Ctrl-C ends");

@@ -117,7 +117,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let serving = Stop::default();
     let board = Board::start(&environment, &stop, Board::READY_LAG)?;
     node.show_on(&board);
-    let router = router(app, service.clone(), board, registry)?;
+    let router = router(app, service.clone(), board, registry, &serving)?;
     let server = args.serve(router, log.as_deref(), &serving)?;
     let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
     let ended = node.end();
@@ -186,9 +186,15 @@ impl UpArgs {
 }
 
 /// Everything that the process serves.
-fn router(app: &App, service: Arc<LocalService>, board: Board, registry: Option<Arc<LogRegistry>>) -> Result<Router> {
-    let catalog = Arc::new(service::catalog(app)?);
-    let router = service::router(service, catalog, &Limits::default()).merge(observe::router(board));
+fn router(
+    app: &App,
+    service: Arc<LocalService>,
+    board: Board,
+    registry: Option<Arc<LogRegistry>>,
+    serving: &Stop,
+) -> Result<Router> {
+    let catalog = service::catalog(app)?;
+    let router = service::router(service, catalog, &Limits::default(), serving).merge(observe::router(board));
     Ok(match registry {
         Some(registry) => router.nest("/registry", factum_registry::router(registry)),
         None => router,

@@ -7,6 +7,7 @@ mod refold;
 mod running;
 mod slowed;
 mod snapshots;
+mod touched;
 mod view;
 
 pub(crate) use aggregate::rfc3339;
@@ -18,4 +19,5 @@ pub use refold::{RefoldRequest, RefoldTally};
 pub use running::Running;
 pub(crate) use slowed::PAUSE;
 pub use snapshots::SnapshotTally;
+pub use touched::TouchedKeys;
 pub use view::{TypedView, ViewHost, ViewProgress};

@@ -1,6 +1,10 @@
 //! A view behind an object-safe interface.
 
-use super::{RefoldRequest, RefoldTally, Running, Stop, refold, slowed::Slowed};
+use super::{
+    RefoldRequest, RefoldTally, Running, Stop, refold,
+    slowed::Slowed,
+    touched::{self, TouchedKeys},
+};
 use crate::environment::Environment;
 use factum_core::{
     Error, Offset, Result, TopicPartition,
@@ -113,6 +117,12 @@ pub trait ViewHost: Send + Sync {
         writing: Writing,
         events: u64,
     ) -> Result<f64>;
+
+    /// Which rows an event touches.
+    ///
+    /// # Errors
+    /// `Invalid` when the view's events have no usable schema.
+    fn touched_keys(&self, environment: &Environment) -> Result<TouchedKeys>;
 
     /// Folds rows of single aggregates again, while it is down; `progress` hears
     /// how much of how much was read.
@@ -269,6 +279,10 @@ where
         // What the registry has beyond the program's own schemas, the first event asks for.
         let topic = environment.topics(self.inputs.first().copied().unwrap_or_default()).events;
         yardstick::project::<V, _>(&*environment.log, &topic, &codec, url, writing, events)
+    }
+
+    fn touched_keys(&self, environment: &Environment) -> Result<TouchedKeys> {
+        touched::keys::<V>(environment)
     }
 
     fn refold(

@@ -14,7 +14,7 @@ mod reader;
 mod states;
 
 pub(crate) use audit::{audit, causes};
-pub(crate) use past::{history, state};
+pub(crate) use past::{event_found, history, state};
 pub(crate) use reader::Reader;
 
 use crate::host::{AggregateHost, TypedView, ViewHost};

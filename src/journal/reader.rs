@@ -180,7 +180,7 @@ impl Reader {
         page.rows.into_iter().map(entry).collect()
     }
 
-    fn entry(&self, record: RecordRef<'_>, header: &EventHeader<'_>) -> Result<Entry> {
+    pub(crate) fn entry(&self, record: RecordRef<'_>, header: &EventHeader<'_>) -> Result<Entry> {
         let payload = record.value().unwrap_or_default().to_vec();
         let schemas = &self.environment.schemas;
         let name = schemas.with_schema(|| schemas.record_name(&payload));

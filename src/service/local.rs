@@ -3,6 +3,7 @@
 use super::{
     AuditFound, AuditRequest, CausesFound, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound,
     QueryRequest, Service, StateFound, StateRequest, ViewReader,
+    feed::{AggregateFeed, ViewFeed},
 };
 use crate::{
     App,
@@ -12,10 +13,10 @@ use crate::{
     send::{self, Client, Outgoing, Request, Tally},
 };
 use factum_core::{
-    CommandId, Offset, Partition, Result, Version,
-    wire::{Answer, AnswerCode, Token},
+    CommandId, Offset, Partition, RecordRef, Result, Version,
+    wire::{Answer, AnswerCode, EventHeader, Token},
 };
-use factum_gateway::{Backend, BatchError, MAX_EVENTS, OutcomeRequest};
+use factum_gateway::{Backend, BatchError, EventFound, Feed, FollowRequest, Followed, MAX_EVENTS, OutcomeRequest};
 use factum_views::Database;
 use std::{
     collections::BTreeMap,
@@ -28,7 +29,7 @@ use std::{
 pub(crate) struct LocalService {
     app: Arc<App>,
     environment: Environment,
-    views: ViewReader,
+    views: Arc<ViewReader>,
     journal: Mutex<Option<Arc<Reader>>>,
     /// By aggregate type; made when the first command is sent.
     senders: Mutex<BTreeMap<&'static str, Arc<Sender>>>,
@@ -49,7 +50,7 @@ impl Sender {
 impl LocalService {
     pub(crate) fn new(app: Arc<App>, environment: Environment, views: Database) -> Self {
         LocalService {
-            views: ViewReader::new(app.clone(), views, &environment.prefix),
+            views: Arc::new(ViewReader::new(app.clone(), views, &environment.prefix)),
             app,
             environment,
             journal: Mutex::default(),
@@ -189,9 +190,33 @@ impl Backend for LocalService {
             }
         }
     }
+
+    fn follow(self: Arc<Self>, request: &FollowRequest) -> Result<Box<dyn Feed>> {
+        let from = request.from.as_deref();
+        match &request.what {
+            Followed::Aggregate { aggregate_type, id } => {
+                self.app.aggregate_host(aggregate_type)?;
+                Ok(Box::new(AggregateFeed::open(self.clone(), &self.environment, aggregate_type, id, from)?))
+            }
+            Followed::View(name) => {
+                let host = self.app.view_host(name)?;
+                let (keys, inputs) = (host.touched_keys(&self.environment)?, host.inputs());
+                Ok(Box::new(ViewFeed::open(self.views.clone(), &self.environment, name, inputs, keys, from)?))
+            }
+        }
+    }
 }
 
 impl LocalService {
+    /// An event as a history tells it.
+    ///
+    /// # Errors
+    /// `Data` when it cannot be decoded.
+    pub(super) fn event(&self, record: RecordRef<'_>) -> Result<EventFound> {
+        let header = EventHeader::read(record)?;
+        journal::event_found(&self.environment, header.version, self.journal()?.entry(record, &header)?)
+    }
+
     /// The reader of the journal, made when it is first asked for.
     fn journal(&self) -> Result<Arc<Reader>> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 //! [`router`].
 
 mod catalog;
+mod feed;
 mod local;
 mod remote;
 mod views;

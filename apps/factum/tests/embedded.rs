@@ -29,6 +29,8 @@ mod interrupted;
 mod journal;
 #[path = "embedded/kill.rs"]
 mod kill;
+#[path = "embedded/live.rs"]
+mod live;
 #[path = "embedded/query.rs"]
 mod query;
 #[path = "embedded/replay.rs"]

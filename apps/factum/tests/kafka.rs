@@ -21,6 +21,8 @@ mod bad_input;
 mod child;
 #[path = "kafka/example.rs"]
 mod example;
+#[path = "kafka/gateway.rs"]
+mod gateway;
 #[path = "kafka/import.rs"]
 mod import;
 #[path = "kafka/observed.rs"]

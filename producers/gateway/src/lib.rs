@@ -22,9 +22,12 @@
 
 mod catalog;
 mod command;
+mod feed;
 mod journal;
 mod limits;
+mod openapi;
 mod overload;
+mod pages;
 mod past;
 mod query;
 mod request_id;
@@ -38,6 +41,7 @@ mod tests;
 
 pub use catalog::{AggregateEntry, Catalog, ViewEntry};
 pub use command::{CommandBody, Outgoing};
+pub use feed::{Feed, FollowRequest, Followed, Update};
 pub use journal::{
     AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, MAX_AUDIT_EVENTS, MAX_CAUSED_EVENTS,
 };

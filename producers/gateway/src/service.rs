@@ -1,12 +1,14 @@
 //! What a front asks for: one request type per verb, whoever answers it.
 
-use crate::{At, AuditFound, AuditRequest, CausesFound, Outgoing, QueryFound, QueryRequest, Stop, Tally};
+use crate::{
+    At, AuditFound, AuditRequest, CausesFound, Feed, FollowRequest, Outgoing, QueryFound, QueryRequest, Stop, Tally,
+};
 use factum_core::{
     AggregateId, CommandId, Error, EventId, Result, Version,
     wire::{Answer, TraceContext},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Answers the verbs' requests.
 pub trait Service: Send + Sync {
@@ -78,6 +80,12 @@ pub trait Backend: Service {
     /// # Errors
     /// As [`Service::state`].
     fn outcome(&self, request: &OutcomeRequest) -> Result<Option<Answer>>;
+
+    /// Live updates.
+    ///
+    /// # Errors
+    /// `Invalid` for a position of another topic or outside of the log; what the log says.
+    fn follow(self: Arc<Self>, request: &FollowRequest) -> Result<Box<dyn Feed>>;
 }
 
 /// Which command.

@@ -1,19 +1,21 @@
 //! The routes over a service that does what a test tells it.
 
 use crate::{
-    AggregateEntry, AuditFound, AuditRequest, Backend, BatchError, Catalog, CausesFound, HistoryFound, HistoryRequest,
-    Limits, OutcomeRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest, Server, Service, StateFound,
-    StateRequest, Stop, Tally, router,
+    AggregateEntry, AuditFound, AuditRequest, Backend, BatchError, Catalog, CausesFound, Feed, FollowRequest,
+    HistoryFound, HistoryRequest, Limits, OutcomeRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
+    Server, Service, StateFound, StateRequest, Stop, Tally, Update, router,
 };
 use factum_core::{CommandId, Error, Result, wire::Answer};
 use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
 use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, Sender, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// States wait until the test lets them go; everything else is away.
@@ -68,6 +70,24 @@ impl Backend for Gate {
     fn outcome(&self, _: &OutcomeRequest) -> Result<Option<Answer>> {
         away()
     }
+    fn follow(self: Arc<Self>, request: &FollowRequest) -> Result<Box<dyn Feed>> {
+        let begin = request.from.as_deref().unwrap_or("0").parse();
+        Ok(Box::new(Counting(begin.map_err(|_| Error::invalid("no position"))?)))
+    }
+}
+
+/// Updates without end, of 32 KiB each.
+struct Counting(u64);
+
+impl Feed for Counting {
+    fn next(&mut self, _: Duration) -> Result<Vec<Update>> {
+        self.0 += 1;
+        let data = json!({ "number": self.0, "weight": "x".repeat(32 * 1024) });
+        Ok(vec![Update { name: "event", data, position: Some(self.position()) }])
+    }
+    fn position(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 struct Site {
@@ -85,7 +105,7 @@ impl Site {
         let entry = AggregateEntry { name: "shop.order".into(), commands: Vec::new(), events: Vec::new() };
         let catalog = Catalog { aggregates: vec![entry], ..Catalog::default() };
         let stop = Stop::default();
-        let router = router(Arc::new(gate), Arc::new(catalog), &limits);
+        let router = router(Arc::new(gate), catalog, &limits, &stop);
         let server = Server::start_with("127.0.0.1:0".parse().unwrap(), router, limits, &stop).unwrap();
         Site { server, stop, arrived, go }
     }
@@ -147,4 +167,84 @@ fn requests_under_way_are_answered_when_the_process_ends() {
     site.go.send(()).unwrap();
     assert_eq!(asked.join().unwrap().status(), 200);
     site.server.join().unwrap();
+}
+
+/// The updates of a stream up to a number, and the id of the last.
+fn numbers(response: Response, last: u64) -> (Vec<u64>, String) {
+    let mut id = String::new();
+    let mut seen = Vec::new();
+    for line in BufReader::new(response).lines().map_while(Result::ok) {
+        if let Some(told) = line.strip_prefix("id: ") {
+            id = told.to_owned();
+        }
+        if let Some(data) = line.strip_prefix("data: ") {
+            let data: Value = serde_json::from_str(data).unwrap();
+            seen.push(data["number"].as_u64().unwrap());
+            if seen.last() == Some(&last) {
+                break;
+            }
+        }
+    }
+    (seen, id)
+}
+
+#[test]
+fn a_stream_goes_on_where_its_client_was() {
+    let site = Site::start(Limits::default());
+    let first = site.get("/shop/order/1/events")();
+    assert_eq!(first.headers()["content-type"], "text/event-stream");
+    let (seen, id) = numbers(first, 50);
+    assert_eq!((seen, id.as_str()), ((1..=50).collect::<Vec<_>>(), "50"));
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/shop/order/1/events?after=7", site.server.address());
+    // What a browser saw last counts more than where it began.
+    let again = client.get(&url).header("last-event-id", &id).send().unwrap();
+    assert_eq!(numbers(again, 52).0, [51, 52]);
+    assert_eq!(client.get(&url).header("last-event-id", "x").send().unwrap().status(), 400);
+    site.stop.stop();
+    site.server.join().unwrap();
+}
+
+#[test]
+fn a_stream_whose_client_does_not_read_is_cut_off_and_its_place_is_free_again() {
+    let limits = Limits { max_streams: 1, write_timeout: Duration::from_millis(300), ..Limits::default() };
+    let site = Site::start(limits);
+    let mut slow = TcpStream::connect(site.server.address()).unwrap();
+    write!(slow, "GET /shop/order/1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut status = [0; 15];
+    slow.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
+    let refused = site.get("/shop/order/2/events")();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    let detail = refused.json::<Value>().unwrap()["detail"].clone();
+    assert_eq!(detail, "1 streams are under way, which is the limit; try again later");
+    // Nothing is read any more, and the connection stays open here.
+    let begun = Instant::now();
+    while site.get("/shop/order/2/events")().status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the slow client still has its place");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(slow);
+    site.stop.stop();
+}
+
+#[test]
+fn the_pages_need_nothing_from_elsewhere() {
+    let site = Site::start(Limits::default());
+    let document: Value = site.get("/openapi.json")().json().unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, script) in [("/docs", "/docs/docs.js"), ("/demo", "/demo/demo.js")] {
+        let page = site.get(path)();
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("script-src 'self'"));
+        let page = page.text().unwrap();
+        let links = page.split("src=\"").chain(page.split("href=\"")).filter(|part| part.starts_with('/'));
+        let links: Vec<&str> = links.filter_map(|part| part.split('"').next()).collect();
+        assert!(links.contains(&script), "{links:?}");
+        for link in links {
+            assert_eq!(site.get(link)().status(), 200, "{link}");
+        }
+        assert!(!page.contains("://"), "{page}");
+    }
+    site.stop.stop();
 }

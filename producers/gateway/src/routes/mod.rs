@@ -2,7 +2,8 @@
 //!
 //! `POST /{context}/{aggregate}/{id}/commands/{Command}` with the command's
 //! fields as JSON, `GET /{context}/{aggregate}/{id}` (`?at_version=`, `?at_time=`),
-//! `GET /{context}/{aggregate}/{id}/history`, `GET /views/{name}` (DESIGN §5), `GET /audit`, `GET /correlations/{id}`;
+//! `GET /{context}/{aggregate}/{id}/history`, `GET /views/{name}` (DESIGN §5), `GET /audit`, `GET /correlations/{id}`,
+//! live updates at `GET /{context}/{aggregate}/{id}/events` and `GET /views/{name}/changes`;
 //! and of our own `POST /{context}/{aggregate}/commands` for many commands at
 //! once, and `GET /{context}/{aggregate}/{id}/commands/{uuid}` for what became of
 //! one. An aggregate type `bank.account` is `/bank/account`.
@@ -13,12 +14,13 @@ mod fallback;
 mod headers;
 mod history;
 mod past;
+mod streams;
 mod views;
 
 pub use answer::entity_tag;
 pub use headers::{CAUSATION, CORRELATION, OCCURRED};
 
-use crate::{Backend, Catalog, Limits, overload::Overload, request_id};
+use crate::{Backend, Catalog, Limits, Stop, openapi::openapi, overload::Overload, pages::pages, request_id};
 pub(crate) use answer::{RETRY_AFTER, Refusal, problem};
 use axum::{
     Router,
@@ -40,10 +42,16 @@ pub const MAX_BATCH: usize = 1_000;
 struct Gateway {
     service: Arc<dyn Backend>,
     catalog: Arc<Catalog>,
+    streams: Overload,
+    /// Ends the streams.
+    stop: Stop,
 }
 
-/// The routes over a service, which knows what the catalog lists.
-pub fn router(service: Arc<dyn Backend>, catalog: Arc<Catalog>, limits: &Limits) -> Router {
+/// The routes over a service, which knows what the catalog lists. `stop` ends streams.
+pub fn router(service: Arc<dyn Backend>, catalog: Catalog, limits: &Limits, stop: &Stop) -> Router {
+    let openapi = openapi(&catalog).to_string();
+    let gateway =
+        Gateway { service, catalog: Arc::new(catalog), streams: Overload::new(limits.max_streams), stop: stop.clone() };
     let overload = Overload::new(limits.max_in_flight);
     Router::new()
         .route("/views/{name}", get(views::query))
@@ -54,8 +62,11 @@ pub fn router(service: Arc<dyn Backend>, catalog: Arc<Catalog>, limits: &Limits)
         .route("/{context}/{aggregate}/{id}/history", get(history::history))
         .route("/{context}/{aggregate}/{id}/commands/{command}", post(commands::publish).get(commands::outcome))
         .route_layer(middleware::from_fn_with_state(overload, Overload::guard))
+        .route("/{context}/{aggregate}/{id}/events", get(streams::events))
+        .route("/views/{name}/changes", get(streams::changes))
+        .merge(pages(openapi))
         .fallback(fallback::unknown_path)
-        .with_state(Gateway { service, catalog })
+        .with_state(gateway)
         .layer(middleware::from_fn(request_id::mark))
 }
 
@@ -98,7 +109,7 @@ fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T> {
 }
 
 /// Runs what waits for the log or a database beside the thread that serves.
-async fn blocking(work: impl FnOnce() -> Result<Response> + Send + 'static) -> Result<Response, Refusal> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Refusal> {
     let span = tracing::Span::current();
     match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(done) => Ok(done?),

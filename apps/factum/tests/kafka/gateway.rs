@@ -1,0 +1,116 @@
+//! The gateway as processes of their own, on a broker.
+
+use crate::{
+    process::{Process, until},
+    site::Site,
+};
+use reqwest::blocking::{Client, Response};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+
+struct Gateway {
+    process: Process,
+    base: String,
+    client: Client,
+}
+
+impl Gateway {
+    fn start(site: &Site, arguments: &[&str]) -> Self {
+        let mut process = site.start(&[&["run", "gateway", "--http", "127.0.0.1:0"], arguments].concat());
+        process.says("ready; Ctrl-C ends", 1);
+        let said = process.stderr();
+        let base = said.lines().find_map(|line| line.strip_prefix("serving at ")).unwrap().to_owned();
+        Gateway { process, base, client: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.base)).send().unwrap()
+    }
+
+    fn deposit(&self, cents: i64) -> Value {
+        let url = format!("{}/bank/account/anna/commands/Deposit", self.base);
+        let answer = self.client.post(url).json(&json!({ "cents": cents })).send().unwrap();
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        answer.json().unwrap()
+    }
+
+    /// The versions that a stream tells, and its last id.
+    fn versions(&self, after: Option<&str>, count: usize, mut meanwhile: impl FnMut()) -> (Vec<u64>, String) {
+        let mut request = self.client.get(format!("{}/bank/account/anna/events", self.base));
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let stream = request.timeout(std::time::Duration::from_secs(60)).send().unwrap();
+        assert_eq!(stream.status(), 200);
+        let (mut versions, mut id) = (Vec::new(), String::new());
+        for line in BufReader::new(stream).lines() {
+            let line = line.unwrap();
+            if let Some(told) = line.strip_prefix("id: ") {
+                if id.is_empty() {
+                    meanwhile();
+                }
+                id = told.to_owned();
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                versions.push(serde_json::from_str::<Value>(data).unwrap()["version"].as_u64().unwrap());
+            }
+            if versions.len() == count {
+                break;
+            }
+        }
+        (versions, id)
+    }
+}
+
+#[test]
+fn any_gateway_serves_what_another_began_and_a_stream_goes_on_there() {
+    let site = Site::new(3);
+    let mut handler = site.handler(&[]);
+    let mut view = site.start(&["run", "view", "balances"]);
+    let mut first = Gateway::start(&site, &[]);
+    let second = Gateway::start(&site, &["--max-body-kib", "1"]);
+    assert_eq!(first.deposit(5)["version"], 1);
+    let (seen, id) = first.versions(None, 1, || assert_eq!(first.deposit(6)["version"], 2));
+    assert_eq!(seen, [2]);
+    let told = second.deposit(7);
+    assert_eq!(told["version"], 3);
+    // The view is read with the position of the reply, on the other instance.
+    let token = told["token"].as_str().unwrap().replace('#', "%23");
+    let rows: Value = first.get(&format!("/views/balances?columns=key,balance&after={token}")).json().unwrap();
+    assert_eq!(rows["rows"], json!([["anna", 18]]));
+    first.process.stop();
+    assert_eq!(second.versions(Some(&id), 1, || ()).0, [3]);
+    let large = json!({ "cents": 5, "note": "x".repeat(2_000) });
+    let url = format!("{}/bank/account/anna/commands/Deposit", second.base);
+    let answer = second.client.post(url).json(&large).send().unwrap();
+    assert_eq!(answer.status(), 413);
+    assert_eq!(answer.json::<Value>().unwrap()["detail"], "a body has at most 1024 bytes");
+    until("it is ready", || (second.get("/readyz").status() == 200).then_some(()));
+    assert_eq!(second.get("/openapi.json").json::<Value>().unwrap()["info"]["title"], "factum");
+    view.stop();
+    handler.stop();
+}
+
+#[test]
+fn a_request_under_way_is_answered_when_the_gateway_is_told_to_end() {
+    let site = Site::new(1);
+    let mut gateway = Gateway::start(&site, &[]);
+    let url = format!("{}/bank/account/anna/commands/Deposit", gateway.base);
+    // No handler runs yet, so the answer comes after the end began.
+    let asked = std::thread::spawn({
+        let client = gateway.client.clone();
+        move || client.post(url).json(&json!({ "cents": 5 })).timeout(std::time::Duration::from_secs(60)).send()
+    });
+    let commands = site.topics().commands.partition(factum::Partition(0));
+    until("the command is in the log", || {
+        let end = site.admin().bounds(&commands, factum::log::Isolation::ReadUncommitted).unwrap().end;
+        (end > factum::Offset(0)).then_some(())
+    });
+    gateway.process.signal("TERM");
+    gateway.process.says("ending: requests under way have 30 s", 1);
+    let mut handler = site.handler(&[]);
+    let answer = asked.join().unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.json::<Value>().unwrap()["version"]), (200, &json!(1)));
+    gateway.process.stop();
+    handler.stop();
+}

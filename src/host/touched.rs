@@ -1,0 +1,53 @@
+//! Which rows of a view an event touches.
+
+use crate::environment::Environment;
+use factum_core::{
+    AggregateId, DecodeError, MessageCodec, RecordRef, Result,
+    view::{Recorded, View},
+    wire::EventHeader,
+};
+use factum_schemas::{AvroMessage, RecordCodec};
+
+/// The keys of the rows that an event's record touches; none of a record that the view does not read.
+///
+/// Errors: `Data` when it cannot be decoded, `Unavailable` when its schema cannot be had.
+pub type TouchedKeys = Box<dyn Fn(RecordRef<'_>) -> Result<Vec<String>> + Send>;
+
+/// Those of a view.
+///
+/// # Errors
+/// `Invalid` when the view's events have no usable schema.
+pub(super) fn keys<V: View>(environment: &Environment) -> Result<TouchedKeys>
+where
+    V::Event: AvroMessage,
+{
+    let codec = RecordCodec::<V::Event>::for_reading(&environment.schemas)?;
+    let schemas = environment.schemas.clone();
+    Ok(Box::new(move |record| {
+        let header = EventHeader::read(record)?;
+        let value = record.value().unwrap_or_default();
+        let event = schemas.with_schema(|| match codec.decode(value) {
+            Err(DecodeError::UnknownRecord(_)) => Ok(None),
+            decoded => decoded.map(Some),
+        });
+        let Some(event) = event.map_err(|error| error.context(format!("{record:?}")))? else {
+            return Ok(Vec::new());
+        };
+        Ok(V::keys(&Recorded {
+            aggregate: AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?,
+            version: header.version,
+            occurred: header.occurred,
+            recorded: record.timestamp().unwrap_or(header.occurred),
+            command: header.command,
+            index: header.index,
+            correlation: header.correlation,
+            cause: header.cause,
+            trace: header.trace,
+            source: header.source.into(),
+            topic: record.topic().clone(),
+            partition: record.partition(),
+            offset: record.offset(),
+            event,
+        }))
+    }))
+}
