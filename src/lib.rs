@@ -33,6 +33,7 @@
 
 mod adopt;
 mod app;
+mod build;
 mod cli;
 mod config;
 pub mod environment;

@@ -226,6 +226,14 @@ impl LogArgs {
         }
     }
 
+    /// Where views are that no flag names.
+    pub(super) fn default_views(&self) -> Database {
+        match self.place() {
+            Place::Kafka => Database::file("factum-views.sqlite"),
+            Place::Embedded(folder) => Database::file(folder.join("views.sqlite")),
+        }
+    }
+
     /// The process that serves a folder's log, or that log itself. Another verb that holds it without serving is
     /// waited for.
     fn reach(&self, folder: &Path, begins: bool) -> Result<Reached> {

@@ -20,6 +20,7 @@ mod state;
 mod topics;
 mod trace;
 mod up;
+mod views;
 
 use crate::{
     App,
@@ -86,6 +87,8 @@ enum Verb {
     #[command(subcommand)]
     Snapshots(snapshots::SnapshotsVerb),
     #[command(subcommand)]
+    Views(views::ViewsVerb),
+    #[command(subcommand)]
     Topics(topics::TopicsVerb),
     #[command(subcommand)]
     Schemas(schemas::SchemasVerb),
@@ -134,6 +137,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Replay(args) => replay::replay(app, &args),
         Verb::Run(verb) => run::run(app, verb),
         Verb::Snapshots(verb) => snapshots::snapshots(app, &verb),
+        Verb::Views(verb) => views::views(app, &verb),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Schemas(verb) => schemas::schemas(app, &verb),
         Verb::Bench(verb) => bench::bench(app, &verb),

@@ -116,7 +116,7 @@ fn parse_version(text: &str) -> Result<Version, std::num::ParseIntError> {
     text.parse().map(Version)
 }
 
-fn parse_time(text: &str) -> Result<TimestampMs, jiff::Error> {
+pub(super) fn parse_time(text: &str) -> Result<TimestampMs, jiff::Error> {
     text.parse::<jiff::Timestamp>().map(|time| TimestampMs(time.as_millisecond()))
 }
 
