@@ -12,14 +12,15 @@ use serde_json::json;
 
 /// Give a view events again, or have it leave some out. The view must be down.
 ///
-/// To `earliest` builds the whole view again; readers see it growing (`views rebuild` keeps the old
-/// rows until then). To an offset or a time, events from there on are delivered again: those that were
-/// applied are not applied twice, and it is said how many. To `latest`, or to an offset ahead, what lies
-/// between is left out for good, and is not taken for a gap.
+/// To `earliest` builds the whole view again; readers see it growing (`views rebuild` keeps the
+/// old rows until then). To an offset or a time, events from there on are delivered again: those
+/// that were applied are not applied twice, and it is said how many. To `latest`, or to an offset
+/// ahead, what lies between is left out, and is not taken for a gap.
 ///
-/// Where the view's fold changed (its FOLD_VERSION), delivering again would change nothing. Then the
-/// rows that these events touch are folded again from their whole history, if the view says that a row is
-/// of one aggregate (Scope::Aggregate); else this is refused. With --aggregate that is done to one row.
+/// Where the view's fold changed (its FOLD_VERSION), delivering again would change nothing. Then
+/// the rows that these events touch are folded again from their whole history, if the view says
+/// that a row is of one aggregate (Scope::Aggregate); else this is refused. With --aggregate that
+/// is done to one row.
 ///
 /// It must be down: end `up` and every `run view` first; this says so where one runs. Kafka's own
 /// kafka-consumer-groups --reset-offsets on the view's group does the same when the view starts.

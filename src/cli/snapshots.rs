@@ -19,9 +19,10 @@ pub(super) enum SnapshotsVerb {
 
 /// Fold every aggregate's state again from all of its events, and write new snapshots.
 ///
-/// For states that a faulty `evolve` made: mend it first. (A change of its meaning is a new FOLD_VERSION,
-/// which has its own snapshots and needs no rebuild.) The recent commands that a snapshot knows stay
-/// known, so nothing is decided twice. No command is handled meanwhile, and none is lost.
+/// For states that a faulty `evolve` made: mend it first. (A change of its meaning is a new
+/// FOLD_VERSION, which has its own snapshots and needs no rebuild.) The recent commands that a
+/// snapshot knows stay known, so nothing is decided twice. No command is handled meanwhile, and
+/// none is lost.
 ///
 /// No handler of this type may run: this says so where one does. It takes the handler's place in its
 /// group, so one that starts meanwhile waits, and then begins with the new snapshots. Interrupted, it
