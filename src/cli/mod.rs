@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod connect;
 mod gateway;
+mod health;
 mod history;
 mod http;
 mod kafka;
@@ -84,6 +85,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     #[command(subcommand)]
     Run(run::RunVerb),
+    Health(health::HealthArgs),
     #[command(subcommand)]
     Snapshots(snapshots::SnapshotsVerb),
     #[command(subcommand)]
@@ -138,6 +140,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Run(verb) => run::run(app, verb),
         Verb::Snapshots(verb) => snapshots::snapshots(app, &verb),
         Verb::Views(verb) => views::views(app, &verb),
+        Verb::Health(args) => health::health(&args),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Schemas(verb) => schemas::schemas(app, &verb),
         Verb::Bench(verb) => bench::bench(app, &verb),

@@ -21,6 +21,8 @@ mod bad_input;
 mod bench;
 #[path = "embedded/first_day.rs"]
 mod first_day;
+#[path = "embedded/health.rs"]
+mod health;
 #[path = "embedded/interface.rs"]
 mod interface;
 #[path = "embedded/interrupted.rs"]
