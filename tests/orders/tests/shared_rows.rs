@@ -9,6 +9,7 @@ use factum::{
     environment::Environment,
     host::{Running, Stop, TypedView, ViewHost, ViewProgress},
 };
+use factum_test_database::TestDatabase;
 use factum_test_orders::{Outstanding, Overview};
 use shop::{Books, Shop, actions, wait_until};
 
@@ -80,5 +81,13 @@ fn in_sqlite_no_update_is_lost() {
     for seed in 1..=3 {
         let folder = tempfile::tempdir().unwrap();
         two_instances_keep_the_books(&Database::file(folder.path().join("views.sqlite")), seed);
+    }
+}
+
+#[test]
+fn in_postgresql_no_update_is_lost() {
+    for seed in 1..=3 {
+        let schema = TestDatabase::new();
+        two_instances_keep_the_books(&Database::parse(&schema.url()).unwrap(), seed);
     }
 }
