@@ -4,19 +4,16 @@
 // A test that cannot get what it needs is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod deployed;
+
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
 };
-use tempfile::TempDir;
 
-/// What the binary says when a setting for a cluster is all that it lacks: it
-/// has then taken every flag and every variable, and knows the type or the view.
-const ONLY_A_CLUSTER_IS_MISSING: &str = "needs a log that processes share";
 /// What a server of metrics answers about its process.
 const PROBED: &[&str] = &["/healthz", "/readyz"];
 
@@ -51,28 +48,11 @@ impl Container {
         named[0]
     }
 
-    /// What the binary says to its arguments and variables, without a cluster.
-    fn run(&self) -> String {
-        let folder = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_factum"));
-        command.env_clear().current_dir(folder.path()).envs(&self.variables);
-        // Nothing is reached, and no port is taken.
-        command.env_remove("FACTUM_KAFKA").env_remove("FACTUM_KAFKA_CONFIG");
-        if self.variables.contains_key("FACTUM_HTTP") {
-            command.env("FACTUM_HTTP", "127.0.0.1:0");
-        }
-        for argument in self.items(&self.spec, "args") {
-            command.arg(argument.as_str().unwrap());
-        }
-        let output = command.output().unwrap();
-        assert!(!output.status.success(), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
     /// What is wrong with its arguments and variables.
     fn complaint(&self) -> Option<String> {
-        let said = self.run();
-        (!said.contains(ONLY_A_CLUSTER_IS_MISSING) || said.contains("warning")).then_some(said)
+        let arguments = self.items(&self.spec, "args");
+        let arguments: Vec<String> = arguments.iter().map(|argument| argument.as_str().unwrap().to_owned()).collect();
+        deployed::complaint(&arguments, &self.variables)
     }
 }
 
@@ -95,23 +75,42 @@ fn objects() -> Vec<(String, Value)> {
     found
 }
 
+/// The data of the ConfigMap of that name.
+fn config_map(objects: &[(String, Value)], name: &Value) -> BTreeMap<String, String> {
+    let is_it = |object: &Value| object["kind"] == "ConfigMap" && &object["metadata"]["name"] == name;
+    let found = objects.iter().find(|(_, object)| is_it(object)).unwrap_or_else(|| panic!("no ConfigMap {name}"));
+    serde_json::from_value(found.1["data"].clone()).unwrap()
+}
+
+/// What a container's variable is; what only the cluster knows is a name.
+fn variable(objects: &[(String, Value)], variable: &Value) -> String {
+    let from = &variable["valueFrom"]["configMapKeyRef"];
+    match variable["value"].as_str() {
+        Some(value) => value.to_owned(),
+        None if from.is_object() => config_map(objects, &from["name"])[from["key"].as_str().unwrap()].clone(),
+        None => "of-the-pod".to_owned(),
+    }
+}
+
 fn containers() -> Vec<Container> {
     let objects = objects();
-    let map = objects.iter().find(|(_, object)| object["kind"] == "ConfigMap").unwrap().1["data"].clone();
-    let map: BTreeMap<String, String> = serde_json::from_value(map).unwrap();
     let mut found = Vec::new();
     for (manifest, object) in &objects {
         let pod = &object["spec"]["template"]["spec"];
         for spec in pod["containers"].as_array().into_iter().flatten() {
-            let mut variables = map.clone();
-            for variable in spec["env"].as_array().into_iter().flatten() {
-                let value = variable["value"].as_str().unwrap_or("of-the-pod");
-                variables.insert(variable["name"].as_str().unwrap().to_owned(), value.to_owned());
+            let mut variables = BTreeMap::new();
+            for from in spec["envFrom"].as_array().into_iter().flatten() {
+                variables.extend(config_map(&objects, &from["configMapRef"]["name"]));
+            }
+            for one in spec["env"].as_array().into_iter().flatten() {
+                variables.insert(one["name"].as_str().unwrap().to_owned(), variable(&objects, one));
             }
             found.push(Container { manifest: manifest.clone(), pod: pod.clone(), spec: spec.clone(), variables });
         }
     }
-    assert_eq!(found.len(), 3, "the handler, the view and the topics");
+    let mut manifests: Vec<&str> = found.iter().map(|container| container.manifest.as_str()).collect();
+    manifests.sort_unstable();
+    assert_eq!(manifests, ["gateway.yaml", "handler.yaml", "topics.yaml", "view-sqlite.yaml", "view.yaml"]);
     found
 }
 
@@ -177,10 +176,53 @@ fn files_are_where_a_volume_is_and_the_image_is_this_version() {
             found.unwrap_or_else(|| panic!("{}: no volume for {variable}", container.manifest))
         };
         assert_eq!(mount("FACTUM_KAFKA_CONFIG")["readOnly"], true, "{}", container.manifest);
-        if container.manifest == "view.yaml" {
+        if container.manifest == "view-sqlite.yaml" {
             assert_eq!(mount("FACTUM_VIEWS")["readOnly"], Value::Null, "its rows are written there");
         }
         assert_eq!(container.text("/image"), format!("factum:{}", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn no_manifest_holds_a_secret_and_views_know_where_theirs_is() {
+    for (manifest, object) in objects().iter().filter(|(_, object)| object["kind"] == "ConfigMap") {
+        for (name, value) in object["data"].as_object().unwrap() {
+            assert!(!deployed::shows_a_secret(name, value.as_str().unwrap()), "{manifest}: {name}");
+        }
+    }
+    for container in containers() {
+        for variable in container.items(&container.spec, "env") {
+            let (name, value) = (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap_or_default());
+            assert!(!deployed::shows_a_secret(name, value), "{}: {name}", container.manifest);
+        }
+        let in_postgres = container.variables.get("FACTUM_VIEWS").is_some_and(|at| at.starts_with("postgres://"));
+        let password = container.items(&container.spec, "env").into_iter().find(|one| one["name"] == "PGPASSWORD");
+        assert_eq!(password.is_some(), in_postgres, "{}", container.manifest);
+        if let Some(password) = password {
+            assert!(password["valueFrom"]["secretKeyRef"].is_object(), "{}", container.manifest);
+        }
+    }
+    // The gateway reads what the view writes, as somebody who can only read.
+    let views = |manifest: &str| {
+        let container = containers().into_iter().find(|one| one.manifest == manifest).unwrap();
+        container.variables["FACTUM_VIEWS"].clone()
+    };
+    assert_eq!(views("gateway.yaml"), views("view.yaml").replace("factum_view@", "factum_gateway@"));
+}
+
+#[test]
+fn services_and_budgets_select_the_pods_beside_them() {
+    for (manifest, object) in objects() {
+        let selected = match object["kind"].as_str() {
+            Some("Service") => &object["spec"]["selector"],
+            Some("PodDisruptionBudget" | "Deployment" | "StatefulSet") => &object["spec"]["selector"]["matchLabels"],
+            _ => continue,
+        };
+        let pods = objects().into_iter().find(|(of, pods)| of == &manifest && pods["spec"]["template"].is_object());
+        let name = "app.kubernetes.io/name";
+        let labels = &pods.unwrap().1["spec"]["template"]["metadata"]["labels"];
+        assert!(labels[name].is_string(), "{manifest}");
+        assert_eq!(selected[name], labels[name], "{manifest}: {}", object["kind"]);
     }
 }
 
