@@ -65,7 +65,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) fn gateway(app: &Arc<App>, args: &GatewayArgs) -> Result<()> {
     let stop = stop_on_signal()?;
     let environment = args.log.cluster("run gateway")?;
-    let board = Board::start(&environment, &stop, Board::READY_LAG)?;
+    let board = Board::without_processors(&environment, &stop);
     let limits = args.limits()?;
     let service = Arc::new(LocalService::new(app.clone(), environment, args.views.clone()));
     let catalog = service::catalog(app)?;

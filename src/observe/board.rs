@@ -17,6 +17,8 @@ pub struct Board(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) environment: Environment,
     pub(super) stop: Stop,
+    /// Whether a process without processors is one that has not started them yet.
+    expects_members: bool,
     /// The most records that a partition of a ready processor is behind.
     pub(super) ready_lag: u64,
     pub(super) members: Mutex<Vec<Member>>,
@@ -45,8 +47,18 @@ impl Board {
         Ok(board)
     }
 
+    /// The board of a process that serves and has no processors: it is ready once it serves.
+    pub(crate) fn without_processors(environment: &Environment, stop: &Stop) -> Self {
+        Self::with(environment, stop, Self::READY_LAG, false)
+    }
+
     pub(super) fn new(environment: &Environment, stop: &Stop, ready_lag: u64) -> Self {
+        Self::with(environment, stop, ready_lag, true)
+    }
+
+    fn with(environment: &Environment, stop: &Stop, ready_lag: u64, expects_members: bool) -> Self {
         Board(Arc::new(Inner {
+            expects_members,
             environment: environment.clone(),
             stop: stop.clone(),
             ready_lag,
@@ -84,6 +96,7 @@ impl Board {
     pub(super) fn snapshot(&self) -> Snapshot {
         let members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Snapshot::take(&members, ends, self.0.ready_lag, self.0.stop.is_stopped(), system_clock())
+        let snapshot = Snapshot::take(&members, ends, self.0.ready_lag, self.0.stop.is_stopped(), system_clock());
+        Snapshot { expects_members: self.0.expects_members, ..snapshot }
     }
 }

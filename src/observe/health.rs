@@ -111,7 +111,7 @@ fn hindrance(snapshot: &Snapshot) -> Option<String> {
     if snapshot.stopping {
         return Some("stopping".to_owned());
     }
-    if snapshot.members.is_empty() {
+    if snapshot.members.is_empty() && snapshot.expects_members {
         return Some("no processor was started yet".to_owned());
     }
     let says = |what: String, state: State, reason: Option<&String>| match reason {

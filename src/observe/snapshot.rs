@@ -24,6 +24,8 @@ const HOLDING_MS: i64 = 10_000;
 pub(super) struct Snapshot {
     pub(super) now: TimestampMs,
     pub(super) stopping: bool,
+    /// Whether it is not ready without members.
+    pub(super) expects_members: bool,
     pub(super) members: Vec<MemberNow>,
     /// When the ends of the log were seen last.
     pub(super) looked: Option<TimestampMs>,
@@ -161,7 +163,7 @@ impl Snapshot {
             Member::View(view) => judge.view(view),
         });
         let members = members.collect();
-        Snapshot { now, stopping, members, looked: ends.looked }
+        Snapshot { now, stopping, expects_members: true, members, looked: ends.looked }
     }
 }
 

@@ -269,3 +269,11 @@ fn a_view_that_failed_makes_the_process_unready_and_not_dead() {
     assert_eq!(told["reason"], "balances: stopped: it failed, and is started again after 2 s: no such table");
     assert!(health::alive(&snapshot).alive);
 }
+
+#[test]
+fn a_process_that_only_serves_is_ready_without_processors() {
+    let snapshot = Snapshot::take(&[], Ends::default(), 10, false, NOW);
+    assert!(!health::is_ready(&snapshot), "one that has not started its processors yet");
+    assert!(health::is_ready(&Snapshot { expects_members: false, ..snapshot.clone() }));
+    assert!(!health::is_ready(&Snapshot { expects_members: false, stopping: true, ..snapshot }));
+}

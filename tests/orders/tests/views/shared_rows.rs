@@ -1,9 +1,6 @@
 //! Rows that several partitions of several topics feed, by two instances at the same time.
 
-#![allow(clippy::unwrap_used)] // a test's failure is its panic
-
-mod shop;
-
+use crate::shop::{Books, Shop, actions, wait_until};
 use factum::{
     Database, MemoryDatabase,
     environment::Environment,
@@ -11,7 +8,6 @@ use factum::{
 };
 use factum_test_database::TestDatabase;
 use factum_test_orders::{Outstanding, Overview};
-use shop::{Books, Shop, actions, wait_until};
 
 /// An instance of each view; with another one it shares the partitions.
 struct Instance {
@@ -53,6 +49,7 @@ fn two_instances_keep_the_books(database: &Database, seed: u64) {
     shop.act(before);
     second.close();
     let third = Instance::start(&shop.environment, database);
+    wait_until("sharing them with the third", || third.progress.iter().all(|view| !view.positions().is_empty()));
     shop.act(after);
     for view in 0..2 {
         wait_until("read to the ends", || {

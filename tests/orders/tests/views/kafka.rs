@@ -1,13 +1,9 @@
 //! Processes that share the partitions on Kafka and the rows in PostgreSQL.
 
-#![allow(clippy::unwrap_used)] // a test's failure is its panic
-
-mod shop;
-
+use crate::shop::{Books, Shop, actions, wait_until};
 use factum::{Database, KafkaConfig, environment::Environment};
 use factum_test_broker::{bootstrap, unique};
 use factum_test_database::TestDatabase;
-use shop::{Books, Shop, actions, wait_until};
 use std::{
     fs::{self, File},
     path::PathBuf,
