@@ -4,13 +4,14 @@ use factum::{
     Aggregate, Database, Envelope, Offset, PendingReply, Reply, TypedClient,
     environment::Environment,
     handler::Granted,
-    host::{AggregateHost, HandlerOptions, Running, Stop, Typed, TypedView, ViewHost, ViewProgress},
+    host::{AggregateHost, HandlerOptions, Running, Stop, Typed, ViewProgress},
     log::Isolation,
     to,
-    view::{Value, View},
+    view::{Value, View, ViewTable},
+    views::Query,
 };
 use factum_test_orders::{
-    Overview, Owed, Summary, TOTAL,
+    Outstanding, Overview, Owed, Summary, TOTAL,
     customer::{self, Customer},
     order::{self, Order},
     payment::{self, Payment},
@@ -143,24 +144,32 @@ impl Books {
             other => panic!("{other:?} is not a text"),
         };
         let mut books = Books::default();
-        for row in TypedView::<Overview>::default().query(database, "", 1_000_000).unwrap() {
-            let columns: BTreeMap<&str, &Value> =
-                row.columns.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        for (key, columns) in rows::<Overview>(database) {
             let summary = Summary {
-                cents: (columns["cents"] != &Value::Null).then(|| number(columns["cents"])),
-                cancelled: columns["cancelled"] == &Value::Boolean(true),
-                paid_cents: number(columns["paid_cents"]),
-                payments: number(columns["payments"]),
-                customer: text(columns["customer"]),
-                name: text(columns["name"]),
+                cents: (columns["cents"] != Value::Null).then(|| number(&columns["cents"])),
+                cancelled: columns["cancelled"] == Value::Boolean(true),
+                paid_cents: number(&columns["paid_cents"]),
+                payments: number(&columns["payments"]),
+                customer: text(&columns["customer"]),
+                name: text(&columns["name"]),
             };
-            books.orders.insert(row.key, summary);
+            books.orders.insert(key, summary);
         }
-        for row in TypedView::<factum_test_orders::Outstanding>::default().query(database, "", 1_000_000).unwrap() {
-            books.owed.insert(row.key, Owed { cents: number(&row.columns[0].1) });
+        for (key, columns) in rows::<Outstanding>(database) {
+            books.owed.insert(key, Owed { cents: number(&columns["cents"]) });
         }
         books
     }
+}
+
+/// A view's rows: keys, and values by column.
+fn rows<V: View>(database: &Database) -> Vec<(String, BTreeMap<String, Value>)> {
+    let query = Query::new(&ViewTable::of::<V>().unwrap()).limited(10_000).unwrap();
+    let page = database.rows().page(&query).unwrap();
+    assert_eq!(page.next, None);
+    let columns = page.columns;
+    let rows = page.rows.into_iter();
+    rows.map(|row| (row[0].to_string(), columns.iter().cloned().zip(row).collect())).collect()
 }
 
 /// The shop's handlers, and clients that talk to them.
