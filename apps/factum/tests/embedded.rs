@@ -35,6 +35,8 @@ mod kill;
 mod live;
 #[path = "embedded/query.rs"]
 mod query;
+#[path = "embedded/rebuild.rs"]
+mod rebuild;
 #[path = "embedded/replay.rs"]
 mod replay;
 #[path = "embedded/snapshots.rs"]

@@ -31,6 +31,8 @@ mod observed;
 mod open_transaction;
 #[path = "kafka/outage.rs"]
 mod outage;
+#[path = "kafka/rebuild.rs"]
+mod rebuild;
 #[path = "kafka/recovery.rs"]
 mod recovery;
 #[path = "kafka/replay.rs"]

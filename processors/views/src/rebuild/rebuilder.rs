@@ -25,7 +25,7 @@ use std::{
 
 /// Between two looks at where the live view is.
 const LOOK: Duration = Duration::from_millis(100);
-/// What is left when the live view is held still, so that it stands only for a moment.
+/// What is left at most when the live view is held still, so that it stands only for a moment.
 const CLOSE_RECORDS: u64 = 1_000;
 /// How long the live view is held still at most while the rest is folded.
 const LAST_STEPS: Duration = Duration::from_secs(4);
@@ -306,6 +306,11 @@ impl Rebuilder {
         self.behind_of(&self.status())
     }
 
+    /// A tenth of a second's worth.
+    fn close_records(&self) -> u64 {
+        self.options.rate.map_or(CLOSE_RECORDS, |rate| u64::from(rate.get() / 10).clamp(1, CLOSE_RECORDS))
+    }
+
     fn status(&self) -> MutexGuard<'_, ViewStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -324,7 +329,7 @@ impl Rebuilder {
                 let status = self.status();
                 let is_running =
                     |place| status.places.get(place).is_some_and(|place| place.state == PlaceState::Running);
-                self.places.iter().all(is_running) && self.behind_of(&status) <= CLOSE_RECORDS
+                self.places.iter().all(is_running) && self.behind_of(&status) <= self.close_records()
             }
             // The last batch may reach beyond the goal: it is held back and no part of the view.
             Target::Past(_) => {

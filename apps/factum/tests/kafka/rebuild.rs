@@ -1,0 +1,100 @@
+//! A view on Kafka and PostgreSQL that is built anew while it is live, read and written.
+
+use crate::{
+    process::until,
+    site::Site,
+    traffic::{ACCOUNTS, Traffic},
+};
+use factum_test_database::TestDatabase;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+#[test]
+fn a_live_view_is_built_anew_while_commands_and_queries_go_on() {
+    let site = Site::new(2);
+    let mut handler = site.handler(&[]);
+    let database = TestDatabase::new();
+    let url = database.url();
+    let mut view = site.start(&["run", "view", "balances", "--views", &url]);
+    let traffic = Traffic::start(&site);
+    let mut client = database.client();
+    until("every account has a row", || {
+        let rows = client.query("SELECT count(*) FROM balances_v1", &[]).ok()?;
+        (rows[0].get::<_, i64>(0) == i64::try_from(ACCOUNTS).unwrap()).then_some(())
+    });
+    // A query never finds fewer rows than there are, nor entries that were there before gone.
+    let ends = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let (ends, mut client) = (ends.clone(), database.client());
+        move || {
+            let (mut looks, mut most) = (0_u64, 0);
+            while !ends.load(Ordering::SeqCst) {
+                let row = client.query_one("SELECT count(*), sum(entries)::int8 FROM balances_v1", &[]).unwrap();
+                let (rows, entries): (i64, i64) = (row.get(0), row.get(1));
+                assert_eq!(rows, i64::try_from(ACCOUNTS).unwrap());
+                assert!(entries >= most, "{entries} entries after {most}");
+                most = entries;
+                looks += 1;
+            }
+            looks
+        }
+    });
+    let views = |arguments: &[&str]| site.run(&[&["views"], arguments, &["--views", &url]].concat());
+
+    // While one builds, slowly, a second one is refused.
+    let mut slow = site.start(&["views", "rebuild", "balances", "--rate", "5", "--views", &url]);
+    until("it builds", || views(&["list", "--json"]).stdout.contains("balances_v1_rebuild").then_some(()));
+    views(&["rebuild", "balances"]).refused_with(&["view balances is being built: balances_v1_rebuild", "by process"]);
+    slow.kill();
+
+    let built = views(&["rebuild", "balances", "--json"]).json();
+    assert_eq!((built["live"].as_bool(), built["parity"]["equal"].as_bool()), (Some(true), Some(true)), "{built}");
+    traffic.goes_on();
+    assert!(view.is_running());
+    let verified = views(&["verify", "balances", "--json"]).json();
+    assert_eq!(verified["parity"]["equal"], true, "{verified}");
+    let deposits = traffic.end();
+    let all = deposits * i64::try_from(ACCOUNTS).unwrap();
+    until("the live view goes on in the new tables", || {
+        let row = client.query_one("SELECT sum(entries)::int8, sum(balance)::int8 FROM balances_v1", &[]).unwrap();
+        let (entries, cents): (i64, i64) = (row.get(0), row.get(1));
+        assert!(entries <= all, "{entries} of {all}");
+        (entries == all && cents == all).then_some(())
+    });
+    ends.store(true, Ordering::SeqCst);
+    assert!(reader.join().unwrap() > 10);
+
+    client
+        .batch_execute(
+            "UPDATE balances_v1 SET balance = 1000000 WHERE key = 'account-1';
+             DELETE FROM balances_v1 WHERE key = 'account-2';
+             INSERT INTO balances_v1 (key, balance, entries, last_entry_ms) VALUES ('mallory', 1, 1, 1);",
+        )
+        .unwrap();
+    let verified = views(&["verify", "balances"]);
+    verified.refused_with(&["view balances differs from its log: 1 altered, 1 missing, 1 extra"]);
+    for row in ["altered \"account-1\": balance=1000000", "missing \"account-2\"", "extra   \"mallory\""] {
+        assert!(verified.stdout.contains(row), "{row}: {verified:?}");
+    }
+    views(&["rebuild", "balances"]).refused_with(&["there are tables balances_v1_old already"]);
+    assert!(views(&["drop-old", "balances"]).ok);
+    views(&["rebuild", "balances"]).refused_with(&["differs from its log, and nothing was switched", "--allow-diff"]);
+    let built = views(&["rebuild", "balances", "--allow-diff", "--json"]).json();
+    assert_eq!((built["live"].as_bool(), built["events"].as_u64()), (Some(true), Some(0)), "{built}");
+    let verified = views(&["verify", "balances", "--json"]).json();
+    assert_eq!(verified["parity"]["equal"], true, "{verified}");
+
+    // Rolled back, the live view goes on from the progress that the old rows had.
+    assert!(views(&["rollback", "balances"]).ok);
+    let row = client.query_one("SELECT balance FROM balances_v1 WHERE key = 'account-1'", &[]).unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1_000_000);
+    assert_eq!(site.deposit("account-1", 5), u64::try_from(deposits).unwrap() + 1);
+    until("the old rows are live again", || {
+        let row = client.query_one("SELECT balance FROM balances_v1 WHERE key = 'account-1'", &[]).unwrap();
+        (row.get::<_, i64>(0) == 1_000_005).then_some(())
+    });
+    view.stop();
+    handler.stop();
+}
