@@ -111,6 +111,6 @@ fn a_request_under_way_is_answered_when_the_gateway_is_told_to_end() {
     let mut handler = site.handler(&[]);
     let answer = asked.join().unwrap().unwrap();
     assert_eq!((answer.status().as_u16(), &answer.json::<Value>().unwrap()["version"]), (200, &json!(1)));
-    gateway.process.stop();
+    assert!(gateway.process.finish().success());
     handler.stop();
 }
