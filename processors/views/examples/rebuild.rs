@@ -153,7 +153,7 @@ fn lag(log: &MemoryLog, status: &ViewStatus) -> i64 {
     let mut admin = log.admin().unwrap();
     let behind = status.places.iter().map(|(place, status)| {
         let end = admin.bounds(place, Isolation::ReadCommitted).unwrap().end;
-        end.0 - status.position.map_or(0, |position| position.0)
+        end.0 - status.position.map_or(end.0, |position| position.0)
     });
     behind.sum()
 }
