@@ -83,6 +83,9 @@ const COLUMNS: [&str; 11] = [
     "causation",
 ];
 
+/// So many of them has the table.
+const SHORT: usize = 8;
+
 pub(super) fn audit(app: &Arc<App>, args: &AuditArgs) -> Result<()> {
     if let (Some(since), Some(until)) = (args.since, args.until)
         && since >= until
@@ -102,12 +105,14 @@ pub(super) fn audit(app: &Arc<App>, args: &AuditArgs) -> Result<()> {
         after: None,
     };
     let most = if args.limit == 0 { u64::MAX } else { args.limit };
+    let columns = COLUMNS.map(String::from);
+    let mut printer = Printer { format: args.format, table: output::Table::new(&columns[..SHORT]), is_begun: false };
     let mut shown = 0;
     let more = loop {
         request.limit = usize::try_from(most - shown).unwrap_or(PAGE).min(PAGE);
         let found = session.service().audit(&request)?;
         tell_behind(found.behind);
-        print(&found.events, args.format, shown == 0)?;
+        printer.print(&found.events)?;
         shown += found.events.len() as u64;
         request.after = found.next;
         if request.after.is_none() || shown >= most || stop.is_stopped() {
@@ -129,31 +134,41 @@ pub(super) fn tell_behind(records: u64) {
     }
 }
 
-fn print(events: &[AuditedEvent], format: Format, is_first: bool) -> Result<()> {
-    match format {
-        Format::Json => {
-            for event in events {
-                let text = serde_json::to_string(event);
-                output::line(&text.map_err(|error| Error::data(format!("the event cannot be shown: {error}")))?);
+/// Prints pages, with what stands above the first one.
+struct Printer<'a> {
+    format: Format,
+    table: output::Table<'a>,
+    is_begun: bool,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, events: &[AuditedEvent]) -> Result<()> {
+        match self.format {
+            Format::Json => {
+                for event in events {
+                    let text = serde_json::to_string(event);
+                    output::line(&text.map_err(|error| Error::data(format!("the event cannot be shown: {error}")))?);
+                }
+            }
+            Format::Table => {
+                // The ids need half a screen each; the other formats have them.
+                let rows: Vec<Vec<String>> = events.iter().map(|event| cells(event)[..SHORT].to_vec()).collect();
+                if !rows.is_empty() {
+                    self.table.rows(&rows);
+                }
+            }
+            Format::Csv => {
+                if !self.is_begun {
+                    output::line(&COLUMNS.join(","));
+                }
+                for event in events {
+                    output::line(&cells(event).map(|cell| csv_field(&cell)).join(","));
+                }
             }
         }
-        Format::Table => {
-            // The ids need half a screen each; the other formats have them.
-            let rows: Vec<Vec<String>> = events.iter().map(|event| cells(event)[..8].to_vec()).collect();
-            if !rows.is_empty() {
-                output::table(&COLUMNS[..8].iter().map(ToString::to_string).collect::<Vec<_>>(), &rows);
-            }
-        }
-        Format::Csv => {
-            if is_first {
-                output::line(&COLUMNS.join(","));
-            }
-            for event in events {
-                output::line(&cells(event).map(|cell| csv_field(&cell)).join(","));
-            }
-        }
+        self.is_begun = true;
+        Ok(())
     }
-    Ok(())
 }
 
 /// A field as RFC 4180 writes it.

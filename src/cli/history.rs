@@ -11,6 +11,7 @@ use crate::{
 };
 use clap::Args;
 use factum_core::{AggregateId, Error, Result, Version};
+use factum_views::Database;
 use std::sync::Arc;
 
 /// Show an aggregate's events, oldest first.
@@ -25,6 +26,10 @@ pub(super) struct HistoryArgs {
     aggregate_type: String,
     /// The aggregate's id.
     id: AggregateId,
+    /// Where the journal is, which spares reading the log: a SQLite file, or postgres://USER@HOST/DATABASE. Without it
+    /// the data folder's file, with --kafka factum-views.sqlite. The answer is the same with it and without it.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL")]
+    views: Option<Database>,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -33,7 +38,7 @@ pub(super) struct HistoryArgs {
 
 pub(super) fn history(app: &Arc<App>, args: &HistoryArgs) -> Result<()> {
     app.aggregate_host(&args.aggregate_type)?;
-    let session = args.log.session(app, None, Needs::Log)?;
+    let session = args.log.session(app, args.views.clone(), Needs::Log)?;
     let mut request = HistoryRequest {
         aggregate_type: args.aggregate_type.clone(),
         id: args.id.clone(),

@@ -52,18 +52,43 @@ fn beside(level: &str, prefix: &str, text: &str) {
 
 /// Rows under their columns' names; numbers to the right.
 pub(super) fn table(columns: &[String], rows: &[Vec<String>]) {
-    let width = |index: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(index)).chain(columns.get(index));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let print = |row: &[String]| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
+    Table::new(columns).rows(rows);
+}
+
+/// A table that is printed a page at a time, under one header.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    columns: &'a [String],
+    /// In characters; a page whose cells are wider widens its own rows and the later ones.
+    widths: Vec<usize>,
+    is_begun: bool,
+}
+
+impl<'a> Table<'a> {
+    /// One of these columns, of which nothing is printed yet.
+    pub(super) fn new(columns: &'a [String]) -> Self {
+        Table { columns, widths: columns.iter().map(|name| name.chars().count()).collect(), is_begun: false }
+    }
+
+    /// Prints the next rows, the header before the first ones.
+    pub(super) fn rows(&mut self, rows: &[Vec<String>]) {
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        if !self.is_begun {
+            self.is_begun = true;
+            self.print(self.columns);
+            self.print(&self.widths.iter().map(|&width| "-".repeat(width)).collect::<Vec<_>>());
+        }
+        rows.iter().for_each(|row| self.print(row));
+    }
+
+    fn print(&self, row: &[String]) {
+        let cells = row.iter().zip(&self.widths).map(|(cell, &width)| {
             if cell.parse::<f64>().is_ok() { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
         line(cells.collect::<Vec<_>>().join("  ").trim_end());
-    };
-    print(columns);
-    print(&widths.iter().map(|&width| "-".repeat(width)).collect::<Vec<_>>());
-    rows.iter().for_each(|row| print(row));
+    }
 }

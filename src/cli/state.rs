@@ -11,6 +11,7 @@ use crate::{
 };
 use clap::Args;
 use factum_core::{AggregateId, Result, TimestampMs, Version};
+use factum_views::Database;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -40,6 +41,10 @@ pub(super) struct StateArgs {
     /// Which of an event's two times --at-time is: occurred or recorded.
     #[arg(long, value_name = "TIME", default_value_t, requires = "at_time")]
     by: Clock,
+    /// Where the journal is, which spares reading the log: a SQLite file, or postgres://USER@HOST/DATABASE. Without it
+    /// the data folder's file, with --kafka factum-views.sqlite. The answer is the same with it and without it.
+    #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL")]
+    views: Option<Database>,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -48,7 +53,7 @@ pub(super) struct StateArgs {
 
 pub(super) fn state(app: &Arc<App>, args: &StateArgs) -> Result<()> {
     app.aggregate_host(&args.aggregate_type)?;
-    let session = args.log.session(app, None, Needs::Log)?;
+    let session = args.log.session(app, args.views.clone(), Needs::Log)?;
     let at = match (args.at_version, args.at_time) {
         (Some(version), _) => Some(At::Version(Version(version))),
         (None, Some(time)) => Some(At::Time(time, args.by)),

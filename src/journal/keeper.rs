@@ -2,7 +2,7 @@
 
 use super::{
     key,
-    states::{self, KEPT_EVERY, KeepingFold},
+    states::{self, KEPT_EVERY, Keeping, KeepingFold},
 };
 use crate::{environment::Environment, host::AggregateHost};
 use factum_core::{
@@ -50,7 +50,7 @@ impl StateKeeper {
     }
 
     fn keep(&mut self, commit: &Commit) -> Result<()> {
-        let mut kept = Vec::new();
+        let mut kept = Keeping::default();
         // The rows are in the order of their keys, so those of an aggregate are together.
         for run in commit.upserts.chunk_by(|(left, _), (right, _)| start_of(left) == start_of(right)) {
             let is_due = |(key, _): &&(String, Vec<Value>)| {
@@ -58,7 +58,7 @@ impl StateKeeper {
             };
             let Some(last) = run.iter().rposition(|row| is_due(&row)) else { continue };
             match catch_unwind(AssertUnwindSafe(|| self.fold(commit, &run[..=last]))) {
-                Ok(Ok(states)) => kept.extend(states),
+                Ok(Ok(states)) => kept.append(states),
                 Ok(Err(error)) => warn!(key = run[last].0, %error, "a state was not kept"),
                 Err(_) => warn!(key = run[last].0, "a state was not kept: the fold panicked"),
             }
@@ -67,11 +67,13 @@ impl StateKeeper {
     }
 
     /// The states to be kept of an aggregate, of which these rows are to be written.
-    fn fold(&self, commit: &Commit, run: &[(String, Vec<Value>)]) -> Result<Vec<(String, Vec<Value>)>> {
-        let Some(first) = run.first().and_then(|(key, _)| key::RowKey::parse(key)) else { return Ok(Vec::new()) };
+    fn fold(&self, commit: &Commit, run: &[(String, Vec<Value>)]) -> Result<Keeping> {
+        let Some(first) = run.first().and_then(|(key, _)| key::RowKey::parse(key)) else {
+            return Ok(Keeping::default());
+        };
         let topic = |host: &Arc<dyn AggregateHost>| self.environment.topics(host.aggregate_type()).events;
         let Some(host) = self.hosts.iter().find(|host| key::type_of(&topic(host)) == first.aggregate_type) else {
-            return Ok(Vec::new());
+            return Ok(Keeping::default());
         };
         let events = topic(host);
         let topic_id = commit.moves.iter().find(|moved| moved.place.topic == events).map(|moved| moved.topic_id);
@@ -97,7 +99,7 @@ impl StateKeeper {
                 fold.apply(version, payload)?;
             }
         }
-        Ok(fold.into_kept())
+        fold.into_kept(&*self.rows)
     }
 }
 

@@ -102,8 +102,10 @@ pub(crate) fn state(
         folded: request.at.is_some().then(|| fold.folded()),
         left_out: Some(fold.left_out()).filter(|count| *count > 0),
     };
-    if fold.folded() > 2 * KEPT_EVERY {
-        let kept = database.open(states::table()?).and_then(|mut sink| states::keep(&mut *sink, fold.into_kept()));
+    // Where there is no journal, a reader makes no tables.
+    if fold.folded() > 2 * KEPT_EVERY && subject.position.is_some() {
+        let kept =
+            fold.into_kept(reader.rows()).and_then(|kept| states::keep(&mut *database.open(states::table()?)?, kept));
         if let Err(error) = kept {
             debug!(%error, "states were not kept; the next one who asks folds them again");
         }

@@ -35,9 +35,9 @@ pub(crate) struct Subject {
     pub(crate) topic_id: TopicId,
     /// What the keys of its rows begin with.
     pub(crate) start: String,
-    id: AggregateId,
     /// The first offset of its partition that the journal may not have; none when there is no journal.
-    position: Option<Offset>,
+    pub(crate) position: Option<Offset>,
+    id: AggregateId,
 }
 
 /// Only events up to a time.
@@ -79,7 +79,7 @@ impl Reader {
         let place = topics.events.partition(partition_of(id.as_str().as_bytes(), found.partitions));
         let position = self.position(&place, found.id)?;
         let start = key::start_of(&topics.events, id);
-        Ok(Subject { place, topic_id: found.id, start, id: id.clone(), position })
+        Ok(Subject { place, topic_id: found.id, start, position, id: id.clone() })
     }
 
     /// How far the journal is with a partition of this topic; none where there is no journal of it.

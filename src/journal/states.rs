@@ -14,7 +14,7 @@ pub(crate) const KEPT_EVERY: u64 = 500;
 
 /// A kept state, by its key: that of the event's row with the fold's fingerprint
 /// before the version. They are a cache: what is not there is folded again, and
-/// a fold that has changed keeps states of its own.
+/// a fold that has changed keeps states of its own, and has those of earlier ones deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct KeptState {
     /// The identity of the events topic: one that was made anew has other events.
@@ -23,6 +23,18 @@ struct KeptState {
     #[serde(with = "as_bytes")]
     state: Vec<u8>,
 }
+
+/// What is to be written to the kept states.
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    /// By their keys.
+    states: Vec<(String, Vec<Value>)>,
+    /// The keys of states that another fold of the same aggregates has kept.
+    of_other_folds: Vec<String>,
+}
+
+/// The most states of other folds that are deleted with those that an aggregate's fold keeps.
+const MAX_DELETES: usize = 1_000;
 
 /// The table of the kept states.
 pub(crate) fn table() -> Result<ViewTable> {
@@ -106,9 +118,41 @@ impl KeepingFold {
         self.fold.version().0 - self.from.0 - self.folded
     }
 
-    /// The states to be kept.
-    pub(crate) fn into_kept(self) -> Vec<(String, Vec<Value>)> {
-        self.kept
+    /// The states to be kept, and those of other folds that they take the place of.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) fn into_kept(self, rows: &dyn Rows) -> Result<Keeping> {
+        if self.kept.is_empty() {
+            return Ok(Keeping::default());
+        }
+        let Self { start, fold, .. } = &self;
+        let own = format!("{start}{}", fold.fingerprint());
+        // `0` is the character after `/`. A fingerprint is hexadecimal digits: no other aggregate is between these.
+        let [low, own_low, own_high, high] =
+            [format!("{start}0"), format!("{own}/"), format!("{own}0"), format!("{start}g")]
+                .map(|key| key::quoted(&key));
+        let filter = format!("key >= {low} and key < {own_low} or key >= {own_high} and key < {high}");
+        let query = Query::new(&table()?).filtered(&filter)?.projected("key")?.limited(MAX_DELETES)?;
+        let found = match rows.page(&query) {
+            Ok(page) => page.rows,
+            // None was ever kept in this database.
+            Err(error) if error.kind() == ErrorKind::Invalid => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let key = |row: Vec<Value>| match row.into_iter().next() {
+            Some(Value::Text(key)) => Some(key),
+            _ => None,
+        };
+        Ok(Keeping { states: self.kept, of_other_folds: found.into_iter().filter_map(key).collect() })
+    }
+}
+
+impl Keeping {
+    /// Adds that of another aggregate.
+    pub(crate) fn append(&mut self, mut other: Keeping) {
+        self.states.append(&mut other.states);
+        self.of_other_folds.append(&mut other.of_other_folds);
     }
 }
 
@@ -116,17 +160,22 @@ impl KeepingFold {
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn keep(sink: &mut dyn Sink, mut states: Vec<(String, Vec<Value>)>) -> Result<()> {
+pub(crate) fn keep(sink: &mut dyn Sink, keeping: Keeping) -> Result<()> {
+    let Keeping { mut states, mut of_other_folds } = keeping;
     if states.is_empty() {
         return Ok(());
     }
     states.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    of_other_folds.sort_unstable();
     sink.commit(&Commit {
         upserts: states,
-        deletes: Vec::new(),
+        deletes: of_other_folds,
         watermarks: Vec::new(),
         moves: Vec::new(),
         compare: Compare::Nothing,
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

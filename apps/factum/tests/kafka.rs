@@ -25,6 +25,8 @@ mod example;
 mod gateway;
 #[path = "kafka/import.rs"]
 mod import;
+#[path = "kafka/journal.rs"]
+mod journal;
 #[path = "kafka/observed.rs"]
 mod observed;
 #[path = "kafka/open_transaction.rs"]
