@@ -3,6 +3,10 @@
 use crate::Topics;
 use std::collections::BTreeSet;
 
+/// How many commands of an aggregate a handler remembers by default, and so how
+/// far a client sends ahead of one that has no answer.
+pub const RECENT_COMMANDS: usize = 64;
+
 /// The settings of a handler. Everything has a default but the number of partitions.
 #[derive(Debug, Clone)]
 pub struct HandlerConfig {
@@ -98,7 +102,7 @@ impl HandlerConfig {
             checkpoint_every_events: 50_000,
             checkpoint_every_ms: 60_000,
             checkpoint_chunk: 1_000,
-            window_commands: 64,
+            window_commands: RECENT_COMMANDS,
             max_eventless_aggregates: 10_000,
             recovery_stall_ms: 30_000,
             retry_ms: 500,

@@ -26,7 +26,7 @@ mod recovery;
 mod tenure;
 pub mod window;
 
-pub use config::{AcceptLost, Granted, HandlerConfig, Snapshots};
+pub use config::{AcceptLost, Granted, HandlerConfig, RECENT_COMMANDS, Snapshots};
 pub use effect::{Activity, Effect, HandlerStats, Notice, Outcomes, PartitionHealth, Plan, Reply, Survey};
 
 use crate::{

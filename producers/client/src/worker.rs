@@ -136,7 +136,8 @@ impl Worker {
             let id = message.request.id;
             let now = now();
             let timeout = i64::try_from(message.request.timeout.as_millis()).unwrap_or(i64::MAX / 2);
-            match self.machine.submit(id, message.until, now, TimestampMs(now.0.saturating_add(timeout))) {
+            let deadline = TimestampMs(now.0.saturating_add(timeout));
+            match self.machine.submit(id, &message.request.aggregate, message.until, now, deadline) {
                 Ok(()) => drop(self.waiting.insert(id, message)),
                 Err(error) => message.tell(Err(error), &self.topics, self.partitions),
             }

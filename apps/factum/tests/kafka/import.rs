@@ -145,3 +145,27 @@ fn an_entry_of_another_banks_books_needs_the_permission() {
     assert!(site.run(&entry).ok);
     assert_eq!(Books::read(&site).balances()["anna"], Balance { version: 2, cents: -4 });
 }
+
+#[test]
+fn rows_that_waited_for_a_handler_are_decided_once_although_they_were_sent_again() {
+    const MAPPING: &str = "command = 'Deposit'\naggregate = '{account}'\nid = '{id}'\n\
+                           [fields]\ncents = { column = 'amount', as = 'integer' }\n";
+    let site = Site::new(2);
+    let (file, mapping) = (site.path("many.csv"), site.path("mapping.toml"));
+    // Several times what a handler remembers of an aggregate, and no expected versions.
+    let rows: String = (0..400).map(|row| format!("many-{row},anna,1\n")).collect();
+    std::fs::write(&file, format!("id,account,amount\n{rows}")).unwrap();
+    std::fs::write(&mapping, MAPPING).unwrap();
+    let [file, mapping] = [&file, &mapping].map(|path| path.to_str().unwrap());
+    let mut import = site.start(&["publish", BANK, "--file", file, "--mapping", mapping]);
+    let sent = || {
+        let mut admin = site.admin();
+        let places = admin.partitions(&site.topics().commands).unwrap();
+        places.iter().map(|place| admin.bounds(place, Isolation::ReadUncommitted).unwrap().end.0).sum::<i64>()
+    };
+    until("commands that are sent again", || (sent() >= 128).then_some(()));
+    let _handler = site.handler(&[]);
+    let ran = import.end();
+    assert!(ran.ok, "{ran:?}");
+    assert_eq!(site.run(&["state", BANK, "anna", "--json"]).json()["version"], 400);
+}
