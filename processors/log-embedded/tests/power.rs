@@ -8,9 +8,10 @@ mod support;
 use factum_core::log::{Isolation, Log};
 use factum_core::{ErrorKind, Offset, RecordBatch, Result};
 use factum_log_embedded::EmbeddedLog;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::{Read, Seek};
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -127,6 +128,7 @@ fn check(log: &EmbeddedLog, known: &Known, context: &str) {
 
 #[test]
 fn a_power_cut_at_any_step_loses_nothing_acknowledged() {
+    keep_log();
     let whole = SimDisk::default();
     let mut known = Known::default();
     workload(&open(&whole).unwrap(), &mut known).unwrap();
@@ -169,19 +171,44 @@ fn a_power_cut_at_any_step_loses_nothing_acknowledged() {
     assert!(torn > 20, "{torn} torn tails are few: the test does not test");
 }
 
+thread_local! {
+    /// What this thread logged.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ThisThread;
+
+impl Write for ThisThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOGGED.with_borrow_mut(|logged| logged.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keeps what each thread logs. One subscriber for the process, set before
+/// anything is logged: whether a line is wanted is cached for all threads, and
+/// a thread's own subscriber can come while another thread fills that cache.
+fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(|| ThisThread).finish();
+        tracing::subscriber::set_global_default(lines).unwrap();
+    });
+}
+
 /// What is logged while something is done.
 fn logged<R>(work: impl FnOnce() -> R) -> (R, String) {
-    let mut file = tempfile::tempfile().unwrap();
-    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(file.try_clone().unwrap())).finish();
-    let result = tracing::subscriber::with_default(lines, work);
-    let mut text = String::new();
-    file.rewind().unwrap();
-    file.read_to_string(&mut text).unwrap();
-    (result, text)
+    LOGGED.take();
+    let result = work();
+    (result, String::from_utf8(LOGGED.take()).unwrap())
 }
 
 #[test]
 fn a_torn_tail_is_dropped_and_told() {
+    keep_log();
     let disk = SimDisk::default();
     let log = open(&disk).unwrap();
     create_topic(&log, &[]).unwrap();
@@ -212,6 +239,7 @@ fn a_torn_tail_is_dropped_and_told() {
 
 #[test]
 fn nothing_is_seen_before_it_is_durable() {
+    keep_log();
     let disk = SimDisk::default();
     let log = open(&disk).unwrap();
     create_topic(&log, &[]).unwrap();
@@ -270,6 +298,7 @@ fn read_until_cut(log: &EmbeddedLog, over: &AtomicBool) -> Vec<(u32, i64, String
 
 #[test]
 fn a_power_cut_under_many_clients_loses_nothing_acknowledged_or_seen() {
+    keep_log();
     const WRITERS: u32 = 3;
     let mut chance = Chance(4711);
     let mut total = 0;
