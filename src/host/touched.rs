@@ -33,21 +33,7 @@ where
         let Some(event) = event.map_err(|error| error.context(format!("{record:?}")))? else {
             return Ok(Vec::new());
         };
-        Ok(V::keys(&Recorded {
-            aggregate: AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?,
-            version: header.version,
-            occurred: header.occurred,
-            recorded: record.timestamp().unwrap_or(header.occurred),
-            command: header.command,
-            index: header.index,
-            correlation: header.correlation,
-            cause: header.cause,
-            trace: header.trace,
-            source: header.source.into(),
-            topic: record.topic().clone(),
-            partition: record.partition(),
-            offset: record.offset(),
-            event,
-        }))
+        let aggregate = AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?;
+        Ok(V::keys(&Recorded::new(record, &header, aggregate, header.source.into(), event)))
     }))
 }

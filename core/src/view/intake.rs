@@ -150,22 +150,7 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
         Ok(_) if focus.occurred_by.is_some_and(|time| header.occurred > time) => {
             Item::Unknown { aggregate, version: header.version, offset: record.offset() }
         }
-        Ok(event) => Item::Known(Recorded {
-            aggregate,
-            version: header.version,
-            occurred: header.occurred,
-            recorded: record.timestamp().unwrap_or(header.occurred),
-            command: header.command,
-            index: header.index,
-            correlation: header.correlation,
-            cause: header.cause,
-            trace: header.trace,
-            source: shared(source, header.source),
-            topic: record.topic().clone(),
-            partition: record.partition(),
-            offset: record.offset(),
-            event,
-        }),
+        Ok(event) => Item::Known(Recorded::new(record, &header, aggregate, shared(source, header.source), event)),
         Err(DecodeError::UnknownRecord(_)) => {
             Item::Unknown { aggregate, version: header.version, offset: record.offset() }
         }

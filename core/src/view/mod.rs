@@ -36,7 +36,8 @@ pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
 pub use table::{ViewTable, view_group, view_topics};
 
 use crate::{
-    AggregateId, CommandId, EventId, Message, Offset, Partition, TimestampMs, Topic, Version, wire::TraceContext,
+    AggregateId, CommandId, EventId, Message, Offset, Partition, RecordRef, TimestampMs, Topic, Version,
+    wire::{EventHeader, TraceContext},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, sync::Arc};
@@ -72,6 +73,34 @@ pub struct Recorded<E> {
     pub offset: Offset,
     /// What happened.
     pub event: E,
+}
+
+impl<E> Recorded<E> {
+    /// The event of a record of this header. `source` is the header's, which neighbours share.
+    pub fn new(
+        record: RecordRef<'_>,
+        header: &EventHeader<'_>,
+        aggregate: AggregateId,
+        source: Arc<str>,
+        event: E,
+    ) -> Self {
+        Recorded {
+            aggregate,
+            version: header.version,
+            occurred: header.occurred,
+            recorded: record.timestamp().unwrap_or(header.occurred),
+            command: header.command,
+            index: header.index,
+            correlation: header.correlation,
+            cause: header.cause,
+            trace: header.trace,
+            source,
+            topic: record.topic().clone(),
+            partition: record.partition(),
+            offset: record.offset(),
+            event,
+        }
+    }
 }
 
 /// Whose rows a view's partitions feed.

@@ -135,22 +135,8 @@ impl<V: View> Projection<V> {
         }
         let value = record.value().unwrap_or_default();
         let event = codec.decode(value).map_err(|e| Error::data(format!("{record:?}: {e:?}")))?;
-        Ok(Recorded {
-            aggregate: AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?,
-            version: header.version,
-            occurred: header.occurred,
-            recorded: record.timestamp().unwrap_or(header.occurred),
-            command: header.command,
-            index: header.index,
-            correlation: header.correlation,
-            cause: header.cause,
-            trace: header.trace,
-            source: self.source.clone(),
-            topic: record.topic().clone(),
-            partition: record.partition(),
-            offset: record.offset(),
-            event,
-        })
+        let aggregate = AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?;
+        Ok(Recorded::new(record, &header, aggregate, self.source.clone(), event))
     }
 
     /// Reads the touched rows, folds and writes them.
