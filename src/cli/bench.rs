@@ -1,5 +1,6 @@
 //! `bench`: the handler, on Kafka against a bare loop, the time to an answer, and views side by side.
 
+mod backlog;
 mod view;
 mod views;
 

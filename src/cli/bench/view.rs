@@ -1,36 +1,27 @@
 //! `bench view`: a view in PostgreSQL against what one writes by hand.
 
-use super::{Bench, Common, median, views::wait_for};
+use super::{
+    Bench,
+    backlog::{Backlog, rate},
+    median,
+};
 use crate::{
     App,
     cli::output,
-    host::{HandlerOptions, Stop, ViewHost},
+    host::{Stop, ViewHost},
 };
 use clap::Args;
-use factum_core::{Error, Result, handler::Granted};
+use factum_core::{Error, Result};
 use factum_views::{Database, yardstick::Writing};
 use serde_json::json;
-use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ViewBench {
     /// The PostgreSQL database; each run has a schema of its own in it, which is dropped.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "URL")]
     views: String,
-    /// The view; without it the first that reads only the aggregate type.
-    #[arg(long, value_name = "NAME")]
-    view: Option<String>,
-    /// Events in the backlog.
-    #[arg(long, default_value_t = 200_000, value_name = "N")]
-    records: u64,
-    /// Aggregates that they are spread over.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
-    aggregates: u64,
-    /// How often it is run; the medians count.
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    rounds: usize,
     #[command(flatten)]
-    common: Common,
+    backlog: Backlog,
 }
 
 /// Events a second of each, round by round.
@@ -42,13 +33,13 @@ struct Rates {
 }
 
 pub(super) fn view(app: &App, args: &ViewBench) -> Result<()> {
-    let bench = Bench::prepare(app, &args.common)?;
+    let bench = Bench::prepare(app, &args.backlog.common)?;
     let outcome = measure(app, args, &bench);
     bench.remove()?;
     let Rates { bare, view, row_by_row } = outcome?;
     let ratios = |to: &[f64]| -> Vec<f64> { view.iter().zip(to).map(|(view, to)| view / to).collect() };
     let (to_bare, to_rows) = (ratios(&bare), ratios(&row_by_row));
-    if !args.common.format.json {
+    if !args.backlog.common.format.json {
         let rows: Vec<Vec<String>> = (0..view.len())
             .map(|round| {
                 let rates = [bare[round], view[round], row_by_row[round]].map(|rate| format!("{rate:.0}"));
@@ -61,7 +52,7 @@ pub(super) fn view(app: &App, args: &ViewBench) -> Result<()> {
     }
     let (bare, view, row_by_row) = (median(bare), median(view), median(row_by_row));
     let (to_bare, to_rows) = (median(to_bare), median(to_rows));
-    if args.common.format.json {
+    if args.backlog.common.format.json {
         let found = json!({
             "bare_per_second": bare, "view_per_second": view, "row_by_row_per_second": row_by_row,
             "ratio_to_bare": to_bare, "ratio_to_row_by_row": to_rows,
@@ -77,50 +68,33 @@ pub(super) fn view(app: &App, args: &ViewBench) -> Result<()> {
 }
 
 fn measure(app: &App, args: &ViewBench, bench: &Bench<'_>) -> Result<Rates> {
-    let host = host(app, args, bench)?;
-    bench.fill(args.records, args.aggregates)?;
-    let options = HandlerOptions { granted: Granted::All, ..HandlerOptions::default() };
-    bench.host.drain(&bench.environment, options, args.records)?;
+    let backlog = &args.backlog;
+    let host = backlog.view(app, bench)?;
+    backlog.write(bench)?;
     let mut rates = Rates::default();
-    for round in 1..=args.rounds.max(1) {
+    for round in backlog.rounds() {
         let bare = |writing, events| {
             in_schema(args, |database| host.project_bare(&bench.environment, database, writing, events))
         };
         // In turn, so that a machine that slows down does not favour one of them.
         if round % 2 == 1 {
-            rates.bare.push(bare(Writing::Batched, args.records)?);
+            rates.bare.push(bare(Writing::Batched, backlog.records)?);
         }
-        rates.view.push(in_schema(args, |database| project(host, bench, database, args.records))?);
+        rates.view.push(in_schema(args, |database| project(host, bench, database, backlog.records))?);
         if round % 2 == 0 {
-            rates.bare.push(bare(Writing::Batched, args.records)?);
+            rates.bare.push(bare(Writing::Batched, backlog.records)?);
         }
         // Its rate does not depend on how many there are, and it takes long.
-        rates.row_by_row.push(bare(Writing::RowByRow, (args.records / 10).max(1))?);
+        rates.row_by_row.push(bare(Writing::RowByRow, (backlog.records / 10).max(1))?);
     }
     Ok(rates)
-}
-
-fn host<'a>(app: &'a App, args: &ViewBench, bench: &Bench<'_>) -> Result<&'a dyn ViewHost> {
-    if let Some(name) = &args.view {
-        return app.view_host(name);
-    }
-    let inputs = [bench.host.aggregate_type()];
-    let found = app.views.iter().find(|host| host.inputs() == inputs);
-    found.map(|host| &**host).ok_or_else(|| {
-        Error::invalid(format!("no view reads only {}; name the view with --view", bench.host.aggregate_type()))
-    })
 }
 
 /// Events a second of the view, from its first commit to the log's end.
 fn project(host: &dyn ViewHost, bench: &Bench<'_>, database: &Database, events: u64) -> Result<f64> {
     let stop = Stop::default();
     let one = host.start(&bench.environment, database, &stop)?;
-    let measured = (|| {
-        let from = wait_for(&one, 1)?;
-        let begun = Instant::now();
-        let to = wait_for(&one, events)?;
-        Ok((to - from) as f64 / begun.elapsed().as_secs_f64().max(f64::EPSILON))
-    })();
+    let measured = rate(&one, events);
     stop.stop();
     one.0.join().and(measured)
 }
