@@ -1,6 +1,6 @@
 //! A consumer whose queue is read event by event.
 
-use super::{Event, Queue, text_of};
+use super::{Event, Queue, closing::close_in_time, text_of};
 use crate::context::{ClientState, Events};
 use rdkafka::{
     ClientConfig,
@@ -11,6 +11,7 @@ use rdkafka_sys as rd;
 use std::{
     ffi::{CStr, c_char, c_void},
     marker::PhantomData,
+    mem::ManuallyDrop,
     ptr, slice,
     sync::Arc,
 };
@@ -18,10 +19,14 @@ use std::{
 /// A consumer. Its rebalances are events that the owner answers with
 /// `incremental_assign` and `incremental_unassign`, outside of any callback.
 pub(crate) struct RawConsumer {
+    client: ManuallyDrop<Client>,
+    state: Arc<ClientState>,
+}
+
+struct Client {
     // Declared first: it is dropped before the client that it belongs to.
     queue: Queue,
     consumer: BaseConsumer<Events>,
-    state: Arc<ClientState>,
 }
 
 /// What a poll found.
@@ -50,17 +55,17 @@ impl RawConsumer {
         if queue.is_null() {
             return Err(KafkaError::ClientCreation("the consumer has no group.id".to_owned()));
         }
-        Ok(RawConsumer { queue: Queue(queue), consumer, state })
+        Ok(RawConsumer { client: ManuallyDrop::new(Client { queue: Queue(queue), consumer }), state })
     }
 
     /// The consumer, for everything but polling.
     pub(crate) fn inner(&self) -> &BaseConsumer<Events> {
-        &self.consumer
+        &self.client.consumer
     }
 
     /// The next event, waiting up to `timeout_ms`.
     pub(crate) fn poll(&mut self, timeout_ms: i32) -> Option<ConsumerEvent<'_>> {
-        let event = self.queue.poll(timeout_ms)?;
+        let event = self.client.queue.poll(timeout_ms)?;
         Some(match event.kind() {
             rd::RD_KAFKA_EVENT_FETCH => {
                 // SAFETY: the event lives as long as the message made of it below.
@@ -116,7 +121,7 @@ impl RawConsumer {
         // SAFETY: the client is alive; the object is owned here and destroyed once, after the
         // member id, which it owns, was copied.
         unsafe {
-            let metadata = rd::rd_kafka_consumer_group_metadata(self.consumer.client().native_ptr());
+            let metadata = rd::rd_kafka_consumer_group_metadata(self.client.consumer.client().native_ptr());
             if metadata.is_null() {
                 return (String::new(), -1);
             }
@@ -125,6 +130,14 @@ impl RawConsumer {
             rd::rd_kafka_consumer_group_metadata_destroy(metadata);
             (member, generation)
         }
+    }
+}
+
+impl Drop for RawConsumer {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here, and not used afterwards.
+        let client = unsafe { ManuallyDrop::take(&mut self.client) };
+        close_in_time(client);
     }
 }
 

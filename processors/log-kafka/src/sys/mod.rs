@@ -9,6 +9,7 @@
 //! offset requests with an isolation level.
 #![allow(unsafe_code)] // the purpose of this module
 
+mod closing;
 mod consumer;
 mod offsets;
 mod producer;
