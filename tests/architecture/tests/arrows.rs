@@ -41,9 +41,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-bank", &["factum"]),
     ("factum-cli", &["factum", "factum-bank"]),
     ("factum-log-contract", &["factum-core"]),
-    ("factum-test-broker", &[]),
+    ("factum-test-scripts", &[]),
+    ("factum-test-broker", &["factum-test-scripts"]),
     ("factum-test-orders", &["factum"]),
-    ("factum-test-database", &[]),
+    ("factum-test-database", &["factum-test-scripts"]),
     ("factum-architecture-tests", &[]),
 ];
 

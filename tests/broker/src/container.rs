@@ -1,6 +1,7 @@
 //! The shared broker as a container.
 
-use crate::script;
+use crate::script::KAFKA;
+use factum_test_scripts::bash;
 use std::{
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
@@ -78,11 +79,11 @@ fn engine_answers() -> bool {
 /// Has the image there: it is already, or it is pulled, or else built here, which takes minutes.
 fn provide_image(image: &str) {
     // Whoever waits here finds it afterwards.
-    let _providing = script::lock("image.lock");
+    let _providing = KAFKA.lock("image.lock");
     if docker(&["image", "inspect", image]) || docker(&["pull", "--quiet", image]) {
         return;
     }
-    let built = script::image(image);
+    let built = bash("deploy/kafka/image.sh", [image]);
     assert!(
         built.status.success(),
         "the image {image} cannot be pulled, nor built: {}",

@@ -25,14 +25,8 @@ mod secure;
 mod shared;
 mod tool;
 
+pub use factum_test_scripts::unique;
 pub use own::OwnBrokers;
 pub use secure::SecureBroker;
 pub use shared::bootstrap;
 pub use tool::{ToolOutput, kafka_tool};
-
-/// A name for a topic, a group or a transactional id that nothing else uses:
-/// `name`, a dash, and 12 random hexadecimal digits.
-pub fn unique(name: &str) -> String {
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    format!("{name}-{}", &random[..12])
-}

@@ -1,6 +1,6 @@
 //! Brokers of one test's own.
 
-use crate::script;
+use crate::{script::KAFKA, shared::PORTS};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -37,19 +37,12 @@ impl OwnBrokers {
 
     /// The same with any options of the script's verb `start`.
     pub(crate) fn start_as(count: u16, options: &[&str]) -> Self {
-        let data = script::state_dir().join(crate::unique("own"));
+        let data = KAFKA.state(&crate::unique("own"));
         let mut brokers = OwnBrokers { data, bootstrap: String::new(), count };
-        // Until they listen, another process could find the same ports free.
-        let _ports = script::lock("ports.lock");
-        // Each broker has a port for clients and one for the controllers.
-        let port = script::free_ports(2 * count).to_string();
-        let count = count.to_string();
-        let mut arguments = vec!["start", "--data", brokers.data(), "--port", &port, "--brokers", &count];
-        arguments.extend(options);
+        let number = count.to_string();
         // A test process that is killed drops nothing; no test takes half an hour.
-        arguments.extend(["--idle-minutes", "30"]);
-        let output = script::run(&arguments);
-        brokers.bootstrap = script::bootstrap_of(&output);
+        let options = [&["--brokers", &number, "--idle-minutes", "30"], options].concat();
+        brokers.bootstrap = KAFKA.start(brokers.data(), PORTS * count, &options);
         brokers
     }
 
@@ -77,7 +70,7 @@ impl OwnBrokers {
 
     fn with_broker(&self, verb: &str, number: u16) {
         assert!((1..=self.count).contains(&number), "there are brokers 1 to {}, not {number}", self.count);
-        let output = script::run([verb, &number.to_string(), "--data", self.data()]);
+        let output = KAFKA.run([verb, &number.to_string(), "--data", self.data()]);
         assert!(output.status.success(), "kafka.sh {verb} {number}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -93,7 +86,7 @@ impl OwnBrokers {
 
 impl Drop for OwnBrokers {
     fn drop(&mut self) {
-        script::run(["stop", "--data", self.data()]);
+        KAFKA.run(["stop", "--data", self.data()]);
         // The brokers are gone; a folder that stays lies under target/.
         fs::remove_dir_all(&self.data).ok();
     }

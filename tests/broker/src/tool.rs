@@ -1,6 +1,6 @@
 //! Kafka's own Java tools.
 
-use crate::script;
+use crate::script::KAFKA;
 
 /// What a tool printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct ToolOutput {
 /// # Panics
 /// When Java or the jars are missing.
 pub fn kafka_tool(class: &str, arguments: &[&str]) -> Result<ToolOutput, ToolOutput> {
-    let output = script::run(["tools", class].iter().chain(arguments));
+    let output = KAFKA.run(["tools", class].iter().chain(arguments));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let printed = ToolOutput { stdout: text(&output.stdout), stderr: text(&output.stderr) };
     // The script's own complaints are about the machine, not about the call.

@@ -1,6 +1,7 @@
 //! A server of one test's own.
 
-use crate::script;
+use crate::script::POSTGRES;
+use factum_test_scripts::unique;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -20,8 +21,7 @@ impl OwnServer {
     /// # Panics
     /// When it cannot be started; the message says what to install.
     pub fn start(settings: &[&str]) -> Self {
-        let random = uuid::Uuid::new_v4().simple().to_string();
-        Self::start_in(&script::state_dir().join(format!("own-{}", &random[..12])), settings)
+        Self::start_in(&POSTGRES.state(&unique("own")), settings)
     }
 
     /// The same in a folder that is there or not yet.
@@ -30,13 +30,8 @@ impl OwnServer {
     /// As [`OwnServer::start`].
     pub fn start_in(data: &Path, settings: &[&str]) -> Self {
         let mut server = OwnServer { data: data.to_owned(), url: String::new() };
-        // Until it listens, another process could find the same port free.
-        let _ports = script::lock("ports.lock");
-        let port = script::free_port().to_string();
-        let mut arguments = vec!["start", "--data", server.data(), "--port", &port];
-        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
-        let url = script::url_of(&script::run(arguments));
-        server.url = url;
+        let options: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        server.url = POSTGRES.start(server.data(), 1, &options);
         server
     }
 
@@ -50,7 +45,7 @@ impl OwnServer {
     /// # Panics
     /// When it cannot be stopped.
     pub fn kill(&self) {
-        let stopped = script::run(["kill", "--data", self.data()]);
+        let stopped = POSTGRES.run(["kill", "--data", self.data()]);
         assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
     }
 
@@ -59,7 +54,7 @@ impl OwnServer {
     /// # Panics
     /// When it does not come back.
     pub fn restart(&self) {
-        script::url_of(&script::run(["restart", "--data", self.data()]));
+        POSTGRES.address(&POSTGRES.run(["restart", "--data", self.data()]));
     }
 
     fn data(&self) -> &str {
@@ -69,7 +64,7 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        script::run(["delete", "--data", self.data()]);
+        POSTGRES.run(["delete", "--data", self.data()]);
         fs::remove_dir_all(&self.data).unwrap_or_default();
     }
 }

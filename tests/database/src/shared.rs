@@ -1,20 +1,12 @@
 //! The server that all tests share.
 
-use crate::script;
+use crate::script::POSTGRES;
+use factum_test_scripts::unique;
 use postgres::{Client, NoTls};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-    time::{Duration, SystemTime},
-};
+use std::sync::OnceLock;
 
 /// The environment variable with the URL of a server that runs already.
 const URL_VARIABLE: &str = "FACTUM_TEST_POSTGRES";
-/// A shared server that no test process has used for so long stops.
-const IDLE_MINUTES: &str = "10";
-/// How often a test process says that it uses the server; well below a minute.
-const TOUCH_EVERY: Duration = Duration::from_secs(15);
 
 /// A schema of one test's own, on the server that tests share: the one in
 /// `FACTUM_TEST_POSTGRES`, else one that an earlier test process of this
@@ -40,8 +32,7 @@ impl TestDatabase {
     /// # Panics
     /// When the server cannot be reached.
     pub fn on(server: &str) -> Self {
-        let random = uuid::Uuid::new_v4().simple().to_string();
-        let database = TestDatabase { server: server.to_owned(), schema: format!("test_{}", &random[..12]) };
+        let database = TestDatabase { server: server.to_owned(), schema: unique("test").replace('-', "_") };
         let made = database.run(&format!("CREATE SCHEMA {}", database.schema));
         made.unwrap_or_else(|e| panic!("no schema for a test on {server}: {e}"));
         database
@@ -86,44 +77,6 @@ fn server() -> &'static str {
     static SERVER: OnceLock<String> = OnceLock::new();
     SERVER.get_or_init(|| match std::env::var(URL_VARIABLE) {
         Ok(given) if !given.is_empty() => given,
-        _ => start_or_join(),
+        _ => POSTGRES.start_or_join("url", "delete", 1),
     })
-}
-
-fn start_or_join() -> String {
-    let data = script::state_dir().join("shared");
-    let data_argument = data.to_str().expect("the folder's path is UTF-8");
-    let _starting = script::lock("shared.lock");
-    // Before the look, so that it cannot stop for idleness in between.
-    touch(&data.join("in-use"));
-    let running = script::run(["url", "--data", data_argument]);
-    let url = if running.status.success() {
-        script::url_of(&running)
-    } else {
-        let _ports = script::lock("ports.lock");
-        // What an earlier one left behind, nobody needs.
-        script::run(["delete", "--data", data_argument]);
-        let port = script::free_port().to_string();
-        let arguments = ["start", "--data", data_argument, "--port", &port, "--idle-minutes", IDLE_MINUTES];
-        script::url_of(&script::run(arguments))
-    };
-    keep_in_use(data.join("in-use"));
-    url
-}
-
-/// Tells the script's watch, for as long as this process lives, that the server is in use.
-fn keep_in_use(path: PathBuf) {
-    std::thread::spawn(move || {
-        loop {
-            touch(&path);
-            std::thread::sleep(TOUCH_EVERY);
-        }
-    });
-}
-
-/// Failures do not matter: at worst the server stops while a test process runs, and its tests say so.
-fn touch(path: &Path) {
-    if let Ok(file) = fs::File::options().write(true).open(path) {
-        file.set_modified(SystemTime::now()).ok();
-    }
 }
