@@ -8,6 +8,8 @@
 
 #[path = "embedded/books.rs"]
 mod books;
+#[path = "kafka/deposits.rs"]
+mod deposits;
 #[path = "embedded/http.rs"]
 mod http;
 #[path = "kafka/process.rs"]

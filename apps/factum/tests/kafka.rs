@@ -8,6 +8,8 @@
 
 #[path = "kafka/books.rs"]
 mod books;
+#[path = "kafka/deposits.rs"]
+mod deposits;
 #[path = "kafka/process.rs"]
 mod process;
 #[path = "kafka/site.rs"]

@@ -1,6 +1,7 @@
 //! One test's folder, and the processes in it.
 
 use crate::{
+    deposits::{ORDINAL, deposits},
     http::Client,
     process::{Process, Ran},
 };
@@ -9,7 +10,7 @@ use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -107,21 +108,6 @@ impl Site {
 
     /// Writes a file of deposits and its mapping; returns the arguments that import it.
     pub(crate) fn deposits(&self, name: &str, rows: impl IntoIterator<Item = (String, String)>) -> [String; 4] {
-        let (file, mapping) = (self.path(&format!("{name}.csv")), self.path("mapping.toml"));
-        let rows =
-            rows.into_iter().enumerate().map(|(row, (account, cents))| format!("{name}-{row},{account},{cents}\n"));
-        fs::write(&file, format!("id,account,amount\n{}", rows.collect::<String>())).unwrap();
-        fs::write(&mapping, MAPPING).unwrap();
-        let text = |path: &Path| path.to_str().unwrap().to_owned();
-        ["--file".to_owned(), text(&file), "--mapping".to_owned(), text(&mapping)]
+        deposits(self.folder.path(), name, ORDINAL, rows)
     }
 }
-
-const MAPPING: &str = r#"
-command = "Deposit"
-aggregate = "{account}"
-id = "{id}"
-expected_version = "ordinal"
-[fields]
-cents = { column = "amount", as = "integer" }
-"#;

@@ -148,16 +148,10 @@ fn an_entry_of_another_banks_books_needs_the_permission() {
 
 #[test]
 fn rows_that_waited_for_a_handler_are_decided_once_although_they_were_sent_again() {
-    const MAPPING: &str = "command = 'Deposit'\naggregate = '{account}'\nid = '{id}'\n\
-                           [fields]\ncents = { column = 'amount', as = 'integer' }\n";
     let site = Site::new(2);
-    let (file, mapping) = (site.path("many.csv"), site.path("mapping.toml"));
     // Several times what a handler remembers of an aggregate, and no expected versions.
-    let rows: String = (0..400).map(|row| format!("many-{row},anna,1\n")).collect();
-    std::fs::write(&file, format!("id,account,amount\n{rows}")).unwrap();
-    std::fs::write(&mapping, MAPPING).unwrap();
-    let [file, mapping] = [&file, &mapping].map(|path| path.to_str().unwrap());
-    let mut import = site.start(&["publish", BANK, "--file", file, "--mapping", mapping]);
+    let import = site.deposits("anna", "", 400);
+    let mut import = site.start(&import.each_ref().map(String::as_str));
     let sent = || {
         let mut admin = site.admin();
         let places = admin.partitions(&site.topics().commands).unwrap();

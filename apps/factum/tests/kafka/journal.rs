@@ -1,26 +1,17 @@
 //! The journal in PostgreSQL: what the verbs about the past answer comes from it.
 
 use crate::{
+    deposits::ORDINAL,
     process::until,
     site::{BANK, Site},
 };
 use factum_test_database::TestDatabase;
 use serde_json::{Value, json};
-use std::fs;
 
 /// More than a page of the audit, and more than two kept states.
 const DEPOSITS: u64 = 1_200;
 /// The source of no deposit.
 const AUDITOR: &str = "somebody/who/marks";
-
-const MAPPING: &str = r#"
-command = "Deposit"
-aggregate = "{account}"
-id = "{id}"
-expected_version = "ordinal"
-[fields]
-cents = { column = "amount", as = "integer" }
-"#;
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -41,12 +32,8 @@ fn past_states_histories_conversations_and_audits_come_from_a_journal_in_postgre
     // Before it, so many commands would only wait and be sent again.
     handler.says("Assigned(", 1);
     // With the last one's answer they are all in the log.
-    let (file, mapping) = (site.path("many.csv"), site.path("mapping.toml"));
-    let rows: String = (0..DEPOSITS).map(|row| format!("many-{row},anna,1\n")).collect();
-    fs::write(&file, format!("id,account,amount\n{rows}")).unwrap();
-    fs::write(&mapping, MAPPING).unwrap();
-    let [file, mapping] = [&file, &mapping].map(|path| path.to_str().unwrap());
-    let sent = site.run(&["publish", BANK, "--file", file, "--mapping", mapping]);
+    let import = site.deposits("anna", ORDINAL, DEPOSITS);
+    let sent = site.run(&import.each_ref().map(String::as_str));
     assert!(sent.ok, "{sent:?}");
     let late = ["publish", BANK, "bert", "Deposit", "{\"cents\": 5}", "--occurred", "2025-01-10T00:00:00Z", "--json"];
     let late = site.run(&late).json();

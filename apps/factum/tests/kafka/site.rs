@@ -1,6 +1,9 @@
 //! One test's deployment: its prefix on a cluster, its processes, its folder.
 
-use crate::process::{Process, Ran, until};
+use crate::{
+    deposits::deposits,
+    process::{Process, Ran, until},
+};
 use factum::{KafkaConfig, KafkaLog};
 use factum::{
     Offset, Topic, TopicPartition, Topics,
@@ -96,6 +99,14 @@ impl Site {
         let fields = format!("{{\"cents\": {cents}}}");
         let answer = self.run(&["publish", BANK, account, "Deposit", &fields, "--json"]).json();
         answer["version"].as_u64().unwrap()
+    }
+
+    /// Writes a file of that many deposits of one cent for one account, and its
+    /// mapping, which has more lines; returns the arguments that import it.
+    pub(crate) fn deposits(&self, account: &str, more: &str, count: u64) -> [String; 6] {
+        let rows = (0..count).map(|_| (account.to_owned(), "1".to_owned()));
+        let [file, path, mapping, its_path] = deposits(self.folder.path(), "many", more, rows);
+        ["publish".to_owned(), BANK.to_owned(), file, path, mapping, its_path]
     }
 
     /// A name for the files of the next process.
