@@ -9,7 +9,7 @@ use factum_core::{
     Error, Result, TopicId, TopicPartition, Version,
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ResetPlan, Standing, Value, ViewTable},
 };
-use factum_views::{Database, Filter, QueriedRow, Query, Resets, Rows, Sink};
+use factum_views::{Database, Query, Resets, Rows, Sink};
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -151,10 +151,6 @@ impl Sink for StateKeeper {
 
     fn rollback(&mut self) -> Result<()> {
         self.journal.rollback()
-    }
-
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        self.journal.query(filter, limit)
     }
 }
 

@@ -60,6 +60,6 @@ pub use resets::Resets;
 pub use rows::{Progress, Rows};
 pub use runner::{Progressed, ViewOptions, ViewRunner};
 pub use schemas::SchemaFetch;
-pub use sink::{QueriedRow, Sink};
+pub use sink::Sink;
 pub use sqlite::{SqliteRows, SqliteSink};
 pub use status::ViewStatus;

@@ -1,20 +1,11 @@
 //! Where a view's rows are kept.
 
-use crate::{Filter, HandWritten, Page, Resets};
+use crate::{HandWritten, Resets};
 use factum_core::{
     Error, Result, TopicId, TopicPartition,
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Value, ViewTable},
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ViewTable},
 };
 use std::fmt;
-
-/// A row as a query answers it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QueriedRow {
-    /// The row's key.
-    pub key: String,
-    /// The names and values of the other columns.
-    pub columns: Vec<(String, Value)>,
-}
 
 /// One view's tables in a database: its rows, its aggregates' watermarks and its progress.
 ///
@@ -56,20 +47,4 @@ pub trait Sink: Resets + Send + fmt::Debug {
 
     /// Ends a transaction without a trace; none open is no error.
     fn rollback(&mut self) -> Result<()>;
-
-    /// The rows that a filter lets through, by key, at most `limit`.
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>>;
-}
-
-impl QueriedRow {
-    /// The rows of a page that has all columns, the key first.
-    pub(crate) fn of(page: Page) -> Vec<Self> {
-        let Page { columns, rows, .. } = page;
-        let rows = rows.into_iter().map(|values| {
-            let mut columns = columns.iter().cloned().zip(values);
-            let key = columns.next().map_or(Value::Null, |(_, key)| key);
-            QueriedRow { key: key.to_string(), columns: columns.collect() }
-        });
-        rows.collect()
-    }
 }

@@ -10,12 +10,17 @@ use factum_core::{
         ViewTable, Watermark,
     },
 };
-use factum_views::{Filter, MemoryDatabase, MemorySink, PostgresLimits, PostgresSink, PostgresUrl, Sink, SqliteSink};
+use factum_views::{
+    MemoryDatabase, MemorySink, PostgresLimits, PostgresRows, PostgresSink, PostgresUrl, Query, Rows, Sink, SqliteRows,
+    SqliteSink,
+};
 use std::time::Duration;
 
 /// A database in which sinks are opened.
 trait Database {
     fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>>;
+
+    fn rows(&self) -> Box<dyn Rows>;
 
     fn open(&self) -> Box<dyn Sink> {
         self.try_open(table()).unwrap()
@@ -26,6 +31,10 @@ impl Database for MemoryDatabase {
     fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>> {
         Ok(Box::new(MemorySink::open(self, table)?))
     }
+
+    fn rows(&self) -> Box<dyn Rows> {
+        Box::new(self.clone())
+    }
 }
 
 struct SqliteFile(tempfile::TempDir);
@@ -35,6 +44,10 @@ impl Database for SqliteFile {
         // A test that meets a lock must not wait for it.
         Ok(Box::new(SqliteSink::open_with(&self.0.path().join("views.db"), table, Duration::ZERO)?))
     }
+
+    fn rows(&self) -> Box<dyn Rows> {
+        Box::new(SqliteRows::new(&self.0.path().join("views.db")))
+    }
 }
 
 impl Database for factum_test_database::TestDatabase {
@@ -42,6 +55,10 @@ impl Database for factum_test_database::TestDatabase {
         // A test that meets a lock must not wait for it long.
         let limits = PostgresLimits { lock_timeout: Duration::from_millis(100), ..PostgresLimits::default() };
         Ok(Box::new(PostgresSink::open_with(&PostgresUrl::parse(&self.url())?, table, limits)?))
+    }
+
+    fn rows(&self) -> Box<dyn Rows> {
+        Box::new(PostgresRows::new(&PostgresUrl::parse(&self.url()).unwrap()))
     }
 }
 
@@ -111,9 +128,9 @@ fn a_table_gets_indexes_when_it_is_made_and_later(database: &dyn Database) {
     drop(sink);
     // The columns are the same, so the rows stay, whatever they are looked for by.
     for indexed in [table().indexed(&[&["cents"]]).unwrap(), table()] {
-        let mut sink = database.try_open(indexed).unwrap();
-        let filter = Filter::parse("cents = 7", sink.table()).unwrap();
-        assert_eq!(sink.query(&filter, 10).unwrap().len(), 1);
+        let sink = database.try_open(indexed).unwrap();
+        let seven = Query::new(sink.table()).filtered("cents = 7").unwrap();
+        assert_eq!(database.rows().page(&seven).unwrap().rows.len(), 1);
     }
     let error = table().indexed(&[&["euros"]]).unwrap_err();
     expect!["view accounts: an index names euros, which is no column"].assert_eq(&error.to_string());
@@ -429,10 +446,13 @@ fn queries_filter_order_and_limit(database: &dyn Database) {
         ));
     }
     sink.commit(&rows).unwrap();
-    let mut check = |filter: &str, limit: usize, expected: Expect| {
-        let filter = Filter::parse(filter, sink.table()).unwrap();
-        let rows = sink.query(&filter, limit).unwrap();
-        expected.assert_eq(&rows.into_iter().map(|row| row.key).collect::<Vec<_>>().join(" "));
+    let rows = database.rows();
+    let page = |filter: &str, limit: usize| {
+        rows.page(&Query::new(sink.table()).filtered(filter).unwrap().limited(limit).unwrap()).unwrap()
+    };
+    let check = |filter: &str, limit: usize, expected: Expect| {
+        let keys = page(filter, limit).rows.into_iter().map(|row| row[0].to_string());
+        expected.assert_eq(&keys.collect::<Vec<_>>().join(" "));
     };
     check("", 9, expect!["a b c"]);
     check("", 2, expect!["a b"]);
@@ -453,9 +473,10 @@ fn queries_filter_order_and_limit(database: &dyn Database) {
     check("not rate > 1", 9, expect!["a c"]);
     check("not (rate = null or open = true)", 9, expect![""]);
 
-    let rows = sink.query(&Filter::parse("key = c", sink.table()).unwrap(), 1).unwrap();
-    expect![[r#"[QueriedRow { key: "c", columns: [("balance", Integer(10)), ("rate", Real(0.5)), ("open", Boolean(true)), ("owner", Text("ada"))] }]"#]]
-    .assert_eq(&format!("{rows:?}"));
+    let c = page("key = c", 1);
+    assert_eq!(c.columns, ["key", "balance", "rate", "open", "owner"]);
+    expect![[r#"[[Text("c"), Integer(10), Real(0.5), Boolean(true), Text("ada")]]"#]]
+        .assert_eq(&format!("{:?}", c.rows));
 }
 
 #[test]

@@ -5,12 +5,18 @@
 #[allow(dead_code)] // each test file uses a part of it
 mod bank;
 
-use bank::{ACCOUNTS, Balances, Bank, CARDS, Instance, TextCodec, balances, place, sqlite, table};
+use bank::{
+    ACCOUNTS, Balances, Bank, CARDS, Instance, TextCodec, balances, balances_in, place, sqlite, sqlite_rows, table,
+};
 use expect_test::expect;
-use factum_core::{ErrorKind, Result, TimestampMs, log::Log, view::ViewTable};
+use factum_core::{
+    ErrorKind, Result, TimestampMs,
+    log::Log,
+    view::{Value, ViewTable},
+};
 use factum_log_memory::MemoryLog;
 use factum_views::{
-    AsOf, Filter, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder, Sink, SqliteSink, Target,
+    AsOf, Query, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder, Rows as _, SqliteSink, Target,
     ViewOptions, roll_back,
 };
 use std::{
@@ -79,9 +85,8 @@ fn a_rebuild_folds_to_where_the_live_view_is_compares_and_switches() {
     assert_eq!(parity.live.rows, 3);
     rebuild.switch().unwrap();
     live.until_idle(&bank);
-    assert_eq!(balances(&mut sqlite(folder.path())), "ada=91 bob=50 total=146");
-    let mut old = open(folder.path(), table().beside("old").unwrap()).unwrap();
-    assert_eq!(balances(&mut *old), "ada=90 bob=50 total=145");
+    assert_eq!(balances(&sqlite_rows(folder.path())), "ada=91 bob=50 total=146");
+    assert_eq!(balances_in(&sqlite_rows(folder.path()), &table().beside("old").unwrap()), "ada=90 bob=50 total=145");
 }
 
 #[test]
@@ -109,12 +114,12 @@ fn a_rebuild_shows_altered_missing_and_extra_rows_and_brings_them_back() {
     .assert_eq(&format!("[\n    {:?},\n    {:?},\n]", parity.first[0], parity.first[1]));
     rebuild.switch().unwrap();
     live.until_idle(&bank);
-    assert_eq!(balances(&mut sqlite(folder.path())), "ada=90 bob=50 total=145");
+    assert_eq!(balances(&sqlite_rows(folder.path())), "ada=90 bob=50 total=145");
 
     // Rolled back, the rows are those that were live before, with their own progress.
     roll_back(&mut *open(folder.path(), table()).unwrap(), &table()).unwrap();
     live.until_idle(&bank);
-    assert_eq!(balances(&mut sqlite(folder.path())), "ada=1000000 mallory=7 total=145");
+    assert_eq!(balances(&sqlite_rows(folder.path())), "ada=1000000 mallory=7 total=145");
 }
 
 #[test]
@@ -130,18 +135,18 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
     let reader = std::thread::spawn({
         let (ends, path) = (ends.clone(), path.clone());
         move || {
-            let mut sink = SqliteSink::open_with(&path.join("views.db"), table(), Duration::from_secs(5)).unwrap();
+            let (rows, all) = (sqlite_rows(&path), Query::new(&table()).limited(10_000).unwrap());
             let (mut looks, mut least) = (0, 0);
             while !ends.load(Ordering::SeqCst) {
-                let rows = sink.query(&Filter::default(), 10_000).unwrap();
+                let rows = rows.page(&all).unwrap().rows;
                 assert!(rows.len() >= least && rows.len() >= 203, "{} rows after {least}", rows.len());
                 least = rows.len();
-                let cents = |row: &factum_views::QueriedRow| match row.columns[0].1 {
-                    factum_core::view::Value::Integer(cents) => cents,
+                let cents = |row: &Vec<Value>| match row[1] {
+                    Value::Integer(cents) => cents,
                     ref other => panic!("not an integer: {other:?}"),
                 };
-                let total = rows.iter().find(|row| row.key == "total").map(cents).unwrap();
-                let sum: i64 = rows.iter().filter(|row| row.key != "total").map(cents).sum();
+                let total = rows.iter().find(|row| row[0].to_string() == "total").map(cents).unwrap();
+                let sum: i64 = rows.iter().filter(|row| row[0].to_string() != "total").map(cents).sum();
                 // What eve had when she closed her account stays in the total.
                 assert_eq!(sum + 5, total);
                 looks += 1;
@@ -179,8 +184,8 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
     live.until_idle(&bank);
     ends.store(true, Ordering::SeqCst);
     assert!(reader.join().unwrap() > 20);
-    let rows = sqlite(folder.path()).query(&Filter::default(), 100_000).unwrap();
-    assert_eq!(rows.len(), 203 + usize::try_from(written).unwrap());
+    let page = sqlite_rows(folder.path()).page(&Query::new(&table()).limited(1).unwrap().counted()).unwrap();
+    assert_eq!(page.count, Some(203 + u64::from(written)));
 }
 
 #[test]
@@ -237,9 +242,8 @@ fn a_view_as_it_stood_is_built_beside_the_live_one() {
     let mut rebuild = start(&bank, folder.path(), past("then", AsOf::Recorded(then))).unwrap();
     assert!(fold(&mut rebuild));
     rebuild.leave(true).unwrap();
-    let mut beside = open(folder.path(), table().beside("then").unwrap()).unwrap();
-    assert_eq!(balances(&mut *beside), "ada=90 bob=50 total=145");
-    assert_eq!(balances(&mut sqlite(folder.path())), "ada=1090 bob=50 total=1145");
+    assert_eq!(balances_in(&sqlite_rows(folder.path()), &table().beside("then").unwrap()), "ada=90 bob=50 total=145");
+    assert_eq!(balances(&sqlite_rows(folder.path())), "ada=1090 bob=50 total=1145");
 
     // Finished tables are the user's: they are not written over.
     let error = start(&bank, folder.path(), past("then", AsOf::Recorded(then))).unwrap_err();
@@ -250,8 +254,8 @@ fn a_view_as_it_stood_is_built_beside_the_live_one() {
         let mut rebuild = start(&bank, folder.path(), past(suffix, AsOf::Occurred(TimestampMs(time)))).unwrap();
         assert!(fold(&mut rebuild));
         rebuild.leave(true).unwrap();
-        let mut beside = open(folder.path(), table().beside(suffix).unwrap()).unwrap();
-        assert_eq!(balances(&mut *beside), expected, "{suffix}");
+        let beside = table().beside(suffix).unwrap();
+        assert_eq!(balances_in(&sqlite_rows(folder.path()), &beside), expected, "{suffix}");
     }
 }
 
@@ -262,7 +266,7 @@ fn without_a_live_view_the_whole_log_is_folded_and_there_is_nothing_to_compare()
     assert!(fold(&mut rebuild));
     assert_eq!(rebuild.compare(1).unwrap(), None);
     rebuild.switch().unwrap();
-    assert_eq!(balances(&mut sqlite(folder.path())), "ada=90 bob=50 total=145");
+    assert_eq!(balances(&sqlite_rows(folder.path())), "ada=90 bob=50 total=145");
 }
 
 #[test]
@@ -278,7 +282,7 @@ fn a_view_of_a_topic_that_was_made_again_is_built_from_the_new_one() {
     rebuild.switch().unwrap();
     let mut live = applied(&bank, folder.path());
     live.until_idle(&bank);
-    assert_eq!(balances(&mut sqlite(folder.path())), "ada=-30 total=-27 zoe=3");
+    assert_eq!(balances(&sqlite_rows(folder.path())), "ada=-30 total=-27 zoe=3");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn down(directory: &Path) -> Bank {
     let mut instance = Instance::new(&bank, sqlite(directory));
     instance.until_idle(&bank);
     instance.runner.close().unwrap();
-    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&mut sqlite(directory)));
+    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(directory)));
     bank
 }
 
@@ -51,7 +51,7 @@ fn a_group_reset_to_the_earliest_offset_builds_the_view_again_once() {
     let mut instance = Instance::new(&bank, sqlite(directory.path()));
     instance.until_idle(&bank);
     assert_eq!((instance.status().totals.applied, instance.status().totals.repeated), (4, 0));
-    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&mut sqlite(directory.path())));
+    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(directory.path())));
     instance.runner.close().unwrap();
     let mut instance = Instance::new(&bank, sqlite(directory.path()));
     instance.until_idle(&bank);
@@ -66,7 +66,7 @@ fn a_group_reset_backward_delivers_again_and_applies_nothing_twice() {
         reset(&bank, &[(place(ACCOUNTS, 0), 1)]);
         let mut instance = Instance::protected(&bank, sqlite(directory.path()), protections);
         instance.until_idle(&bank);
-        expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&mut sqlite(directory.path())));
+        expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(directory.path())));
         (instance.status().totals.applied, instance.status().totals.repeated)
     };
     assert_eq!(run(Protections::ALL), (0, 1));
@@ -90,7 +90,7 @@ fn a_group_reset_forward_leaves_events_out_and_stops_at_no_gap() {
     reset(&bank, &[(place(ACCOUNTS, 0), end.0)]);
     let mut instance = Instance::new(&bank, sqlite(directory.path()));
     instance.until_idle(&bank);
-    expect!["ada=36 bob=7 total=43"].assert_eq(&balances(&mut sqlite(directory.path())));
+    expect!["ada=36 bob=7 total=43"].assert_eq(&balances(&sqlite_rows(directory.path())));
     let skipped = sqlite(directory.path()).standing().unwrap().skipped;
     assert_eq!((skipped.len(), skipped[0].offsets.end), (1, end));
 }
@@ -102,10 +102,10 @@ fn another_database_goes_by_its_own_progress_and_not_by_the_marks() {
     let mut instance = Instance::new(&bank, sqlite(elsewhere.path()));
     instance.until_idle(&bank);
     instance.runner.close().unwrap();
-    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&mut sqlite(elsewhere.path())));
+    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(elsewhere.path())));
     // And back: nothing is applied twice in the first one.
     let mut instance = Instance::new(&bank, sqlite(directory.path()));
     instance.until_idle(&bank);
     assert_eq!(instance.status().totals.applied, 0);
-    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&mut sqlite(directory.path())));
+    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(directory.path())));
 }

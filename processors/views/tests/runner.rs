@@ -36,7 +36,7 @@ fn events_of_several_inputs_become_rows_and_a_restart_goes_on() {
     bank.write(&place(CARDS, 0), "card-1", &["charged ada 20", "renamed"]);
     let mut instance = Instance::new(&bank, sqlite(directory.path()));
     instance.until_idle(&bank);
-    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&mut sqlite(directory.path())));
+    expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(directory.path())));
     let status = &instance.status().places[&place(CARDS, 0)];
     assert_eq!((status.counts.applied, status.counts.unknown), (1, 1));
     instance.runner.close().unwrap();
@@ -44,7 +44,7 @@ fn events_of_several_inputs_become_rows_and_a_restart_goes_on() {
     bank.write(&place(ACCOUNTS, 1), "bob", &["deposited 1", "closed"]);
     let mut instance = Instance::new(&bank, sqlite(directory.path()));
     instance.until_idle(&bank);
-    expect!["ada=35 total=43"].assert_eq(&balances(&mut sqlite(directory.path())));
+    expect!["ada=35 total=43"].assert_eq(&balances(&sqlite_rows(directory.path())));
     let status = instance.status();
     assert_eq!(status.places[&place(ACCOUNTS, 0)].counts.applied, 0, "nothing is applied again");
     assert_eq!(status.places[&place(ACCOUNTS, 1)].counts.applied, 2);
@@ -103,7 +103,7 @@ fn two_instances_share_the_partitions() {
         }
         both.next().expect("all is applied at last");
     }
-    expect!["owner-0=25 owner-1=20 total=45"].assert_eq(&balances(&mut sqlite(directory.path())));
+    expect!["owner-0=25 owner-1=20 total=45"].assert_eq(&balances(&sqlite_rows(directory.path())));
 }
 
 /// An instance loads a batch; its session ends, and another takes over and
@@ -144,7 +144,7 @@ fn zombie(protections: Protections) -> (String, Vec<StopClass>) {
     bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 100"]);
     instance.until("through or stopped", |status| bank.has_passed(status) || status.stopped().next().is_some());
     let stopped = instance.status().stopped().map(|(_, stop)| stop.class).collect();
-    (balances(&mut sqlite(&path)), stopped)
+    (balances(&sqlite_rows(&path)), stopped)
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn shared_total(protections: Protections) -> String {
         }
         steps.next().expect("all is applied at last");
     }
-    balances(&mut sqlite(&path))
+    balances(&sqlite_rows(&path))
 }
 
 #[test]
@@ -242,8 +242,7 @@ fn a_poison_event_stops_its_partition_and_the_others_go_on() {
     bank.write(&place(ACCOUNTS, 1), "bob", &["deposited 1"]);
     let end = bank.ends().into_iter().find(|(at, _)| *at == place(ACCOUNTS, 1)).unwrap().1;
     instance.until("at the other's end", |status| status.places[&place(ACCOUNTS, 1)].position == Some(end));
-    let mut sink = MemorySink::open(&database, table()).unwrap();
-    expect!["ada=50 bob=8 total=58"].assert_eq(&balances(&mut sink));
+    expect!["ada=50 bob=8 total=58"].assert_eq(&balances(&database));
     let status = instance.status();
     let reasons: Vec<String> = status.stopped().map(|(_, stop)| stop.to_string()).collect();
     expect![[r#"
@@ -276,7 +275,7 @@ fn an_event_that_is_in_the_log_twice_is_applied_once() {
         let database = MemoryDatabase::new("test");
         let mut instance = Instance::protected(&bank, MemorySink::open(&database, table()).unwrap(), protections);
         instance.until_idle(&bank);
-        balances(&mut MemorySink::open(&database, table()).unwrap())
+        balances(&database)
     };
     expect!["ada=50 total=50"].assert_eq(&run(Protections::ALL));
     expect!["ada=100 total=100"].assert_eq(&run(Protections { version_check: false, ..Protections::ALL }));
@@ -299,7 +298,7 @@ fn a_recreated_topic_is_refused() {
         let mut instance = Instance::protected(&bank, sink(), protections);
         instance
             .until("through or stopped", |status| bank.has_passed(status) || stop_class(status, ACCOUNTS, 0).is_some());
-        (stop_class(&instance.status(), ACCOUNTS, 0), balances(&mut sink()))
+        (stop_class(&instance.status(), ACCOUNTS, 0), balances(&database))
     };
     let (stopped, rows) = run(Protections::ALL);
     assert_eq!(stopped, Some(StopClass::TopicIdentity));
@@ -327,7 +326,7 @@ fn a_new_schema_is_fetched_beside_the_loop() {
     let database = MemoryDatabase::new("test");
     let mut instance = Instance::new(&bank, MemorySink::open(&database, table()).unwrap());
     instance.until_idle(&bank);
-    expect!["ada=55 total=55"].assert_eq(&balances(&mut MemorySink::open(&database, table()).unwrap()));
+    expect!["ada=55 total=55"].assert_eq(&balances(&database));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod rebuild;
 mod resets;
 
-use crate::{Build, Filter, Page, Progress, QueriedRow, Query, Rebuild as _, Rows, Sink, evaluate, rows::never_built};
+use crate::{Build, Page, Progress, Query, Rebuild as _, Rows, Sink, evaluate, rows::never_built};
 use factum_core::{
     AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, RowLocking, Value, ViewTable},
@@ -234,10 +234,6 @@ impl Sink for MemorySink {
             table.reviewer = table.reviewer.filter(|reviewer| *reviewer != me);
         }
         Ok(())
-    }
-
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        self.database.page(&Query::new(&self.table).with(filter.clone(), limit)).map(QueriedRow::of)
     }
 }
 

@@ -73,7 +73,7 @@ impl Rows for PostgresRows {
 }
 
 /// A page of a view's rows.
-pub(super) fn page(connection: &mut Connection, query: &Query) -> Result<Page> {
+fn page(connection: &mut Connection, query: &Query) -> Result<Page> {
     let doing = format!("query view {}", query.table().view());
     let counted = query.counts().then(|| Statement::count(query, Dialect::Postgres));
     let paged = Statement::page(query, Dialect::Postgres);

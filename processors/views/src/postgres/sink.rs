@@ -4,13 +4,12 @@ use super::{
     PostgresLimits, PostgresUrl,
     connection::{Call, Connection, Parameter},
     hand_written::Transaction,
-    rows::page,
     statements::{CLAIM, MOVE, MOVE_UNCHECKED, Statements},
     tables,
     text::{original, stored},
     value::{Array, array, number, values},
 };
-use crate::{Filter, HandWritten, QueriedRow, Query, Sink};
+use crate::{HandWritten, Sink};
 use factum_core::{
     Error, Offset, Result, TopicId, TopicPartition, Version,
     view::{
@@ -232,11 +231,6 @@ impl Sink for PostgresSink {
             self.connection.rollback();
         }
         Ok(())
-    }
-
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        let query = Query::new(&self.table).with(filter.clone(), limit);
-        page(&mut self.connection, &query).map(QueriedRow::of)
     }
 }
 

@@ -83,11 +83,6 @@ impl Query {
         Query { filter, ..self }.bound()
     }
 
-    /// Only rows that this filter of the same table lets through, and at most so many.
-    pub(crate) fn with(self, filter: Filter, limit: usize) -> Self {
-        Query { filter, limit, ..self }
-    }
-
     /// In the order of these columns, written as [`Order::parse`] says.
     ///
     /// # Errors

@@ -289,5 +289,5 @@ fn sql_names_columns_only_and_binds_every_value() {
     expect![[r#"
         SELECT count(*) FROM "accounts_v2" WHERE TRUE
         []"#]]
-    .assert_eq(&shown(Statement::count(&query.with(Filter::default(), 1), Dialect::Postgres)));
+    .assert_eq(&shown(Statement::count(&Query::new(query.table()), Dialect::Postgres)));
 }

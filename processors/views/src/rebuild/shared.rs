@@ -1,7 +1,7 @@
 //! One sink for a runner, which writes with it, and for the rebuild around it.
 
 use super::Rebuild;
-use crate::{Filter, QueriedRow, Resets, Sink};
+use crate::{Resets, Sink};
 use factum_core::{
     Result, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ResetPlan, Standing, ViewTable},
@@ -65,9 +65,5 @@ impl Sink for Shared {
 
     fn rollback(&mut self) -> Result<()> {
         self.get().rollback()
-    }
-
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        self.get().query(filter, limit)
     }
 }

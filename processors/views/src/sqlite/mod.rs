@@ -9,7 +9,7 @@ mod rows;
 
 pub use rows::SqliteRows;
 
-use crate::{Filter, HandWritten, QueriedRow, Query, Sink};
+use crate::{HandWritten, Sink};
 use batch::Statements;
 use factum_core::{
     Error, ErrorKind, Offset, Result, TopicId, TopicPartition,
@@ -277,12 +277,6 @@ impl Sink for SqliteSink {
             return Ok(());
         }
         self.connection.execute_batch("ROLLBACK").map_err(|e| self.failed("roll back", e))
-    }
-
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        let query = Query::new(&self.table).with(filter.clone(), limit);
-        let page = rows::page(&self.connection, &query, None);
-        page.map_err(|e| self.failed(&format!("query view {}", self.table.view()), e))?.map(QueriedRow::of)
     }
 }
 

@@ -127,7 +127,7 @@ fn count(connection: &Connection, query: &Query) -> rusqlite::Result<u64> {
     connection.prepare_cached(&sql)?.query_row(params_from_iter(bound.iter().map(Bound::Value)), |row| row.get(0))
 }
 
-pub(super) fn page(connection: &Connection, query: &Query, count: Option<u64>) -> rusqlite::Result<Result<Page>> {
+fn page(connection: &Connection, query: &Query, count: Option<u64>) -> rusqlite::Result<Result<Page>> {
     let Statement { sql, bound } = Statement::page(query, Dialect::Sqlite);
     let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query(params_from_iter(bound.iter().map(Bound::Value)))?;

@@ -10,7 +10,7 @@ use factum_core::{
     wire::EventHeader,
 };
 use factum_log_memory::MemoryLog;
-use factum_views::{Filter, QueriedRow, Resets, Sink, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
+use factum_views::{Query, Resets, Rows, Sink, SqliteRows, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -277,11 +277,16 @@ impl Instance {
 }
 
 /// The rows as `key=cents`.
-pub(crate) fn balances(sink: &mut dyn Sink) -> String {
-    let rows = sink.query(&Filter::default(), 1_000).unwrap();
-    let rows = rows.iter().map(|row| match &row.columns[0].1 {
-        Value::Integer(cents) => format!("{}={cents}", row.key),
-        other => panic!("not an integer: {other:?}"),
+pub(crate) fn balances(rows: &dyn Rows) -> String {
+    balances_in(rows, &table())
+}
+
+/// The same in a table beside the live one.
+pub(crate) fn balances_in(rows: &dyn Rows, table: &ViewTable) -> String {
+    let page = rows.page(&Query::new(table).limited(1_000).unwrap()).unwrap();
+    let rows = page.rows.iter().map(|row| match &row[..] {
+        [Value::Text(key), Value::Integer(cents), ..] => format!("{key}={cents}"),
+        other => panic!("not a key and an integer: {other:?}"),
     });
     rows.collect::<Vec<_>>().join(" ")
 }
@@ -293,6 +298,11 @@ pub(crate) fn table() -> ViewTable {
 /// Opens the view's tables; a test that meets a lock does not wait for it long.
 pub(crate) fn sqlite(directory: &Path) -> SqliteSink {
     SqliteSink::open_with(&directory.join("views.db"), table(), Duration::from_millis(1)).unwrap()
+}
+
+/// The rows in those tables.
+pub(crate) fn sqlite_rows(directory: &Path) -> SqliteRows {
+    SqliteRows::new(&directory.join("views.db"))
 }
 
 /// A sink that does something else, once, between a batch's load and its commit.
@@ -348,9 +358,5 @@ impl<S: Sink> Sink for Interrupted<S> {
 
     fn rollback(&mut self) -> Result<()> {
         self.sink.rollback()
-    }
-
-    fn query(&mut self, filter: &Filter, limit: usize) -> Result<Vec<QueriedRow>> {
-        self.sink.query(filter, limit)
     }
 }
