@@ -84,6 +84,7 @@ impl MessageCodec<Event> for TextCodec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Balance {
     pub(crate) cents: i64,
+    /// The event's name that is last in the alphabet.
     pub(crate) last: Option<String>,
 }
 
@@ -108,8 +109,9 @@ impl View for Balances {
     }
 
     fn fold(_: &str, row: Option<Balance>, event: &Recorded<Event>) -> Option<Balance> {
-        let cents = row.map_or(0, |row| row.cents);
-        let last = Some(event.event.record_name().to_owned());
+        let (cents, before) = row.map_or((0, None), |row| (row.cents, row.last));
+        // No row depends on the order between partitions.
+        let last = before.max(Some(event.event.record_name().to_owned()));
         match &event.event {
             Event::Deposited(more) => Some(Balance { cents: cents + more, last }),
             Event::Charged { cents: less, .. } => Some(Balance { cents: cents - less, last }),
