@@ -2,7 +2,7 @@
 # A real Apache Kafka on this machine, for development and tests: one to nine combined KRaft nodes
 # (broker and controller) as plain JVMs on 127.0.0.1, from the jars that the Kafka project publishes.
 #
-#   kafka.sh start [--brokers N] [--secure] [--set KEY=VALUE]... [--idle-minutes M]
+#   kafka.sh start [--brokers N] [--secure] [--set KEY=VALUE]... [--idle-minutes M] [--network A.B.C --namespaces NAME]
 #                           start (a cluster that runs already is left alone)
 #   kafka.sh stop           stop all brokers; a data folder that was not named is removed
 #   kafka.sh status         what runs; fails unless all brokers do
@@ -19,6 +19,8 @@
 # start, status and restart print the bootstrap address as their last line. With --idle-minutes the
 # cluster stops once nobody has touched the file `in-use` in the data folder for M minutes. With --secure
 # clients need TLS, a password and permissions: start prints the folder with what they need (secure.sh).
+# With --network and --namespaces broker N runs in the network namespace NAME-N, which exists, and listens
+# on its address A.B.C.N there: whoever made the namespaces can cut it off (tests/faults/src/network.rs).
 # Environment: KAFKA_HEAP (512m for one broker, else 256m), KAFKA_JVM_OPTIONS.
 # Needs Java 17 or newer, for --secure openssl, and Maven for the first start (the jars are kept in the user's cache folder).
 set -euo pipefail
@@ -53,7 +55,7 @@ usage() { sed -n '2,/^set -/{/^#/{s/^# \{0,1\}//;p;}}' "${BASH_SOURCE[0]}"; }
 fail() { echo "kafka.sh: $*" >&2; exit 1; }
 
 options() {
-  BROKERS='' PORT='' DATA='' BROKER='' IDLE_MINUTES='' SECURE='' TEMPORARY='' SETTINGS=()
+  BROKERS='' PORT='' DATA='' BROKER='' IDLE_MINUTES='' SECURE='' TEMPORARY='' NETWORK='' NAMESPACES='' SETTINGS=()
   while [ $# -gt 0 ]; do
     case $1 in
       --brokers) BROKERS=${2:?--brokers needs a number}; shift 2 ;;
@@ -61,12 +63,16 @@ options() {
       --data) DATA=${2:?--data needs a folder}; shift 2 ;;
       --set) SETTINGS+=("${2:?--set needs KEY=VALUE}"); shift 2 ;;
       --secure) SECURE=1; shift ;;
+      --network) NETWORK=${2:?--network needs the first three numbers of an address}; shift 2 ;;
+      --namespaces) NAMESPACES=${2:?--namespaces needs a name}; shift 2 ;;
       --idle-minutes) IDLE_MINUTES=${2:?--idle-minutes needs a number}; shift 2 ;;
       [1-9]) BROKER=$1; shift ;;
       *) fail "unknown option $1" ;;
     esac
   done
   case $BROKERS in '' | [1-9]) ;; *) fail "--brokers takes 1 to 9" ;; esac
+  [ "${NETWORK:+1}" = "${NAMESPACES:+1}" ] || fail "--network and --namespaces go together"
+  [ -z "$NETWORK" ] || [ -z "$SECURE" ] || fail "--secure is for brokers on 127.0.0.1: its certificates name no other address"
   if [ -z "$DATA" ]; then
     DATA=${CARGO_TARGET_DIR:-$ROOT/target}/kafka-${PORT:-29092} TEMPORARY=1
   fi
@@ -85,10 +91,12 @@ options() {
 }
 
 broker_exists() { [ -n "$BROKER" ] && [ -f "$DATA/$BROKER.properties" ] || fail "which broker? $DATA has $BROKERS"; }
+client_host() { echo "${NETWORK:-127.0.0}.$([ -z "$NETWORK" ] && echo 1 || echo "$1")"; }
 client_port() { echo $((PORT + $1 - 1)); }
+client() { echo "$(client_host "$1"):$(client_port "$1")"; }
 controller_port() { echo $((PORT + BROKERS + $1 - 1)); }
 brokers() { seq "$BROKERS"; }
-bootstrap() { local i list=; for i in $(brokers); do list+=${list:+,}127.0.0.1:$(client_port "$i"); done; echo "$list"; }
+bootstrap() { local i list=; for i in $(brokers); do list+=${list:+,}$(client "$i"); done; echo "$list"; }
 
 # --- jars ---------------------------------------------------------------------------------------
 
@@ -128,11 +136,11 @@ pid_of() { # the process id of a broker that runs
   case $(ps -p "$pid" -o args= 2>/dev/null) in *"kafka.Kafka $DATA/$1.properties"*) echo "$pid" ;; *) return 1 ;; esac
 }
 
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+answers() { (exec 3<>"/dev/tcp/$(client_host "$1")/$(client_port "$1")") 2>/dev/null; }
 
 write_properties() {
   local i=$1 j voters= replicas=$((BROKERS < 3 ? 1 : 3)) in_sync=$((BROKERS < 3 ? 1 : 2))
-  for j in $(brokers); do voters+=${voters:+,}$j@127.0.0.1:$(controller_port "$j"); done
+  for j in $(brokers); do voters+=${voters:+,}$j@$(client_host "$j"):$(controller_port "$j"); done
   cat >"$DATA/$i.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=$i
@@ -151,10 +159,10 @@ PROPERTIES
   printf '%s\n' ${SETTINGS[@]+"${SETTINGS[@]}"} >>"$DATA/$i.properties"
 }
 
-plain_settings() { echo "listeners=PLAINTEXT://127.0.0.1:$(client_port "$1"),CONTROLLER://127.0.0.1:$(controller_port "$1")"; }
+plain_settings() { echo "listeners=PLAINTEXT://$(client "$1"),CONTROLLER://$(client_host "$1"):$(controller_port "$1")"; }
 
 start_broker() {
-  local i=$1 users=() heap=${KAFKA_HEAP:-$([ "$BROKERS" = 1 ] && echo 512m || echo 256m)} java
+  local i=$1 users=() there=() heap=${KAFKA_HEAP:-$([ "$BROKERS" = 1 ] && echo 512m || echo 256m)} java
   # These brokers live for minutes: the first compiler only and the serial collector start faster and leave the cores to the tests.
   read -ra java <<<"java ${KAFKA_JVM_OPTIONS--XX:TieredStopAtLevel=1 -XX:+UseSerialGC}"
   java+=("-Dlog4j2.configurationFile=$HERE/log4j2.yaml" -cp "$(classpath)")
@@ -164,13 +172,15 @@ start_broker() {
       { tail -20 "$DATA/$i.format.log" >&2; fail "broker $i: the data folder could not be formatted"; }
   fi
   [ ! -f "$DATA/$i.log" ] || cat "$DATA/$i.log" >>"$DATA/$i.log.old"
-  nohup "${java[@]}" "-Xms$heap" "-Xmx$heap" kafka.Kafka "$DATA/$i.properties" </dev/null >"$DATA/$i.log" 2>&1 &
+  # `ip` becomes the broker: its process id is the broker's.
+  [ -z "$NAMESPACES" ] || there=(ip netns exec "$NAMESPACES-$i")
+  nohup ${there[@]+"${there[@]}"} "${java[@]}" "-Xms$heap" "-Xmx$heap" kafka.Kafka "$DATA/$i.properties" </dev/null >"$DATA/$i.log" 2>&1 &
   echo $! >"$DATA/$i.pid"
 }
 
 wait_ready() {
   local i=$1 deadline=$((SECONDS + READY_SECONDS))
-  until grep -q 'Kafka Server started' "$DATA/$i.log" 2>/dev/null && answers "$(client_port "$i")"; do
+  until grep -q 'Kafka Server started' "$DATA/$i.log" 2>/dev/null && answers "$i"; do
     kill -0 "$(cat "$DATA/$i.pid")" 2>/dev/null || { tail -20 "$DATA/$i.log" >&2; fail "broker $i died at start; its log is $DATA/$i.log"; }
     [ $SECONDS -lt $deadline ] || { tail -20 "$DATA/$i.log" >&2; fail "broker $i is not ready after $READY_SECONDS s; its log is $DATA/$i.log"; }
     sleep 0.1
@@ -182,7 +192,7 @@ kill_broker() { # signal, broker; waits until it is gone
   pid=$(pid_of "$2") || return 0
   kill "-$1" "$pid" 2>/dev/null || true
   # A dying JVM is a zombie, without arguments, while its other threads still hold the sockets.
-  until gone "$pid" && ! answers "$(client_port "$2")"; do
+  until gone "$pid" && ! answers "$2"; do
     [ $SECONDS -lt $deadline ] || kill -KILL "$pid" 2>/dev/null || true
     sleep 0.05
   done
@@ -201,12 +211,13 @@ start_all() {
   for i in $(brokers); do
     pid_of "$i" >/dev/null && continue
     new=1
-    ! answers "$(client_port "$i")" || fail "port $(client_port "$i") is taken; choose another with --port"
+    ! answers "$i" || fail "port $(client_port "$i") is taken; choose another with --port"
   done
   if [ ! -f "$DATA/cluster" ]; then
     # 16 random bytes as Kafka writes ids; a leading dash would look like an option.
     CLUSTER_ID=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/0/')
-    printf 'BROKERS=%s PORT=%s CLUSTER_ID=%s SECURE=%s TEMPORARY=%s\n' "$BROKERS" "$PORT" "$CLUSTER_ID" "$SECURE" "$TEMPORARY" >"$DATA/cluster"
+    printf 'BROKERS=%s PORT=%s CLUSTER_ID=%s SECURE=%s TEMPORARY=%s NETWORK=%s NAMESPACES=%s\n' \
+      "$BROKERS" "$PORT" "$CLUSTER_ID" "$SECURE" "$TEMPORARY" "$NETWORK" "$NAMESPACES" >"$DATA/cluster"
   fi
   touch "$DATA/in-use"
   [ -z "$SECURE" ] || secure_files
@@ -244,7 +255,7 @@ stop_all() {
 status() {
   local i pid down=0
   for i in $(brokers); do
-    if pid=$(pid_of "$i") && answers "$(client_port "$i")"; then echo "broker $i: process $pid, 127.0.0.1:$(client_port "$i"), log $DATA/$i.log"
+    if pid=$(pid_of "$i") && answers "$i"; then echo "broker $i: process $pid, $(client "$i"), log $DATA/$i.log"
     else echo "broker $i: down"; down=1; fi
   done
   [ $down = 0 ] || return 1
