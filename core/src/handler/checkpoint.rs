@@ -72,11 +72,16 @@ impl<A: Aggregate> Tenure<A> {
         checkpoint: &mut Checkpoint,
         now: TimestampMs,
     ) -> Result<()> {
-        let end = (checkpoint.done + scribe.config.checkpoint_chunk.max(1)).min(checkpoint.queue.len());
-        for &slot in &checkpoint.queue[checkpoint.done..end] {
+        let (mut end, mut snapshots) = (checkpoint.done, 0);
+        while end < checkpoint.queue.len() && snapshots < scribe.config.checkpoint_chunk.max(1) {
+            let slot = checkpoint.queue[end];
+            // Those that have theirs already do not count: a transaction without records does not
+            // happen, and the checkpoint would stand still.
             if self.aggregates.get(slot).snapshot_version < self.aggregates.get(slot).version {
                 scribe.snapshot(&mut self.aggregates, slot, batch)?;
+                snapshots += 1;
             }
+            end += 1;
         }
         checkpoint.staged = end;
         if end == checkpoint.queue.len() {

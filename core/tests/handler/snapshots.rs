@@ -57,6 +57,22 @@ fn answers_that_are_not_kept_write_a_position_and_no_window() {
 }
 
 #[test]
+fn a_checkpoint_of_aggregates_that_have_their_snapshots_ends_without_another_command() {
+    let mut rig = Rig::configured(|config| {
+        config.snapshot_every_events = 2;
+        config.checkpoint_every_events = 3;
+        config.checkpoint_chunk = 1;
+    });
+    rig.handle([cmd(1, "a", "split 2"), cmd(2, "b", "add 1")]);
+    assert_eq!(lines(&rig), ["snapshot a v2 window 1"]);
+    while rig.handler.has_duties(TimestampMs(rig.now)) {
+        assert!(rig.plan(), "there is something to write as long as there is something to do");
+        rig.commit();
+    }
+    assert_eq!(lines(&rig)[1..], ["snapshot b v1 window 1", "marker events 3 next 2"]);
+}
+
+#[test]
 fn a_checkpoint_writes_what_changed_in_chunks_and_then_its_marker() {
     let mut rig = Rig::configured(|config| {
         config.checkpoint_every_events = 5;
