@@ -14,7 +14,7 @@ use std::{fmt, process::ExitCode, sync::Arc};
 
 /// Begins a program of that name.
 pub fn app(name: &'static str) -> App {
-    App { name, aggregates: Vec::new(), views: Vec::new(), journal: None, samples: Vec::new() }
+    App { name, aggregates: Vec::new(), views: Vec::new(), journal: None, samples: Vec::new(), verbs: Vec::new() }
 }
 
 /// A program that hosts aggregates and views.
@@ -25,6 +25,16 @@ pub struct App {
     /// The built-in view of all events; none in a program without aggregates.
     journal: Option<Box<dyn ViewHost>>,
     pub(crate) samples: Vec<Sample>,
+    pub(crate) verbs: Vec<OwnVerb>,
+}
+
+/// What a verb of the program's own does: it reads its flags, and gives the lines of its result.
+pub type RunVerb = fn(&clap::ArgMatches, &mut dyn FnMut(&str)) -> Result<()>;
+
+/// A verb of the program's own.
+pub(crate) struct OwnVerb {
+    pub(crate) command: clap::Command,
+    pub(crate) run: RunVerb,
 }
 
 impl App {
@@ -68,6 +78,13 @@ impl App {
     #[must_use]
     pub fn sample(mut self, sample: Sample) -> Self {
         self.samples.push(sample);
+        self
+    }
+
+    /// Adds a verb of the program's own. Its flags are no settings: no file and no variable sets them.
+    #[must_use]
+    pub fn verb(mut self, command: clap::Command, run: RunVerb) -> Self {
+        self.verbs.push(OwnVerb { command, run });
         self
     }
 

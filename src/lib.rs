@@ -49,7 +49,7 @@ mod sample;
 pub mod send;
 mod service;
 
-pub use app::{App, app};
+pub use app::{App, RunVerb, app};
 pub use factum_client::{
     Accepted, Conflict, Envelope, PendingReply, Refused, Reply, TypedClient, Undecided, new_trace, to,
 };

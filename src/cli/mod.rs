@@ -125,7 +125,14 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
     let variables: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
     let unknown = settings::unknown_variables(variables.iter().map(|name| name.as_os_str()), &flags);
     unknown.iter().for_each(|warning| output::note(warning));
-    let matches = settings::apply(command, &flags, &file).get_matches();
+    let own = app.verbs.iter().map(|verb| verb.command.clone());
+    let matches = settings::apply(command, &flags, &file).subcommands(own).get_matches();
+    if let Some((name, arguments)) = matches.subcommand()
+        && let Some(verb) = app.verbs.iter().find(|verb| verb.command.get_name() == name)
+    {
+        init_logging(&LoggingArgs::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))?;
+        return (verb.run)(arguments, &mut output::line);
+    }
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     init_logging(&cli.logging)?;
     match cli.verb {

@@ -8,7 +8,7 @@ use factum_core::{
     log::{GroupOptions, GroupProtocol, TransactionOptions},
     wire::EventHeader,
 };
-use factum_handler::{PausePoint, Worker, WorkerOptions, WorkerStatus, system_clock};
+use factum_handler::{PausePoint, Surroundings, Worker, WorkerOptions, WorkerStatus};
 use factum_schemas::{AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec, Schema, newest_schemas};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -246,7 +246,7 @@ where
             },
             fetch_schema: Arc::new(move |id| schemas.fetch(id)),
             encode_answer: Box::new(move |answer, into| answers.encode(answer, into)),
-            clock: system_clock,
+            surroundings: Surroundings::SYSTEM,
             pause_point: options.pause_point,
         };
         Worker::start(environment.log.clone(), Handler::new(config, codec), worker_options)

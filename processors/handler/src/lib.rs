@@ -10,20 +10,13 @@
 mod answers;
 mod schemas;
 mod status;
+mod surroundings;
 mod transact;
 mod worker;
 
 pub use answers::AnswerEncoder;
 pub use schemas::SchemaFetch;
 pub use status::WorkerStatus;
+pub use surroundings::{Errand, Surroundings, system_clock};
 pub use transact::PausePoint;
 pub use worker::{Worker, WorkerOptions};
-
-use factum_core::TimestampMs;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// The wall clock.
-pub fn system_clock() -> TimestampMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    TimestampMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}

@@ -1,6 +1,7 @@
 //! Fetching schemas beside the hot loop.
 
-use factum_core::{Error, Result};
+use crate::Surroundings;
+use factum_core::Result;
 use std::{
     collections::BTreeSet,
     fmt,
@@ -18,6 +19,7 @@ pub type SchemaFetch = Arc<dyn Fn(u32) -> Result<()> + Send + Sync>;
 /// The fetches under way.
 pub(crate) struct Fetches {
     fetch: SchemaFetch,
+    surroundings: Surroundings,
     under_way: BTreeSet<u32>,
     sender: SyncSender<(u32, Result<()>)>,
     receiver: Receiver<(u32, Result<()>)>,
@@ -27,9 +29,9 @@ pub(crate) struct Fetches {
 const MAX_UNDER_WAY: usize = 1_024;
 
 impl Fetches {
-    pub(crate) fn new(fetch: SchemaFetch) -> Self {
+    pub(crate) fn new(fetch: SchemaFetch, surroundings: Surroundings) -> Self {
         let (sender, receiver) = sync_channel(MAX_UNDER_WAY);
-        Fetches { fetch, under_way: BTreeSet::new(), sender, receiver }
+        Fetches { fetch, surroundings, under_way: BTreeSet::new(), sender, receiver }
     }
 
     /// Starts to fetch, unless it is under way.
@@ -38,15 +40,12 @@ impl Fetches {
             return;
         }
         let (fetch, sender) = (self.fetch.clone(), self.sender.clone());
-        let spawned = std::thread::Builder::new().name(format!("schema-{id}")).spawn({
+        let errand = {
             let sender = sender.clone();
-            move || {
-                // The worker that asked may be gone; then nobody waits for this.
-                sender.send((id, fetch(id))).unwrap_or_default();
-            }
-        });
-        if let Err(error) = spawned {
-            let error = Error::unavailable(format!("no thread to fetch schema {id}: {error}"));
+            // The worker that asked may be gone; then nobody waits for this.
+            Box::new(move || sender.send((id, fetch(id))).unwrap_or_default())
+        };
+        if let Err(error) = (self.surroundings.spawn)(&format!("schema-{id}"), errand) {
             sender.try_send((id, Err(error))).unwrap_or_default();
         }
     }

@@ -1,12 +1,13 @@
 //! Executing a plan as one transaction.
 
+use crate::Surroundings;
 use factum_core::{
     Offset,
     handler::Plan,
     log::{TransactionalProducer, TxnError},
     transaction::{Outcome, Transaction, TxnStep},
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{debug, warn};
 
 /// Called before each step of each transaction: a test stops the process here.
@@ -21,12 +22,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) fn execute(
     plan: &Plan,
     patience: Duration,
+    surroundings: Surroundings,
     producer: &mut dyn TransactionalProducer,
     offsets: &mut Vec<Offset>,
     pause_point: &mut Option<PausePoint>,
 ) -> Outcome {
     let mut transaction = Transaction::default();
-    let begun = Instant::now();
+    let begun = (surroundings.now)();
     offsets.clear();
     loop {
         let step = transaction.step();
@@ -46,14 +48,16 @@ pub(crate) fn execute(
             TxnStep::Finished(outcome) => return outcome,
         };
         let result = match result {
-            Err(TxnError::Retry(error)) if begun.elapsed() >= patience => Err(TxnError::Abort(error)),
+            Err(TxnError::Retry(error)) if Surroundings::is_due((surroundings.now)(), begun, patience) => {
+                Err(TxnError::Abort(error))
+            }
             result => result,
         };
         if let Err(error) = &result {
             match error {
                 TxnError::Retry(_) => {
                     debug!(?step, %error, "step is tried again");
-                    std::thread::sleep(RETRY_PAUSE);
+                    (surroundings.sleep)(RETRY_PAUSE);
                 }
                 TxnError::Abort(_) | TxnError::StaleMember(_) => debug!(?step, %error, "transaction is given up"),
                 TxnError::Fatal(_) => warn!(?step, %error, "the transactional producer is of no more use"),

@@ -1,6 +1,7 @@
 //! One worker: one thread, one consumer, one transactional producer.
 
 use crate::{
+    Surroundings,
     answers::{AnswerEncoder, Answers},
     schemas::{Fetches, SchemaFetch},
     status::{Teller, WorkerStatus},
@@ -50,8 +51,8 @@ pub struct WorkerOptions {
     pub fetch_schema: SchemaFetch,
     /// Encodes answers.
     pub encode_answer: AnswerEncoder,
-    /// The clock.
-    pub clock: fn() -> TimestampMs,
+    /// Its clock and threads.
+    pub surroundings: Surroundings,
     /// For tests: called before each step of each transaction.
     pub pause_point: Option<PausePoint>,
 }
@@ -75,8 +76,8 @@ pub struct Worker<A: Aggregate, C> {
     fetches: Fetches,
     read_batch: RecordBatch,
     offsets: Vec<Offset>,
-    last_look: Instant,
-    last_count: Instant,
+    last_look: TimestampMs,
+    last_count: TimestampMs,
     teller: Teller,
     trouble: Option<String>,
 }
@@ -90,7 +91,8 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         let config = handler.config();
         let encode = std::mem::replace(&mut options.encode_answer, Box::new(|_, _| Ok(())));
         let answers = Answers::new(log.producer()?, encode, config.topics.replies.clone(), config.partitions);
-        let fetches = Fetches::new(options.fetch_schema.clone());
+        let fetches = Fetches::new(options.fetch_schema.clone(), options.surroundings);
+        let now = (options.surroundings.now)();
         Ok(Worker {
             producer: new_producer(&*log, &options.transaction)?,
             consumer: log.group_consumer(&options.group)?,
@@ -98,14 +100,14 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             admin: log.admin()?,
             answers,
             fetches,
-            teller: Teller::new((options.clock)()),
+            teller: Teller::new(now),
             handler,
             log,
             options,
             read_batch: RecordBatch::new(),
             offsets: Vec::new(),
-            last_look: Instant::now(),
-            last_count: Instant::now(),
+            last_look: now,
+            last_count: now,
             trouble: None,
         })
     }
@@ -160,11 +162,15 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     fn wait_out(&mut self, failed: &Error) {
         debug!(error = %failed, "the log cannot be used at the moment");
         self.trouble = Some(failed.to_string());
-        std::thread::sleep(IDLE_WAIT);
+        (self.options.surroundings.sleep)(IDLE_WAIT);
+    }
+
+    fn is_due(&self, since: TimestampMs, every: Duration) -> bool {
+        Surroundings::is_due(self.now(), since, every)
     }
 
     fn now(&self) -> TimestampMs {
-        (self.options.clock)()
+        (self.options.surroundings.now)()
     }
 
     fn try_step(&mut self, idle_wait: Duration) -> Result<()> {
@@ -190,10 +196,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         self.read()?;
         if self.handler.has_commands() || self.handler.has_duties(now) {
             self.commit()?;
-        } else if before == 0 && event.is_none() && self.last_look.elapsed() >= IDLE_LOOK {
+        } else if before == 0 && event.is_none() && self.is_due(self.last_look, IDLE_LOOK) {
             self.look_at_positions()?;
         }
-        if self.last_count.elapsed() >= COUNT_LOOK {
+        if self.is_due(self.last_count, COUNT_LOOK) {
             self.count_partitions()?;
         }
         self.answers.serve();
@@ -217,9 +223,15 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             let (begun, counted) = (Instant::now(), self.handler.commands());
             let span = debug_span!("log.commit", records = plan.records.len(), size_bytes = plan.records.size_bytes())
                 .entered();
-            let patience = self.options.transaction.timeout;
-            let outcome =
-                execute(plan, patience, &mut *self.producer, &mut self.offsets, &mut self.options.pause_point);
+            let (patience, surroundings) = (self.options.transaction.timeout, self.options.surroundings);
+            let outcome = execute(
+                plan,
+                patience,
+                surroundings,
+                &mut *self.producer,
+                &mut self.offsets,
+                &mut self.options.pause_point,
+            );
             debug!(?outcome, "transaction");
             self.teller.transaction(counted, begun.elapsed());
             drop(span);
@@ -234,8 +246,8 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     }
 
     fn look_at_positions(&mut self) -> Result<()> {
-        self.last_look = Instant::now();
         let now = self.now();
+        self.last_look = now;
         for health in self.handler.health() {
             let place = self.handler.config().topics.commands.partition(health.partition);
             if let Some(position) = self.consumer.position(&place)? {
@@ -327,7 +339,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
 
     /// Looks whether somebody added partitions: no rebalance tells every member.
     fn count_partitions(&mut self) -> Result<()> {
-        self.last_count = Instant::now();
+        self.last_count = self.now();
         let described = self.describe_topics()?;
         self.handler.partitions_counted(&counts(&described));
         self.execute_effects()

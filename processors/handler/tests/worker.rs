@@ -15,7 +15,7 @@ use factum_core::{
     topics::topic_specs,
     transaction::TxnStep,
 };
-use factum_handler::{PausePoint, SchemaFetch, Worker, WorkerOptions, system_clock};
+use factum_handler::{PausePoint, SchemaFetch, Surroundings, Worker, WorkerOptions};
 use factum_log_memory::{MemoryLog, faults::CommitFault};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,7 +84,7 @@ impl World {
                 into.extend_from_slice(format!("{} v{}", answer.code, answer.version).as_bytes());
                 Ok(())
             }),
-            clock: system_clock,
+            surroundings: Surroundings::SYSTEM,
             pause_point,
         };
         Worker::start(Arc::new(self.log.clone()), Handler::new(config, self.codec.clone()), options).unwrap()

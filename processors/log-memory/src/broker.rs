@@ -4,6 +4,7 @@
 use crate::faults::CommitFault;
 use crate::group::{CommitKind, Group, Join, Refusal, Step};
 use crate::journal::{Effect, Recorder};
+use crate::markers::{Marker, Markers, Target as MarkerTarget};
 use crate::partition::{Ending, TxnNumber};
 use crate::topic::{Target, TopicState, Topics, unknown_topic};
 use crate::transactions::{Epoch, Open, Superseded, Transactions};
@@ -20,6 +21,7 @@ pub(crate) struct Broker {
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) recorder: Recorder,
     pub(crate) faults: VecDeque<CommitFault>,
+    pub(crate) markers: Markers,
     changed: bool,
 }
 
@@ -37,6 +39,9 @@ impl Broker {
         for open in self.transactions.expire(now) {
             self.end(&open, Ending::Abort);
         }
+        for marker in self.markers.due(now) {
+            self.write(&marker);
+        }
         for group in self.groups.values_mut() {
             self.changed |= group.expire(now);
         }
@@ -45,7 +50,7 @@ impl Broker {
     /// When [`Broker::tick`] has something to do next.
     pub(crate) fn next_deadline(&self) -> Option<TimestampMs> {
         let sessions = self.groups.values().filter_map(Group::next_deadline);
-        sessions.chain(self.transactions.next_deadline()).min()
+        sessions.chain(self.transactions.next_deadline()).chain(self.markers.next_deadline()).min()
     }
 
     /// Whether something changed, since the last call, that a waiting client may be waiting for.
@@ -148,6 +153,7 @@ impl Broker {
 
     /// Registers a transactional producer; its predecessor is fenced and what it left open is aborted.
     pub(crate) fn init_transactions(&mut self, id: &str, timeout_ms: i64) -> Epoch {
+        self.write_markers_of(id);
         let (epoch, open) = self.transactions.init(id, timeout_ms);
         if let Some(open) = open {
             self.end(&open, Ending::Abort);
@@ -166,6 +172,7 @@ impl Broker {
         record: RecordRef<'_>,
         now: TimestampMs,
     ) -> Result<Result<Offset>, Superseded> {
+        self.write_markers_of(id);
         let open = self.transactions.open(id, epoch, now)?;
         let place = record.topic().partition(record.partition());
         let number = open.number;
@@ -185,6 +192,7 @@ impl Broker {
         self.check_places(offsets).map_err(OffsetsRefused::Invalid)?;
         let group = self.group_for(member).map_err(OffsetsRefused::Member)?;
         group.validate_commit(member, CommitKind::Transactional).map_err(OffsetsRefused::Member)?;
+        self.write_markers_of(id);
         let open = self.transactions.open(id, epoch, now).map_err(|_| OffsetsRefused::Superseded)?;
         open.groups.insert(member.group.clone());
         let number = open.number;
@@ -197,16 +205,53 @@ impl Broker {
     }
 
     /// Ends a producer's transaction; one without records and offsets needs no marker.
-    pub(crate) fn end_transaction(&mut self, id: &str, epoch: Epoch, ending: Ending) -> Result<(), Superseded> {
-        if let Some(open) = self.transactions.take(id, epoch)? {
+    pub(crate) fn end_transaction(
+        &mut self,
+        id: &str,
+        epoch: Epoch,
+        ending: Ending,
+        now: TimestampMs,
+    ) -> Result<(), Superseded> {
+        let Some(open) = self.transactions.take(id, epoch)? else { return Ok(()) };
+        if !self.markers.take_slow(id, &open, ending, now) {
             self.end(&open, ending);
         }
         Ok(())
     }
 
+    /// Writes what is left of a producer's last transaction: its next one, and
+    /// its successor, wait for that.
+    fn write_markers_of(&mut self, id: &str) {
+        for marker in self.markers.of(id) {
+            self.write(&marker);
+        }
+    }
+
+    fn write(&mut self, marker: &Marker) {
+        match &marker.target {
+            MarkerTarget::Place(place) => {
+                // A topic may have been deleted since.
+                if let Ok(log) = self.topics.partition_mut(place) {
+                    log.end_transaction(marker.number, marker.ending);
+                }
+            }
+            MarkerTarget::Group(group) => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.offsets.end_transaction(marker.number, marker.ending);
+                }
+            }
+        }
+        self.changed = true;
+    }
+
     /// The fault that the commit of this producer is to meet.
     pub(crate) fn take_fault(&mut self, id: &str) -> Option<CommitFault> {
         if self.transactions.has_open(id) { self.faults.pop_front() } else { None }
+    }
+
+    /// Forgets a transactional id that has been idle for too long.
+    pub(crate) fn forget_producer(&mut self, id: &str) {
+        self.transactions.forget(id);
     }
 
     /// Fences a producer as another one with its transactional id would.

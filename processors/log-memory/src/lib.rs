@@ -45,6 +45,7 @@ mod fetcher;
 mod group;
 pub mod journal;
 mod log;
+mod markers;
 mod offsets;
 mod partition;
 mod producer;

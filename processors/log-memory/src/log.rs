@@ -48,6 +48,13 @@ impl MemoryLog {
         MemoryLog { shared: Shared::new(clock, Broker::default(), None) }
     }
 
+    /// An empty log whose clients never wait: what others wait for has timed
+    /// out at once. One thread can step all of them, in a time of its own.
+    pub fn stepped(clock: Clock) -> Self {
+        let inner = Inner { waiting: Waiting::Never, ..Inner::new(clock, Broker::default(), None) };
+        MemoryLog { shared: Shared(Arc::new(inner)) }
+    }
+
     /// A log as it was, which writes what becomes of it to a journal: no call
     /// is acknowledged before its effects are durable, and nobody sees what is
     /// not durable yet. Transactions that were open are aborted; their number
@@ -112,6 +119,21 @@ impl MemoryLog {
     }
 }
 
+impl MemoryLog {
+    /// Writes the markers of the next commit one by one within so many
+    /// milliseconds, as a coordinator does. What its offsets and its records
+    /// become visible by is then not one moment. For a log without a journal.
+    pub fn delay_next_markers(&self, within_ms: i64) {
+        self.shared.call(|broker, _| broker.markers.delay_next(within_ms));
+    }
+
+    /// Forgets a transactional id that has no open transaction, as Kafka does
+    /// with one that was idle for too long.
+    pub fn forget_producer(&self, id: &str) {
+        self.shared.call(|broker, _| broker.forget_producer(id));
+    }
+}
+
 impl fmt::Debug for MemoryLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryLog").finish_non_exhaustive()
@@ -149,6 +171,21 @@ struct Inner {
     broker: Mutex<Broker>,
     changed: Condvar,
     journal: Option<Arc<dyn Journal>>,
+    waiting: Waiting,
+}
+
+/// Whether clients wait for what is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    ToTheirTimeout,
+    Never,
+}
+
+impl Inner {
+    fn new(clock: Clock, broker: Broker, journal: Option<Arc<dyn Journal>>) -> Self {
+        let waiting = Waiting::ToTheirTimeout;
+        Inner { clock, broker: Mutex::new(broker), changed: Condvar::new(), journal, waiting }
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -159,7 +196,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     fn new(clock: Clock, broker: Broker, journal: Option<Arc<dyn Journal>>) -> Self {
-        Shared(Arc::new(Inner { clock, broker: Mutex::new(broker), changed: Condvar::new(), journal }))
+        Shared(Arc::new(Inner::new(clock, broker, journal)))
     }
 
     /// Works on the state when its journal takes effects, and does not wait
@@ -242,7 +279,7 @@ impl Shared {
                 }
             }
             let left = timeout.saturating_sub(began.elapsed());
-            if left.is_zero() {
+            if left.is_zero() || self.0.waiting == Waiting::Never {
                 return None;
             }
             // Somebody's session or transaction may time out before anybody calls.

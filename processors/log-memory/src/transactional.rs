@@ -85,8 +85,9 @@ impl MemoryTransactionalProducer {
         if ending == Ending::Commit {
             self.shared.admit().map_err(TxnError::Retry)?;
         }
-        let (ended, group) =
-            self.shared.call(|broker, _| (broker.end_transaction(&self.id, epoch, ending), broker.recorder.wanted()));
+        let (ended, group) = self
+            .shared
+            .call(|broker, now| (broker.end_transaction(&self.id, epoch, ending, now), broker.recorder.wanted()));
         if ended.is_err() {
             return Err(self.die());
         }

@@ -101,6 +101,14 @@ impl Transactions {
         entry.open.take()
     }
 
+    /// Forgets an id without an open transaction (`transactional.id.expiration.ms`):
+    /// its producer is refused from now on.
+    pub(crate) fn forget(&mut self, id: &str) {
+        if let Some(entry) = self.ids.get_mut(id).filter(|entry| entry.open.is_none()) {
+            entry.epoch.0 += 1;
+        }
+    }
+
     /// Fences the producers whose transaction is overdue and returns what they left open.
     pub(crate) fn expire(&mut self, now: TimestampMs) -> Vec<Open> {
         let overdue = |entry: &Entry| entry.open.as_ref().is_some_and(|open| open.deadline <= now);

@@ -39,7 +39,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("factum-bank", &["factum"]),
-    ("factum-cli", &["factum", "factum-bank"]),
+    ("factum-cli", &["factum", "factum-bank", "factum-simulation"]),
+    (
+        "factum-simulation",
+        &["factum-bank", "factum-core", "factum-handler", "factum-log-memory", "factum-schemas", "factum-views"],
+    ),
     ("factum-log-contract", &["factum-core"]),
     ("factum-test-scripts", &[]),
     ("factum-test-broker", &["factum-test-scripts"]),

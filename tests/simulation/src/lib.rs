@@ -1,0 +1,40 @@
+//! A simulation of Factum in which everything goes wrong, and a checker that
+//! reads what came of it.
+//!
+//! What runs is production code: the worker and the machine of the command
+//! handler, and the client's machine, over the log in memory, which is
+//! a model of Kafka that passes the contract suite that Kafka passes. What is
+//! simulated is everything around them: time, processes that are killed or
+//! hang in the middle of a call, requests and replies that get lost, commits
+//! whose outcome nobody is told, and what else [`Fault`] names.
+//!
+//! One thread runs all of it. A process that hangs is a call that lets the
+//! others have their turns before it goes on, and a process that is killed
+//! unwinds from the call that it was in.
+//!
+//! Invariant: a seed and a number of steps are all that a run depends on.
+//!
+//! ```
+//! use factum_core::Protections;
+//! use factum_simulation::Simulator;
+//!
+//! let report = Simulator::new(Protections::ALL)?.run(1, 300)?;
+//! assert!(report.violations.is_empty(), "{report}");
+//! # Ok::<(), factum_core::Error>(())
+//! ```
+
+mod bank;
+mod check;
+mod client;
+mod fault;
+mod handler;
+mod history;
+mod log;
+mod operator;
+mod random;
+mod run;
+mod time;
+mod world;
+
+pub use fault::{Fault, Struck};
+pub use run::{Report, Simulator};

@@ -1,0 +1,115 @@
+//! Reading, as a process does it.
+
+use super::SimulatedLog;
+use crate::time;
+use factum_core::{
+    Offset, RecordBatch, Result, TimestampMs, TopicPartition,
+    log::{CommitOffset, Committed, GroupConsumer, GroupEvent, GroupOptions, Membership, Reader},
+};
+use std::time::Duration;
+
+/// A poll brings at most so many records, so that batches are of every size.
+const MAX_RECORDS: u64 = 12;
+
+/// A member of a group, as a process has one.
+#[derive(Debug)]
+pub(super) struct SimulatedConsumer {
+    log: SimulatedLog,
+    inner: Box<dyn GroupConsumer>,
+    session_ms: i64,
+    polled: TimestampMs,
+}
+
+impl SimulatedConsumer {
+    pub(super) fn new(log: SimulatedLog, inner: Box<dyn GroupConsumer>, options: &GroupOptions) -> Self {
+        let session_ms = i64::try_from(options.session_timeout.as_millis()).unwrap_or(i64::MAX);
+        SimulatedConsumer { log, inner, session_ms, polled: time::now() }
+    }
+}
+
+impl GroupConsumer for SimulatedConsumer {
+    fn poll(&mut self, max_records: usize, _timeout: Duration, into: &mut RecordBatch) -> Result<Option<GroupEvent>> {
+        if self.log.world.before_call().is_err() {
+            // A client tells of no lost fetch: there is nothing yet.
+            return Ok(None);
+        }
+        self.polled = time::now();
+        let most = usize::try_from(self.log.world.draw(|random| 1 + random.below(MAX_RECORDS))).unwrap_or(1);
+        let before = into.len();
+        let event = self.inner.poll(max_records.min(most), Duration::ZERO, into)?;
+        let brought = into.len() - before;
+        if event.is_some() || brought == 0 || self.log.world.draw(|random| random.chance(50_000)) {
+            return Ok(event);
+        }
+        // What was read before an event may come with it.
+        self.inner.poll(max_records.min(most) - brought, Duration::ZERO, into)
+    }
+
+    fn membership(&mut self) -> Result<Membership> {
+        self.log.world.before_call()?;
+        let member = self.inner.membership()?;
+        // The client's own thread learns of a lost session before a poll tells.
+        let silent_ms = time::now().0 - self.polled.0;
+        if silent_ms > self.session_ms && self.log.world.draw(|random| random.chance(50_000)) {
+            return Ok(Membership { member_id: String::new(), generation: -1, ..member });
+        }
+        Ok(member)
+    }
+
+    fn start(&mut self, place: &TopicPartition, offset: Offset) -> Result<()> {
+        self.log.ask(|| self.inner.start(place, offset))
+    }
+
+    fn pause(&mut self, place: &TopicPartition) -> Result<()> {
+        self.log.ask(|| self.inner.pause(place))
+    }
+
+    fn position(&mut self, place: &TopicPartition) -> Result<Option<Offset>> {
+        self.inner.position(place)
+    }
+
+    fn committed(&mut self, places: &[TopicPartition]) -> Result<Vec<Option<Committed>>> {
+        self.log.ask(|| self.inner.committed(places))
+    }
+
+    fn commit(&mut self, offsets: &[CommitOffset]) -> Result<()> {
+        self.log.call(|| self.inner.commit(offsets))
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.log.world.before_call()?;
+        self.inner.close()
+    }
+}
+
+/// A reader, as a process has one.
+#[derive(Debug)]
+pub(super) struct SimulatedReader {
+    log: SimulatedLog,
+    inner: Box<dyn Reader>,
+}
+
+impl SimulatedReader {
+    pub(super) fn new(log: SimulatedLog, inner: Box<dyn Reader>) -> Self {
+        SimulatedReader { log, inner }
+    }
+}
+
+impl Reader for SimulatedReader {
+    fn add(&mut self, place: &TopicPartition, offset: Offset) -> Result<()> {
+        self.log.ask(|| self.inner.add(place, offset))
+    }
+
+    fn remove(&mut self, place: &TopicPartition) -> Result<()> {
+        self.inner.remove(place)
+    }
+
+    fn poll(&mut self, max_records: usize, _timeout: Duration, into: &mut RecordBatch) -> Result<()> {
+        let most = usize::try_from(self.log.world.draw(|random| 1 + random.below(8 * MAX_RECORDS))).unwrap_or(1);
+        self.log.ask(|| self.inner.poll(max_records.min(most), Duration::ZERO, into))
+    }
+
+    fn position(&mut self, place: &TopicPartition) -> Result<Option<Offset>> {
+        self.inner.position(place)
+    }
+}

@@ -1,0 +1,185 @@
+//! One simulation from its seed to the verdict.
+
+use crate::{
+    bank::Bank,
+    check::{check, read_truth},
+    client::Client,
+    fault::Struck,
+    handler::{HandlerProcess, PARTITIONS},
+    operator::Operator,
+    random::Random,
+    time,
+    world::World,
+};
+use factum_core::{
+    AggregateId, Offset, Partition, Protections, Result,
+    log::{Isolation, Log},
+    topics::topic_specs,
+};
+use factum_log_memory::MemoryLog;
+use std::{fmt, sync::Arc};
+
+/// How many turns a world may need to come to rest once nothing goes wrong any more.
+const MAX_REST: u64 = 6_000;
+const HANDLERS: usize = 3;
+const CLIENTS: usize = 3;
+const ACCOUNTS: usize = 7;
+
+/// What a simulation came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The seed, which is all that it takes to run it again.
+    pub seed: u64,
+    /// Turns with faults.
+    pub steps: u64,
+    /// Turns that the world needed to come to rest afterwards.
+    pub rest: u64,
+    /// The simulated time, in milliseconds.
+    pub took_ms: i64,
+    /// How often each fault struck.
+    pub struck: Struck,
+    /// Commands that clients asked for.
+    pub commands: usize,
+    /// Answers that came.
+    pub answers: usize,
+    /// Events in the log.
+    pub events: u64,
+    /// What the checker found wrong, one line each; none in a good run.
+    pub violations: Vec<String>,
+    /// The ends of all partitions and the last states: what two runs are compared by.
+    pub trace: Vec<String>,
+}
+
+/// Simulations of one thread, one after the other.
+#[derive(Debug)]
+pub struct Simulator {
+    bank: Bank,
+    protections: Protections,
+}
+
+impl Simulator {
+    /// Simulations with these protections; production has all of them.
+    ///
+    /// # Errors
+    /// `Invalid` when the bank's types have no usable schema.
+    pub fn new(protections: Protections) -> Result<Self> {
+        Ok(Simulator { bank: Bank::new()?, protections })
+    }
+
+    /// Runs one seed for so many steps, and then until everything has settled.
+    ///
+    /// # Errors
+    /// Only what the model of the log cannot do: a bug of the simulation.
+    pub fn run(&self, seed: u64, steps: u64) -> Result<Report> {
+        time::begin();
+        let began = time::now();
+        let log = MemoryLog::stepped(Arc::new(time::now));
+        let topics = Bank::topics();
+        log.admin()?.create_topics(&topic_specs(&topics, PARTITIONS, None))?;
+        let world = Arc::new(World::new(log, topics, Random::new(seed)));
+        time::belongs_to(&world);
+        self.assemble(&world)?;
+        while world.turns() < steps {
+            world.turn();
+        }
+        world.calm();
+        let (begin_rest, mut settled) = (world.turns(), false);
+        while !settled && world.turns() - begin_rest < MAX_REST {
+            (0..50).for_each(|_| world.turn());
+            settled = self.has_settled(&world)?;
+        }
+        let mut violations = Vec::new();
+        if !settled {
+            let mut doing = Vec::new();
+            world.each(|actor| {
+                if !actor.is_done(&world) {
+                    doing.push(actor.describe());
+                }
+            });
+            violations.push(format!("it does not come to rest: {}", doing.join("; ")));
+        }
+        let mut truth = read_truth(&world, &self.bank)?;
+        violations.extend(check(&world, &mut truth)?);
+        let trace = self.trace(&world)?;
+        let (commands, answers) = {
+            let history = world.history();
+            (history.commands.len(), history.commands.values().map(|asked| asked.answers.len()).sum())
+        };
+        let report = Report {
+            seed,
+            steps,
+            rest: world.turns() - begin_rest,
+            took_ms: time::now().0 - began.0,
+            struck: world.struck(),
+            commands,
+            answers,
+            events: truth.accounts.values().map(|folded| folded.version.0).sum(),
+            violations,
+            trace,
+        };
+        world.dismiss_all();
+        time::end();
+        Ok(report)
+    }
+
+    fn assemble(&self, world: &Arc<World>) -> Result<()> {
+        let accounts: Vec<AggregateId> =
+            (0..ACCOUNTS).map(|number| AggregateId::new(format!("account-{number}"))).collect::<Result<_>>()?;
+        for number in 0..HANDLERS {
+            world.add(Box::new(HandlerProcess::new(number, &self.bank, self.protections)));
+        }
+        for number in 0..CLIENTS {
+            let mut client = Client::new(number, &self.bank, &accounts);
+            if number == 0 {
+                accounts.iter().for_each(|account| client.fund(world, account, 1_000));
+            }
+            world.add(Box::new(client));
+        }
+        world.add(Box::new(Operator::default()));
+        Ok(())
+    }
+
+    /// Whether everybody is done and no command waits.
+    fn has_settled(&self, world: &World) -> Result<bool> {
+        let (mut done, mut owned) = (true, 0);
+        world.each(|actor| {
+            done &= actor.is_done(world);
+            owned += actor.partitions().len();
+        });
+        // The three may not have agreed yet on who has what.
+        Ok(done && owned == usize::try_from(PARTITIONS).unwrap_or(usize::MAX))
+    }
+
+    fn trace(&self, world: &World) -> Result<Vec<String>> {
+        let mut admin = world.log.admin()?;
+        let topics = &world.topics;
+        let mut trace = Vec::new();
+        for topic in [&topics.commands, &topics.events, &topics.snapshots, &topics.replies, &topics.dead_letters] {
+            for partition in (0..PARTITIONS).map(Partition) {
+                let place = topic.partition(partition);
+                let end: Offset = admin.bounds(&place, Isolation::ReadUncommitted)?.end;
+                trace.push(format!("{place}@{end}"));
+            }
+        }
+        for (id, asked) in &world.history().commands {
+            let answers: Vec<_> = asked.answers.iter().map(|a| format!("{} v{}", a.code, a.version)).collect();
+            trace.push(format!("{id} of {}: {answers:?}", asked.account));
+        }
+        Ok(trace)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { seed, steps, rest, took_ms, commands, answers, events, .. } = self;
+        writeln!(
+            f,
+            "seed {seed}: {steps} steps and {rest} to come to rest, {:.1} s simulated; {commands} commands, {answers} answers, {events} events",
+            f64::from(i32::try_from(*took_ms).unwrap_or(i32::MAX)) / 1_000.0
+        )?;
+        match self.violations.is_empty() {
+            true => writeln!(f, "the history is right"),
+            false => self.violations.iter().try_for_each(|violation| writeln!(f, "WRONG: {violation}")),
+        }
+    }
+}

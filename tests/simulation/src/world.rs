@@ -1,0 +1,250 @@
+//! Who is in a simulation, whose turn it is, and what goes wrong.
+
+use crate::{
+    fault::{Fault, Profile, Struck},
+    history::History,
+    random::Random,
+    time,
+};
+use factum_bank::Account;
+use factum_core::{Error, Partition, Result, TimestampMs, Topics, Version};
+use factum_log_memory::MemoryLog;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many processes hang in the middle of a call at once, each within the time of the one before it.
+const MAX_DEPTH: usize = 3;
+/// The longest that one turn takes, in milliseconds.
+const TURN_MS: i64 = 20;
+
+/// The silent members of a group are removed after so many milliseconds.
+pub(crate) const SESSION_MS: i64 = 1_000;
+
+/// A process, or somebody at a keyboard.
+pub(crate) trait Actor: Send {
+    /// One turn.
+    fn step(&mut self, world: &Arc<World>);
+
+    /// Whether it has nothing left to do; said when nothing goes wrong any more.
+    fn is_done(&self, world: &World) -> bool;
+
+    /// What it is doing, for a run that does not come to its end.
+    fn describe(&self) -> String;
+
+    /// The partitions of the handler that it has and that are ready.
+    fn partitions(&self) -> Vec<Partition> {
+        Vec::new()
+    }
+
+    /// An account in its memory.
+    fn state(&self, _account: &str) -> Option<(Account, Version)> {
+        None
+    }
+}
+
+/// A simulation's world.
+pub(crate) struct World {
+    pub(crate) log: MemoryLog,
+    pub(crate) topics: Topics,
+    state: Mutex<State>,
+    cast: Mutex<Vec<Option<Box<dyn Actor>>>>,
+    history: Mutex<History>,
+}
+
+struct State {
+    random: Random,
+    profile: Profile,
+    struck: Struck,
+    chaos: bool,
+    depth: usize,
+    turns: u64,
+    log_back: TimestampMs,
+    registry_back: TimestampMs,
+    /// An operator has all handlers stopped.
+    handlers_held: bool,
+}
+
+/// A process was killed: unwinds to its actor.
+pub(crate) struct Killed;
+
+impl World {
+    pub(crate) fn new(log: MemoryLog, topics: Topics, mut random: Random) -> Self {
+        let profile = Profile::draw(&mut random);
+        let state = State {
+            random,
+            profile,
+            struck: Struck::default(),
+            chaos: true,
+            depth: 0,
+            turns: 0,
+            log_back: TimestampMs(0),
+            registry_back: TimestampMs(0),
+            handlers_held: false,
+        };
+        World { log, topics, state: Mutex::new(state), cast: Mutex::default(), history: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // One thread has it, and a killed process unwinds.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cast(&self) -> MutexGuard<'_, Vec<Option<Box<dyn Actor>>>> {
+        self.cast.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, actor: Box<dyn Actor>) {
+        self.cast().push(Some(actor));
+    }
+
+    pub(crate) fn dismiss_all(&self) {
+        self.cast().clear();
+    }
+
+    /// Looks at everybody who is not in the middle of a turn.
+    pub(crate) fn each(&self, mut look: impl FnMut(&dyn Actor)) {
+        self.cast().iter().flatten().for_each(|actor| look(&**actor));
+    }
+
+    pub(crate) fn turns(&self) -> u64 {
+        self.state().turns
+    }
+
+    pub(crate) fn struck(&self) -> Struck {
+        self.state().struck.clone()
+    }
+
+    /// Nothing goes wrong from now on.
+    pub(crate) fn calm(&self) {
+        let mut state = self.state();
+        state.chaos = false;
+        (state.log_back, state.registry_back) = (TimestampMs(0), TimestampMs(0));
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        !self.state().chaos
+    }
+
+    pub(crate) fn hold_handlers(&self, held: bool) {
+        self.state().handlers_held = held;
+    }
+
+    pub(crate) fn are_handlers_held(&self) -> bool {
+        self.state().handlers_held
+    }
+
+    /// A choice by chance.
+    pub(crate) fn draw<T>(&self, choose: impl FnOnce(&mut Random) -> T) -> T {
+        choose(&mut self.state().random)
+    }
+
+    /// Whether this fault strikes now.
+    pub(crate) fn strikes(&self, fault: Fault) -> bool {
+        let mut state = self.state();
+        let rate = state.profile.rate(fault);
+        let strikes = state.chaos && rate > 0 && state.random.chance(rate);
+        if strikes {
+            state.struck.count(fault);
+        }
+        strikes
+    }
+
+    /// Somebody's turn.
+    pub(crate) fn turn(self: &Arc<Self>) {
+        let taken = {
+            let mut cast = self.cast();
+            let present: Vec<usize> = (0..cast.len()).filter(|index| cast[*index].is_some()).collect();
+            let mut state = self.state();
+            state.turns += 1;
+            time::pass(state.random.between(0, TURN_MS));
+            if present.is_empty() {
+                return;
+            }
+            let index = present[state.random.index(present.len())];
+            cast[index].take().map(|actor| (index, actor))
+        };
+        if let Some((index, mut actor)) = taken {
+            actor.step(self);
+            self.cast()[index] = Some(actor);
+        }
+    }
+
+    /// Lets others have their turns until the time is over.
+    pub(crate) fn sleep(self: &Arc<Self>, ms: i64) {
+        let until = time::now().0 + ms;
+        let deep = {
+            let mut state = self.state();
+            state.depth += 1;
+            state.depth > MAX_DEPTH
+        };
+        while time::now().0 < until {
+            if deep {
+                time::pass(until - time::now().0);
+            } else {
+                self.turn();
+            }
+        }
+        self.state().depth -= 1;
+    }
+
+    /// A process before a call: it may be killed here, or hang.
+    pub(crate) fn before_call(self: &Arc<Self>) -> Result<()> {
+        if self.strikes(Fault::Crash) {
+            resume_unwind(Box::new(Killed));
+        }
+        if self.state().depth < MAX_DEPTH {
+            if self.strikes(Fault::ShortPause) {
+                self.sleep(self.draw(|random| random.between(1, SESSION_MS)));
+            }
+            if self.strikes(Fault::LongPause) {
+                self.sleep(self.draw(|random| random.between(SESSION_MS, 4 * SESSION_MS)));
+            }
+        }
+        if self.strikes(Fault::Outage) {
+            let until = time::now().0 + self.draw(|random| random.between(50, 2 * SESSION_MS));
+            self.state().log_back = TimestampMs(until);
+        }
+        if self.state().log_back > time::now() {
+            return Err(Error::unavailable("the log is away"));
+        }
+        if self.strikes(Fault::LostRequest) {
+            return Err(Error::unavailable("the request was lost"));
+        }
+        Ok(())
+    }
+
+    /// The same after a call that was executed.
+    pub(crate) fn after_call(&self) -> Result<()> {
+        match self.strikes(Fault::LostReply) {
+            true => Err(Error::unavailable("the reply was lost")),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks the registry, which may be away.
+    pub(crate) fn ask_registry(&self) -> Result<()> {
+        if self.strikes(Fault::RegistryOutage) {
+            let until = time::now().0 + self.draw(|random| random.between(50, 2 * SESSION_MS));
+            self.state().registry_back = TimestampMs(until);
+        }
+        match self.state().registry_back > time::now() {
+            true => Err(Error::unavailable("the registry is away")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Runs a piece of a process's work; none when it was killed in it.
+pub(crate) fn unless_killed<T>(work: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(panic) if panic.is::<Killed>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
