@@ -3,8 +3,11 @@
 use factum_core::view::{Recorded, RowLife, Scope, View};
 use std::{marker::PhantomData, time::Duration};
 
-/// How long each fold takes at least.
-pub(crate) const PAUSE: Duration = Duration::from_micros(200);
+/// How long each fold takes at least: so long that any other view is faster, on any machine.
+pub(crate) const PAUSE: Duration = Duration::from_millis(2);
+
+/// So that it can be stopped within a second.
+pub(super) const MAX_RECORDS: usize = 500;
 
 /// Another view with a pause in each fold, as one that waits for something
 /// else: what a benchmark puts beside a fast view.

@@ -2,7 +2,7 @@
 
 use super::{
     RefoldRequest, RefoldTally, Running, Stop, refold,
-    slowed::Slowed,
+    slowed::{self, Slowed},
     touched::{self, TouchedKeys},
 };
 use crate::environment::Environment;
@@ -174,6 +174,7 @@ impl<V: View> TypedView<V> {
         &self,
         environment: &Environment,
         database: &Database,
+        options: ViewOptions,
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)>
     where
@@ -187,7 +188,7 @@ impl<V: View> TypedView<V> {
         if let Some(wrap) = &self.wrap {
             sink = wrap(environment, database, sink)?;
         }
-        let runner = ViewRunner::<W, _>::start(&*environment.log, codec, sink, self.options(environment))?;
+        let runner = ViewRunner::<W, _>::start(&*environment.log, codec, sink, options)?;
         let status = runner.status();
         let stop = stop.clone();
         let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;
@@ -244,7 +245,7 @@ where
     }
 
     fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)> {
-        self.start_as::<V>(environment, database, stop)
+        self.start_as::<V>(environment, database, self.options(environment), stop)
     }
 
     fn start_slowed(
@@ -253,7 +254,8 @@ where
         database: &Database,
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)> {
-        self.start_as::<Slowed<V>>(environment, database, stop)
+        let options = ViewOptions { max_records: slowed::MAX_RECORDS, ..self.options(environment) };
+        self.start_as::<Slowed<V>>(environment, database, options, stop)
     }
 
     fn rebuild(&self, environment: &Environment, database: &Database, options: RebuildOptions) -> Result<Rebuilder> {

@@ -6,12 +6,13 @@ use serde_json::Value;
 #[test]
 fn a_slow_view_does_not_slow_the_others() {
     let site = Site::new();
-    // At most 5 000 events a second would be applied if the fast view waited for the slow one.
     let ran = site.run(&["bench", "views", "--records", "20000", "--rounds", "1", "--json"]);
     assert!(ran.ok, "{ran:?}");
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
     let number = |name: &str| found[name].as_f64().unwrap();
-    assert!(number("beside_per_second") > 10_000.0, "{found}");
+    // A view that waited for the slow one would come to the end with it.
+    let slow = number("slow_events");
+    assert!(slow > 0.0 && slow < 10_000.0, "{found}");
     assert!((number("beside_per_second") / number("alone_per_second") - number("ratio")).abs() < 1e-9, "{found}");
 }
 
