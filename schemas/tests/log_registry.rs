@@ -159,5 +159,5 @@ fn append(log: &Arc<dyn Log>, key: &str, value: &str) {
     record.finish();
     let mut producer = log.producer().unwrap();
     producer.produce(&batch).unwrap();
-    producer.flush(Duration::from_secs(5)).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
 }

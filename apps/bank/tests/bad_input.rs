@@ -75,7 +75,7 @@ fn produce(bank: &Bank, partition: Partition, key: &[u8]) {
     record.finish();
     let mut producer = bank.environment.log.producer().unwrap();
     producer.produce(&batch).unwrap();
-    producer.flush(Duration::from_secs(10)).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
 }
 
 fn no_events(bank: &Bank) {

@@ -63,7 +63,7 @@ mod with_the_feature {
             let (stdout, stderr) = (text(&said.stdout), text(&said.stderr));
             assert!(!said.status.success(), "{stdout}");
             assert!(stderr.to_lowercase().contains("authentication failed"), "{stderr}");
-            assert!(began.elapsed() < Duration::from_secs(15), "after {:?}: {stderr}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(60), "after {:?}: {stderr}", began.elapsed());
             for secret in [wrong, password] {
                 assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}\n{stderr}");
             }

@@ -19,15 +19,7 @@ impl Fixture for OnDisk {
     }
 
     fn session_timeout(&self) -> Duration {
-        Duration::from_millis(800)
-    }
-
-    fn deadline(&self) -> Duration {
-        Duration::from_secs(10)
-    }
-
-    fn cleaning_deadline(&self) -> Duration {
-        Duration::from_secs(10)
+        Duration::from_secs(2)
     }
 
     fn run_cleaner(&self) {

@@ -21,7 +21,7 @@ fn every_command_gives_one_committed_event_in_its_partition() {
         let record = BaseRecord::to(&commands).partition((number % 2).cast_signed()).key(&key).payload("command");
         producer.send(record).unwrap();
     }
-    producer.flush(Duration::from_secs(10)).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
 
     let yardstick = Yardstick {
         bootstrap: bootstrap().to_owned(),
@@ -61,7 +61,7 @@ fn committed_events(topic: &str, count: usize) -> Vec<(i32, String)> {
         .create()
         .unwrap();
     reader.subscribe(&[topic]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let mut found = Vec::new();
     while found.len() < count && Instant::now() < deadline {
         if let Some(message) = reader.poll(Duration::from_millis(100)) {

@@ -23,9 +23,9 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 fn now() -> TimestampMs {
@@ -129,14 +129,14 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
         bank.write(&place(ACCOUNTS, account % 2), &format!("account-{account:03}"), &["deposited 10"]);
     }
     let mut live = applied(&bank, folder.path());
-    let ends = Arc::new(AtomicBool::new(false));
+    let (ends, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let path = folder.path().to_owned();
     // Each deposit adds to an account and to `total`, so the sums are equal in every state that ever was.
     let reader = std::thread::spawn({
-        let (ends, path) = (ends.clone(), path.clone());
+        let (ends, looks, path) = (ends.clone(), looks.clone(), path.clone());
         move || {
             let (rows, all) = (sqlite_rows(&path), Query::new(&table()).limited(10_000).unwrap());
-            let (mut looks, mut least) = (0, 0);
+            let mut least = 0;
             while !ends.load(Ordering::SeqCst) {
                 let rows = rows.page(&all).unwrap().rows;
                 assert!(rows.len() >= least && rows.len() >= 203, "{} rows after {least}", rows.len());
@@ -149,13 +149,12 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
                 let sum: i64 = rows.iter().filter(|row| row[0].to_string() != "total").map(cents).sum();
                 // What eve had when she closed her account stays in the total.
                 assert_eq!(sum + 5, total);
-                looks += 1;
+                looks.fetch_add(1, Ordering::SeqCst);
             }
-            looks
         }
     });
     let rebuilds = std::thread::spawn({
-        let (log, path) = (bank.log.clone(), path.clone());
+        let (log, looks, path) = (bank.log.clone(), looks.clone(), path.clone());
         move || {
             for _ in 0..5 {
                 let limited = RebuildOptions { rate: std::num::NonZeroU32::new(2_000), ..options(Target::Live) };
@@ -168,6 +167,13 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
                     }
                 };
                 assert!(parity.is_equal(), "{parity}: {:?}", parity.first);
+                // While it is held still, it is read.
+                let before = looks.load(Ordering::SeqCst);
+                let began = Instant::now();
+                while looks.load(Ordering::SeqCst) < before + 3 {
+                    assert!(began.elapsed() < bank::DEADLINE, "nobody reads");
+                    std::thread::yield_now();
+                }
                 rebuild.switch().unwrap();
                 open(&path, table()).unwrap().drop_table(&table().beside("old").unwrap()).unwrap();
             }
@@ -183,7 +189,7 @@ fn queries_never_see_a_half_built_table_while_writes_and_the_live_view_go_on() {
     rebuilds.join().unwrap();
     live.until_idle(&bank);
     ends.store(true, Ordering::SeqCst);
-    assert!(reader.join().unwrap() > 20);
+    reader.join().unwrap();
     let page = sqlite_rows(folder.path()).page(&Query::new(&table()).limited(1).unwrap().counted()).unwrap();
     assert_eq!(page.count, Some(203 + u64::from(written)));
 }

@@ -446,7 +446,7 @@ fn a_reader_waits_for_what_another_instance_writes(database: &dyn Database) {
     assert_eq!(wanted.behind(&*reader).unwrap().len(), 1);
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| {
-            wanted.wait(&*reader, Duration::from_secs(30)).unwrap();
+            wanted.wait(&*reader, Duration::from_secs(120)).unwrap();
             keys(&ask(&*reader, &[]).unwrap())
         });
         write(&mut *sink, 0, &accounts()[1..2]);

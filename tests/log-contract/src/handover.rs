@@ -141,7 +141,7 @@ pub fn a_silent_member_loses_its_partitions(fixture: &dyn Fixture) {
         (silent.owned.len() == 2).then_some(())
     });
     let before = silent.consumer.membership().expect("a membership").member_id;
-    let mut other = c.brief_member(&group, from_ref(&topic));
+    let mut other = c.member(&group, from_ref(&topic));
     c.settle(&mut other, &places);
     for place in &places {
         other.consumer.start(place, Offset(0)).expect("a start");

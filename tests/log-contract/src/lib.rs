@@ -53,12 +53,12 @@ pub trait Fixture {
 
     /// How long a contract waits for one thing to happen, for example a rebalance.
     fn deadline(&self) -> Duration {
-        Duration::from_secs(30)
+        Duration::from_secs(120)
     }
 
     /// How long a cleaning contract waits for compaction or retention.
     fn cleaning_deadline(&self) -> Duration {
-        Duration::from_secs(90)
+        Duration::from_secs(180)
     }
 
     /// Runs the cleaner once, where it does not run by itself. Called again

@@ -20,7 +20,7 @@ pub fn a_zombies_transaction_is_refused(fixture: &dyn Fixture) {
     let mut producer = c.transactional(&zombie_id);
     producer.write(&batch(event_place, &["of the zombie"])).expect("a write");
 
-    let mut owner = c.brief_member(&group, from_ref(&topic));
+    let mut owner = c.member(&group, from_ref(&topic));
     c.settle(&mut owner, from_ref(place));
     let mut owners = c.transactional(&owner_id);
     owners.write(&batch(event_place, &["of the owner"])).expect("a write");

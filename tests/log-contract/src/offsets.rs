@@ -84,7 +84,7 @@ pub fn offsets_of_a_stale_generation_are_refused(fixture: &dyn Fixture) {
     let group = c.name("group");
     let mut silent = c.brief_member(&group, from_ref(&topic));
     c.settle(&mut silent, from_ref(place));
-    let mut other = c.brief_member(&group, from_ref(&topic));
+    let mut other = c.member(&group, from_ref(&topic));
     c.settle(&mut other, from_ref(place));
     assert_eq!(kind(silent.consumer.commit(&[offset(place, 1)])), ErrorKind::Fenced);
     other.consumer.commit(&[offset(place, 2)]).expect("the owner commits");

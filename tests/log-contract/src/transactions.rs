@@ -124,7 +124,7 @@ pub fn a_transaction_left_open_is_aborted_after_its_timeout(fixture: &dyn Fixtur
     let mut c = Context::new(fixture);
     let place = &places(&c.topic(1), 1)[0];
     let id = c.name("producer");
-    let mut slow = c.transactional_with(&id, Duration::from_secs(3));
+    let mut slow = c.transactional_with(&id, Duration::from_secs(8));
     slow.write(&batch(place, &["too slow"])).expect("a write");
     c.write(place, &["after"]);
     c.sees(place, &["after"]);

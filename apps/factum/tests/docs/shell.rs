@@ -12,7 +12,7 @@ use std::{
 /// Long enough to build the project on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Long enough for a program in the background, which is built, to say that it is ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(240);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Stands before a command's exit code.
 const DONE: &str = "@@ done ";

@@ -168,7 +168,7 @@ fn a_registry_that_is_away_is_named() {
     let begun = Instant::now();
     let ran = site.run(&["run", "handler", BANK, "--registry", "http://127.0.0.1:1"]);
     ran.refused_with(&["http://127.0.0.1:1"]);
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     works(&site);
 }
 

@@ -26,7 +26,7 @@ pub(crate) const ACCOUNTS: &str = "bank.account.events";
 pub(crate) const CARDS: &str = "bank.card.events";
 
 /// What a test waits for comes within this time, or never.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone)]
 pub(crate) enum Event {

@@ -2,12 +2,19 @@
 
 use super::Server;
 use crate::{Limits, Stop};
-use axum::{Router, body::Bytes, routing};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing,
+};
+use futures_core::Stream;
 use reqwest::{StatusCode, blocking::Client};
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
-    sync::mpsc,
+    pin::Pin,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -118,18 +125,35 @@ fn a_head_has_a_limit() {
 fn a_client_that_does_not_read_is_cut_off() {
     let limits = Limits { write_timeout: Duration::from_millis(300), ..Limits::default() };
     let stop = Stop::default();
-    let router = Router::new().route("/", routing::get(|| async { vec![b'x'; 64 << 20] }));
+    let (sender, cut_off) = mpsc::channel::<()>();
+    let sender = Arc::new(Mutex::new(Some(sender)));
+    let endless = move || {
+        let body = Body::from_stream(Endless(sender.lock().unwrap().take().unwrap()));
+        async { body }
+    };
+    let router = Router::new().route("/", routing::get(endless));
     let server = Server::start_with("127.0.0.1:0".parse().unwrap(), router, limits, &stop).unwrap();
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-    // Nothing is read while the server waits; what was on its way is all there is.
-    std::thread::sleep(limits.write_timeout * 5);
-    let mut got = Vec::new();
-    let ended = std::io::Read::read_to_end(&mut stream, &mut got);
-    assert!(got.len() < 64 << 20, "{ended:?}: {} bytes", got.len());
+    // Nothing is read until the server has let the answer go.
+    let gone = cut_off.recv_timeout(Duration::from_secs(120)).unwrap_err();
+    assert_eq!(gone, mpsc::RecvTimeoutError::Disconnected);
+    // What was on its way is all there is.
+    let ended = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
     assert_ne!(ended.map_err(|error| error.kind()), Err(std::io::ErrorKind::WouldBlock));
     stop.stop();
+}
+
+/// An answer without end; its sender goes with it.
+struct Endless(#[allow(dead_code, reason = "it is dropped")] mpsc::Sender<()>);
+
+impl Stream for Endless {
+    type Item = Result<Bytes, std::convert::Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 64 << 10]))))
+    }
 }
 
 #[test]

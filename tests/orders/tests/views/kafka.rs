@@ -73,7 +73,8 @@ fn two_processes_split_the_partitions_and_a_third_goes_on_for_one_that_is_killed
     let database = Database::parse(&schema.url()).unwrap();
     let expected = Books::of(&actions);
     wait_until("as the books say", || Books::read(&database) == expected);
-    assert!(third.has_its_part(), "{}", fs::read_to_string(&third.log).unwrap());
+    // It may be given its part after the second one has done the work of both.
+    wait_until("shared with the third", || third.has_its_part());
     let taken: i64 = schema.client().query_one("SELECT max(epoch) FROM factum_progress", &[]).unwrap().get(0);
     assert!(taken >= 2, "partitions were taken over");
     shop.close();
