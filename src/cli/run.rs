@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     App,
-    host::{Entry, Fleet, HandlerOptions, Running, Stop, ViewHost, ViewProgress},
+    host::{Entry, Fleet, HandlerOptions, Running, Stop, ViewHost, ViewMember, ViewProgress},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use factum_core::{
@@ -91,6 +91,15 @@ enum Protocol {
     Consumer,
 }
 
+impl From<Protocol> for GroupProtocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Classic => GroupProtocol::Classic,
+            Protocol::Consumer => GroupProtocol::Consumer,
+        }
+    }
+}
+
 /// Keep views up to date.
 ///
 /// A view's rows and progress are one transaction of its database, so it goes on where it was. `query`
@@ -114,6 +123,15 @@ pub(super) struct ViewArgs {
     /// password may be in the environment as PGPASSWORD.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL", default_value = "factum-views.sqlite")]
     views: Database,
+    /// A name for this process that it keeps over restarts: it then comes back without a rebalance.
+    #[arg(long, env = "FACTUM_INSTANCE_ID", value_name = "NAME")]
+    instance_id: Option<String>,
+    /// Milliseconds that a silent process keeps its partitions.
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    session_timeout_ms: u64,
+    /// How the processes agree on partitions.
+    #[arg(long, default_value = "classic")]
+    group_protocol: Protocol,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -157,10 +175,7 @@ impl HandlerArgs {
                 _ => format!("{name}-{worker}"),
             }),
             session_timeout: Duration::from_millis(self.session_timeout_ms),
-            protocol: match self.group_protocol {
-                Protocol::Classic => GroupProtocol::Classic,
-                Protocol::Consumer => GroupProtocol::Consumer,
-            },
+            protocol: self.group_protocol.into(),
             transaction_timeout: Duration::from_millis(self.transaction_timeout_ms),
             granted: Granted::Only(self.grant.iter().cloned().collect()),
             accept_lost_commands: if self.accept_lost_commands { AcceptLost::Yes } else { AcceptLost::No },
@@ -179,7 +194,7 @@ fn view(app: &App, args: &ViewArgs) -> Result<()> {
     let observed = args.http.serve(&environment, &stop)?;
     let views = hosts.iter().map(|host| Entry {
         progress: ViewProgress::new(host.name(), host.inputs()),
-        start: Box::new(|| host.start(&environment, &args.views, &stop)),
+        start: Box::new(|| host.start_as_member(&environment, &args.views, &args.member(), &stop)),
     });
     let started = Fleet::start(views, observed.board(), &stop);
     let worked = started.and_then(|mut fleet| {
@@ -198,6 +213,15 @@ fn view(app: &App, args: &ViewArgs) -> Result<()> {
 }
 
 impl ViewArgs {
+    fn member(&self) -> ViewMember {
+        ViewMember {
+            // Each view has a group of its own, so one name does for all.
+            instance_id: self.instance_id.clone(),
+            session_timeout: Duration::from_millis(self.session_timeout_ms),
+            protocol: self.group_protocol.into(),
+        }
+    }
+
     /// The views that are meant, each once.
     fn hosts<'a>(&self, app: &'a App) -> Result<Vec<&'a dyn ViewHost>> {
         if self.all {

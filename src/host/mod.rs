@@ -20,4 +20,4 @@ pub use running::Running;
 pub(crate) use slowed::PAUSE;
 pub use snapshots::SnapshotTally;
 pub use touched::TouchedKeys;
-pub use view::{TypedView, ViewHost, ViewProgress};
+pub use view::{TypedView, ViewHost, ViewMember, ViewProgress};

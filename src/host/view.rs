@@ -8,6 +8,7 @@ use super::{
 use crate::environment::Environment;
 use factum_core::{
     Error, Offset, Result, TopicPartition,
+    log::GroupProtocol,
     view::{Scope, View, ViewTable, view_group},
 };
 use factum_handler::system_clock;
@@ -21,7 +22,25 @@ use std::{
     fmt,
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+
+/// How an instance of a view belongs to the view's group.
+#[derive(Debug, Clone)]
+pub struct ViewMember {
+    /// Names the instance among its peers; makes the member static if given.
+    pub instance_id: Option<String>,
+    /// How long a silent member keeps its partitions.
+    pub session_timeout: Duration,
+    /// How the members agree.
+    pub protocol: GroupProtocol,
+}
+
+impl Default for ViewMember {
+    fn default() -> Self {
+        ViewMember { instance_id: None, session_timeout: Duration::from_secs(10), protocol: GroupProtocol::Classic }
+    }
+}
 
 /// How far a view has come, for whoever waits for it.
 #[derive(Debug, Clone)]
@@ -86,7 +105,21 @@ pub trait ViewHost: Send + Sync {
     ///
     /// # Errors
     /// `Invalid` when the database holds another table of this name; what log and registry say.
-    fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)>;
+    fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)> {
+        self.start_as_member(environment, database, &ViewMember::default(), stop)
+    }
+
+    /// The same as a member of its group that is not as usual.
+    ///
+    /// # Errors
+    /// As of [`ViewHost::start`].
+    fn start_as_member(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        member: &ViewMember,
+        stop: &Stop,
+    ) -> Result<(Running, ViewProgress)>;
 
     /// Starts the same view with a pause in each fold, under another name: for benchmarks.
     ///
@@ -244,8 +277,20 @@ where
         ViewTable::of::<V>()
     }
 
-    fn start(&self, environment: &Environment, database: &Database, stop: &Stop) -> Result<(Running, ViewProgress)> {
-        self.start_as::<V>(environment, database, self.options(environment), stop)
+    fn start_as_member(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        member: &ViewMember,
+        stop: &Stop,
+    ) -> Result<(Running, ViewProgress)> {
+        let options = ViewOptions {
+            instance_id: member.instance_id.clone(),
+            session_timeout: member.session_timeout,
+            protocol: member.protocol,
+            ..self.options(environment)
+        };
+        self.start_as::<V>(environment, database, options, stop)
     }
 
     fn start_slowed(

@@ -29,6 +29,8 @@ mod gateway;
 mod import;
 #[path = "kafka/journal.rs"]
 mod journal;
+#[path = "kafka/lifecycle.rs"]
+mod lifecycle;
 #[path = "kafka/observed.rs"]
 mod observed;
 #[path = "kafka/open_transaction.rs"]

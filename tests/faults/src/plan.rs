@@ -54,10 +54,8 @@ impl Fault {
             Fault::BrokerKilled => (1, 6),
             // The controller gives a silent broker 6 s.
             Fault::BrokerPaused | Fault::BrokerCut => (8, 12),
-            // The group gives a silent handler 6 s.
-            Fault::HandlerPaused | Fault::HandlerCut => (8, 12),
-            // The group gives a silent view 10 s.
-            Fault::ViewPaused => (12, 14),
+            // The group gives a silent member 6 s.
+            Fault::HandlerPaused | Fault::HandlerCut | Fault::ViewPaused => (8, 12),
             Fault::HandlerKilled | Fault::HandlerStopped | Fault::ViewKilled | Fault::ClientKilled => (0, 4),
             Fault::DatabaseRestarted | Fault::RegistryKilled => (0, 5),
             Fault::LeadersMoved | Fault::RollingRestart => (0, 0),

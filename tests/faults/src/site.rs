@@ -101,7 +101,7 @@ impl Site {
         }
         for number in 1..=VIEWS {
             let name = format!("view-{number}");
-            let command = [&factum, "run", "view", "balances"].map(str::to_owned).to_vec();
+            let command = [factum.clone()].into_iter().chain(choices.view(&name)).collect();
             site.views.push(Process::new(&name, command, variables(&name), &logs));
         }
         for number in 1..=CLIENTS {
@@ -155,30 +155,54 @@ impl Site {
 /// What the seed chooses for a run.
 #[derive(Debug)]
 struct Choices {
+    handlers: Membership,
+    views: Membership,
+}
+
+/// How processes belong to their group.
+#[derive(Debug)]
+struct Membership {
     protocol: &'static str,
+    /// Whether they keep their names over restarts, and so their partitions (KIP-345).
     named: bool,
 }
 
 impl Choices {
     fn of(seed: u64) -> Self {
         let mut draw = Draw::new(seed, 1);
-        Choices { protocol: ["classic", "consumer"][draw.index(2)], named: draw.below(2) == 0 }
+        let mut membership =
+            || Membership { protocol: ["classic", "consumer"][draw.index(2)], named: draw.below(2) == 0 };
+        Choices { handlers: membership(), views: membership() }
     }
 
     fn told(&self) -> String {
-        let members = if self.named { "static" } else { "dynamic" };
-        format!("handlers: {} protocol, {members} members", self.protocol)
+        format!("handlers: {}; views: {}", self.handlers.told(), self.views.told())
     }
 
     fn handler(&self, name: &str) -> Vec<String> {
-        let mut command = vec!["run", "handler", Account::TYPE, "--group-protocol", self.protocol];
-        command.extend(["--session-timeout-ms", "6000", "--transaction-timeout-ms", "8000"]);
         // Small, so that recoveries read all kinds of records.
-        command.extend(["--snapshot-every", "20", "--checkpoint-every", "1000"]);
+        let often = ["--transaction-timeout-ms", "8000", "--snapshot-every", "20", "--checkpoint-every", "1000"];
+        let run = ["run", "handler", Account::TYPE].iter().chain(&often).map(|word| (*word).to_owned());
+        run.chain(self.handlers.flags(name)).collect()
+    }
+
+    fn view(&self, name: &str) -> Vec<String> {
+        let run = ["run", "view", "balances"].map(str::to_owned);
+        run.into_iter().chain(self.views.flags(name)).collect()
+    }
+}
+
+impl Membership {
+    fn told(&self) -> String {
+        format!("{} members, protocol {}", if self.named { "static" } else { "dynamic" }, self.protocol)
+    }
+
+    fn flags(&self, name: &str) -> Vec<String> {
+        let mut flags = vec!["--group-protocol", self.protocol, "--session-timeout-ms", "6000"];
         if self.named {
-            command.extend(["--instance-id", name]);
+            flags.extend(["--instance-id", name]);
         }
-        command.into_iter().map(str::to_owned).collect()
+        flags.into_iter().map(str::to_owned).collect()
     }
 }
 
