@@ -3,15 +3,17 @@
 use crate::{journal::Answered, plan::Fault};
 use std::collections::BTreeMap;
 
+/// A silence that begins so soon before a fault is the fault's: the last answer
+/// before it, and then none.
+const BEFORE_MS: u64 = 1_000;
+
 /// A fault that was injected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Injected {
     /// Which.
     pub(crate) fault: Fault,
     /// When it struck, milliseconds since 1970.
-    pub(crate) from_ms: u64,
-    /// When the next one could strike.
-    pub(crate) to_ms: u64,
+    pub(crate) at_ms: u64,
 }
 
 /// What faults of one type cost at most, in milliseconds.
@@ -25,37 +27,44 @@ pub(crate) struct Cost {
     pub(crate) partition_ms: u64,
 }
 
-/// The costs by type. A silence is a fault's if they overlap.
+/// The costs by type. `injected` is in order of time.
 pub(crate) fn costs(
     injected: &[Injected],
     answers: &[Answered],
     partition_of: impl Fn(&Answered) -> Option<u32>,
 ) -> BTreeMap<Fault, Cost> {
-    let mut all: Vec<u64> = answers.iter().map(|answer| answer.at_ms).collect();
-    all.sort_unstable();
+    let mut costs: BTreeMap<Fault, Cost> = BTreeMap::new();
+    for fault in injected {
+        costs.entry(fault.fault).or_default().count += 1;
+    }
     let mut by_partition: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
     for answer in answers {
         if let Some(partition) = partition_of(answer) {
             by_partition.entry(partition).or_default().push(answer.at_ms);
         }
     }
-    by_partition.values_mut().for_each(|times| times.sort_unstable());
-    let mut costs: BTreeMap<Fault, Cost> = BTreeMap::new();
-    for fault in injected {
-        let cost = costs.entry(fault.fault).or_default();
-        cost.count += 1;
-        cost.all_ms = cost.all_ms.max(longest(&all, fault.from_ms, fault.to_ms));
-        let partitions = by_partition.values().map(|times| longest(times, fault.from_ms, fault.to_ms));
-        cost.partition_ms = cost.partition_ms.max(partitions.max().unwrap_or_default());
+    for (fault, silence) in silences(injected, answers.iter().map(|answer| answer.at_ms).collect()) {
+        let cost = costs.entry(fault).or_default();
+        cost.all_ms = cost.all_ms.max(silence);
+    }
+    for times in by_partition.into_values() {
+        for (fault, silence) in silences(injected, times) {
+            let cost = costs.entry(fault).or_default();
+            cost.partition_ms = cost.partition_ms.max(silence);
+        }
     }
     costs
 }
 
-/// The longest time between two neighbours of `times` (in order) that overlaps the time from `from` to `to`.
-fn longest(times: &[u64], from: u64, to: u64) -> u64 {
-    let first = times.partition_point(|time| *time < from).saturating_sub(1);
-    let gaps = times[first.min(times.len())..].windows(2).take_while(|pair| pair[0] < to);
-    gaps.filter(|pair| pair[1] > from).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+/// The times between answers, each with the fault that it follows: the last one
+/// that had struck when it began.
+fn silences(injected: &[Injected], mut times: Vec<u64>) -> Vec<(Fault, u64)> {
+    times.sort_unstable();
+    let silence = |pair: &[u64]| {
+        let before = injected.partition_point(|fault| fault.at_ms <= pair[0] + BEFORE_MS && fault.at_ms < pair[1]);
+        Some((injected[before.checked_sub(1)?].fault, pair[1] - pair[0]))
+    };
+    times.windows(2).filter_map(silence).collect()
 }
 
 #[cfg(test)]
@@ -63,25 +72,35 @@ mod tests {
     use super::*;
     use crate::journal::Reply;
 
+    fn struck(fault: Fault, at_ms: u64) -> Injected {
+        Injected { fault, at_ms }
+    }
+
     #[test]
-    fn the_longest_silence_is_that_which_overlaps_the_fault() {
-        let times = [0, 10, 20, 100, 110, 500];
-        assert_eq!(longest(&times, 12, 18), 10);
-        assert_eq!(longest(&times, 15, 30), 80);
-        assert_eq!(longest(&times, 30, 40), 80);
-        assert_eq!(longest(&times, 101, 105), 10);
-        assert_eq!(longest(&times, 0, 1_000), 390);
-        assert_eq!(longest(&times, 600, 700), 0);
-        assert_eq!(longest(&[], 0, 1), 0);
+    fn a_silence_is_the_faults_that_had_struck_when_it_began() {
+        let injected = [struck(Fault::ViewKilled, 5_000), struck(Fault::BrokerCut, 20_000)];
+        let times = [0, 4_500, 9_000, 19_800, 30_000, 30_100];
+        let expected = [
+            // Before any fault: nobody's.
+            (Fault::ViewKilled, 4_500),
+            (Fault::ViewKilled, 10_800),
+            (Fault::BrokerCut, 10_200),
+            (Fault::BrokerCut, 100),
+        ];
+        assert_eq!(silences(&injected, times.to_vec()), expected);
+        // One that began with the first is not the second's, however long.
+        let expected = [(Fault::ViewKilled, 25_500), (Fault::BrokerCut, 100)];
+        assert_eq!(silences(&injected, vec![0, 4_500, 30_000, 30_100]), expected);
+        assert_eq!(silences(&injected, Vec::new()), []);
     }
 
     #[test]
     fn costs_are_the_worst_of_their_type_in_all_and_of_one_partition() {
         let answer = |at_ms: u64| Answered { id: at_ms.to_string(), at_ms, reply: Reply::Conflict(0) };
         let answers: Vec<_> = [0, 10, 20, 30, 90, 100, 110].map(answer).into();
-        let injected = |from_ms, to_ms| Injected { fault: Fault::ViewKilled, from_ms, to_ms };
+        let injected = [struck(Fault::ViewKilled, 5), struck(Fault::ViewKilled, 35)];
         let even = |answer: &Answered| Some(u32::from(answer.at_ms.is_multiple_of(20)));
-        let costs = costs(&[injected(5, 15), injected(35, 50)], &answers, even);
+        let costs = costs(&injected, &answers, even);
         assert_eq!(costs[&Fault::ViewKilled], Cost { count: 2, all_ms: 60, partition_ms: 80 });
     }
 }

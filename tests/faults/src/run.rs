@@ -129,7 +129,7 @@ impl Course<'_> {
             self.site.tend()?;
             thread::sleep(LOOK);
         }
-        let from_ms = now_ms();
+        let at_ms = now_ms();
         let began = Instant::now();
         let whom = inject(self.site, strike).map_err(|error| error.context(strike.fault))?;
         let undone = began.elapsed();
@@ -141,7 +141,7 @@ impl Course<'_> {
             strike.fault,
             undone.as_secs_f64(),
         ));
-        self.injected.push(Injected { fault: strike.fault, from_ms, to_ms: now_ms() });
+        self.injected.push(Injected { fault: strike.fault, at_ms });
         Ok(())
     }
 
