@@ -24,6 +24,7 @@ mod options;
 mod outage;
 mod plan;
 mod process;
+mod progress;
 mod reads;
 mod registry;
 mod report;

@@ -80,6 +80,8 @@ pub(crate) struct Strike {
     pub(crate) lasts: Duration,
     /// The pause before it.
     pub(crate) after: Duration,
+    /// Whether the next one strikes while partitions still recover from it.
+    pub(crate) hurried: bool,
 }
 
 /// The faults of a seed, without end: round after round, of which each has
@@ -111,7 +113,8 @@ impl Iterator for Plan {
             fault,
             whom: self.draw.index(60),
             lasts: Duration::from_millis(u64::from(least * 1_000 + self.draw.below((most - least) * 1_000 + 1))),
-            after: Duration::from_millis(u64::from(500 + self.draw.below(2_000))),
+            after: Duration::from_millis(u64::from(500 + self.draw.below(1_500))),
+            hurried: self.draw.below(4) == 0,
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     checker::{Rule, Violation},
-    outage::Cost,
+    outage::{Cause, Cost},
     plan::Fault,
 };
 use std::{collections::BTreeMap, path::Path};
@@ -22,7 +22,7 @@ pub(crate) struct Report<'a> {
     pub(crate) seed: u64,
     pub(crate) choices: &'a str,
     pub(crate) injected: &'a [Fault],
-    pub(crate) costs: BTreeMap<Fault, Cost>,
+    pub(crate) costs: BTreeMap<Cause, Cost>,
     pub(crate) sent: usize,
     pub(crate) acknowledged: usize,
     pub(crate) events: usize,
@@ -42,14 +42,20 @@ impl Report<'_> {
         self.violations.is_empty() && self.missing.is_empty()
     }
 
+    fn cost(&self, cause: Cause) -> Cost {
+        self.costs.get(&cause).copied().unwrap_or_default()
+    }
+
     /// Prints it.
     pub(crate) fn print(&self) {
         println!("\nseed {}, {}", self.seed, self.choices);
         println!("\n| fault | injected | longest without an acknowledgement | of one partition |\n|---|---|---|---|");
         for fault in self.injected {
-            let Cost { count, all_ms, partition_ms } = self.costs.get(fault).copied().unwrap_or_default();
+            let Cost { count, all_ms, partition_ms } = self.cost(Cause::One(*fault));
             println!("| {fault} | {count} | {} | {} |", seconds(all_ms), seconds(partition_ms));
         }
+        let Cost { all_ms, partition_ms, .. } = self.cost(Cause::Several);
+        println!("| several, one upon another | | {} | {} |", seconds(all_ms), seconds(partition_ms));
         let faults: usize = self.costs.values().map(|cost| cost.count).sum();
         println!(
             "\n{faults} faults; {} commands sent, {} acknowledged; {} events; {} reads of own writes ({} more were told \

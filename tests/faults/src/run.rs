@@ -6,9 +6,10 @@ use crate::{
     inject::inject,
     journal::{Answered, now_ms},
     options::RunArgs,
-    outage::{self, Injected},
+    outage::{self, Cause, Injected},
     plan::{Fault, Plan, Strike},
     process::Process,
+    progress::Progress,
     report::{Report, say},
     site::{PARTITIONS, Site},
 };
@@ -35,6 +36,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(100);
 /// After a fault the next one waits for so many answers: the system goes on.
 const GOES_ON: u64 = 20;
+/// And, unless it is hurried, until every partition has accepted a command; at most so long.
+const CALM: Duration = Duration::from_secs(30);
 
 /// Makes a run and tells how it went.
 ///
@@ -52,8 +55,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     .map_err(|error| Error::invalid(format!("signals cannot be handled: {error}")))?;
     let mut site = Site::start(args, &folder)?;
     say(&site.choices);
-    let mut course =
-        Course { site: &mut site, stop: &stop, injected: Vec::new(), begun: Instant::now(), counts: HashMap::new() };
+    let progress = Progress::of(&site.journals);
+    let mut course = Course { site: &mut site, stop: &stop, injected: Vec::new(), begun: Instant::now(), progress };
     let struck = course.go(args, &faults);
     let injected = course.injected;
     let told = struck.and_then(|()| judge(args, &faults, &mut site, &injected, &folder));
@@ -97,8 +100,7 @@ struct Course<'a> {
     stop: &'a AtomicBool,
     injected: Vec<Injected>,
     begun: Instant,
-    /// Of each journal: how far it was read, and how many answers it has.
-    counts: HashMap<PathBuf, (u64, u64)>,
+    progress: Progress,
 }
 
 impl Course<'_> {
@@ -126,14 +128,17 @@ impl Course<'_> {
     fn strike(&mut self, strike: &Strike) -> Result<()> {
         let until = Instant::now() + strike.after;
         while Instant::now() < until {
-            self.site.tend()?;
-            thread::sleep(LOOK);
+            self.look()?;
         }
         let at_ms = now_ms();
         let began = Instant::now();
         let whom = inject(self.site, strike).map_err(|error| error.context(strike.fault))?;
         let undone = began.elapsed();
+        let undone_ms = now_ms();
         let answers = self.wait_for_answers(GOES_ON)?;
+        if !strike.hurried {
+            self.wait_for_calm(undone_ms)?;
+        }
         let number = self.injected.len() + 1;
         say(&format!(
             "{:>4} s  fault {number}: {} of {whom}, {:.1} s; {answers} commands answered",
@@ -147,50 +152,36 @@ impl Course<'_> {
 
     /// Waits for so many more; returns how many there are.
     fn wait_for_answers(&mut self, more: u64) -> Result<u64> {
-        let (before, begun) = (self.answers()?, Instant::now());
-        loop {
-            self.site.tend()?;
-            let now = self.answers()?;
-            if now >= before + more || self.stop.load(Ordering::Relaxed) {
-                return Ok(now);
-            }
+        self.progress.look()?;
+        let (before, begun) = (self.progress.answers, Instant::now());
+        while self.progress.answers < before + more && !self.stop.load(Ordering::Relaxed) {
             if begun.elapsed() > SILENCE {
                 return Err(Error::unavailable(format!(
                     "{} commands were answered in {} s: the system does not come back",
-                    now - before,
+                    self.progress.answers - before,
                     SILENCE.as_secs()
                 )));
             }
-            thread::sleep(LOOK);
+            self.look()?;
         }
+        Ok(self.progress.answers)
     }
 
-    /// How many answers the journals have.
-    fn answers(&mut self) -> Result<u64> {
-        let mut sum = 0;
-        for path in &self.site.journals {
-            let (read, count) = self.counts.entry(path.clone()).or_default();
-            let new = read_from(path, *read);
-            *read += new.len() as u64;
-            // A word that is cut in two is missed: the count is for progress only.
-            *count += String::from_utf8_lossy(&new).matches("{\"answered\"").count() as u64;
-            sum += *count;
+    /// Waits until every partition has accepted a command since then.
+    fn wait_for_calm(&mut self, since_ms: u64) -> Result<()> {
+        let begun = Instant::now();
+        while !self.progress.everywhere_since(since_ms) && begun.elapsed() < CALM && !self.stop.load(Ordering::Relaxed)
+        {
+            self.look()?;
         }
-        Ok(sum)
+        Ok(())
     }
-}
 
-fn read_from(path: &Path, from: u64) -> Vec<u8> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut new = Vec::new();
-    // A client that was not started yet has none.
-    if let Ok(mut file) = fs::File::open(path)
-        && file.seek(SeekFrom::Start(from)).is_ok()
-        && file.read_to_end(&mut new).is_err()
-    {
-        new.clear();
+    fn look(&mut self) -> Result<()> {
+        self.site.tend()?;
+        thread::sleep(LOOK);
+        self.progress.look()
     }
-    new
 }
 
 /// Reads what there is, checks it, and prints the report; whether everything holds.
@@ -206,7 +197,7 @@ fn judge(args: &RunArgs, faults: &[Fault], site: &mut Site, injected: &[Injected
     let costs = costs(injected, &history);
     let mut missing = Vec::new();
     for fault in faults {
-        let count = costs.get(fault).map_or(0, |cost| cost.count);
+        let count = costs.get(&Cause::One(*fault)).map_or(0, |cost| cost.count);
         if count < args.least_of_each {
             missing.push(format!("{count} of {fault}, and {} were asked for", args.least_of_each));
         }
@@ -243,7 +234,7 @@ fn ends(handlers: &[Process], views: &[Process], clients: &[Process], registry: 
     processes.flat_map(|process| process.ends.iter().cloned()).collect()
 }
 
-fn costs(injected: &[Injected], history: &History) -> std::collections::BTreeMap<Fault, outage::Cost> {
+fn costs(injected: &[Injected], history: &History) -> std::collections::BTreeMap<Cause, outage::Cost> {
     let accounts: HashMap<&str, &str> =
         history.sent.iter().map(|sent| (sent.id.as_str(), sent.account.as_str())).collect();
     let partition = |answer: &Answered| {
