@@ -64,6 +64,8 @@ pub(crate) fn roll_back(host: &dyn ViewHost, database: &Database) -> Result<()> 
             old.name()
         )));
     }
+    // What an earlier program made gets the columns that this one writes.
+    drop(database.open_rebuild(old)?);
     factum_views::roll_back(&mut *sink, &live)?;
     sink.unlock(&live)
 }

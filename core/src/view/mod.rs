@@ -32,8 +32,8 @@ pub use reset::{
     Extent, GroupPlace, PlaceReset, ProgressRow, ResetPlan, Review, Skipped, Standing, Verdict, was_reset,
 };
 pub use review::Reviewed;
-pub use row::{Column, ColumnType, KEY_COLUMN, RowShape, Value};
-pub use table::{ViewTable, view_group, view_topics};
+pub use row::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, RowShape, VERSION_COLUMN, Value};
+pub use table::{ViewTable, Watermarks, view_group, view_topics};
 
 use crate::{
     AggregateId, CommandId, EventId, Message, Offset, Partition, RecordRef, TimestampMs, Topic, Version,

@@ -105,7 +105,8 @@ pub struct Watermark {
 pub struct Commit {
     /// Rows to insert or replace, in the order of their keys.
     pub upserts: Vec<(String, Vec<Value>)>,
-    /// Keys of rows to delete, in order.
+    /// Keys of rows to delete, in order. Where a table keeps watermarks in its
+    /// rows ([`super::Watermarks`]), that of a deleted row is among the watermarks here.
     pub deletes: Vec<String>,
     /// Watermarks to insert or replace.
     pub watermarks: Vec<Watermark>,

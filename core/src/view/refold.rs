@@ -5,7 +5,7 @@ use super::{
     intake::{self, Held, Item, Refused},
     work::text,
 };
-use crate::{AggregateId, Error, MessageCodec, Offset, RecordRef, Result, Topic, wire::Traces};
+use crate::{AggregateId, Error, MessageCodec, RecordRef, Result, Topic, wire::Traces};
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -160,9 +160,8 @@ impl<V: View, C: MessageCodec<V::Event>> Refold<V, C> {
                     Some(row) => done.upserts.push((id.as_str().to_owned(), self.shape.values(row)?)),
                     None => done.deletes.push(id.as_str().to_owned()),
                 }
-                if last.offset > Offset(-1) {
-                    done.watermarks.push(Watermark { topic: topic.clone(), aggregate: id.clone(), last: *last });
-                }
+                // Also of one without events: what is delivered later is new to it.
+                done.watermarks.push(Watermark { topic: topic.clone(), aggregate: id.clone(), last: *last });
             }
             chunks.push(done);
         }

@@ -1,12 +1,21 @@
 //! The table of a view.
 
-use super::{Column, RowShape, View, row::is_identifier};
+use super::{Column, RowShape, Scope, View, row::is_identifier};
 use crate::{Error, Result, Topic, Topics};
 
 /// The longest name of a table in PostgreSQL, in bytes.
 const MAX_NAME: usize = 63;
 /// What a sink puts behind the name of a table for that of its aggregates' watermarks.
 const WATERMARKS: &str = "_versions";
+
+/// Where a sink keeps the watermarks of a view's aggregates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watermarks {
+    /// In the row of the aggregate, whose key is the aggregate's id, and apart where it has no row.
+    InRows,
+    /// In a table of their own.
+    Apart,
+}
 
 /// A view's table: what a sink creates, and what a query may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +25,7 @@ pub struct ViewTable {
     fold_version: u32,
     columns: Vec<Column>,
     indexes: Vec<Vec<String>>,
+    watermarks: Watermarks,
     /// What tells it from the live table; none is that one.
     suffix: Option<String>,
 }
@@ -28,10 +38,14 @@ impl ViewTable {
     /// (at most 48), its row is not flat ([`RowShape::learn`]), or an index names no column.
     pub fn of<V: View>() -> Result<Self> {
         let shape = RowShape::<V::Row>::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?;
-        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())?.folded_by(V::FOLD_VERSION).indexed(V::INDEXES)
+        let watermarks = if V::SCOPE == Scope::Aggregate { Watermarks::InRows } else { Watermarks::Apart };
+        Self::new(V::NAME, V::VERSION, shape.columns().to_vec())?
+            .folded_by(V::FOLD_VERSION)
+            .with_watermarks(watermarks)
+            .indexed(V::INDEXES)
     }
 
-    /// A table by name, version and columns, of the first version of its fold.
+    /// A table by name, version and columns, of the first version of its fold, with its watermarks apart.
     ///
     /// # Errors
     /// `Invalid`: the name is not lower case letters, digits and `_` (at most 48).
@@ -41,7 +55,15 @@ impl ViewTable {
                 "{name:?} is not a view's name: use up to 48 lower case letters, digits and _, not first a digit"
             )));
         }
-        Ok(ViewTable { name: name.into(), version, fold_version: 1, columns, indexes: Vec::new(), suffix: None })
+        Ok(ViewTable {
+            name: name.into(),
+            version,
+            fold_version: 1,
+            columns,
+            indexes: Vec::new(),
+            watermarks: Watermarks::Apart,
+            suffix: None,
+        })
     }
 
     /// The table with an index over each of these lists of columns.
@@ -65,6 +87,18 @@ impl ViewTable {
     #[must_use]
     pub fn folded_by(self, fold_version: u32) -> Self {
         ViewTable { fold_version, ..self }
+    }
+
+    /// The same table with its watermarks there. Those in rows are for keys
+    /// that are ids of aggregates of one topic.
+    #[must_use]
+    pub fn with_watermarks(self, watermarks: Watermarks) -> Self {
+        ViewTable { watermarks, ..self }
+    }
+
+    /// Where its watermarks are kept.
+    pub fn watermarks(&self) -> Watermarks {
+        self.watermarks
     }
 
     /// The version of the fold that makes new rows ([`View::FOLD_VERSION`]).

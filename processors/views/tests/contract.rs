@@ -7,7 +7,7 @@ use factum_core::{
     AggregateId, ErrorKind, Offset, Partition, Topic, TopicId, TopicPartition, Version,
     view::{
         Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, RowLocking, Value,
-        ViewTable, Watermark,
+        ViewTable, Watermark, Watermarks,
     },
 };
 use factum_views::{
@@ -62,6 +62,23 @@ impl Database for factum_test_database::TestDatabase {
     }
 }
 
+/// The same with watermarks in the rows of all tables.
+struct InRows<D>(D);
+
+impl<D: Database> Database for InRows<D> {
+    fn try_open(&self, table: ViewTable) -> factum_core::Result<Box<dyn Sink>> {
+        self.0.try_open(table.with_watermarks(Watermarks::InRows))
+    }
+
+    fn rows(&self) -> Box<dyn Rows> {
+        self.0.rows()
+    }
+}
+
+fn sqlite_file() -> SqliteFile {
+    SqliteFile(tempfile::tempdir().unwrap())
+}
+
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
         mod memory {
@@ -70,8 +87,14 @@ macro_rules! contract {
         mod postgres {
             $(#[test] fn $test() { super::$test(&factum_test_database::TestDatabase::new()); })*
         }
+        mod postgres_with_watermarks_in_rows {
+            $(#[test] fn $test() { super::$test(&super::InRows(factum_test_database::TestDatabase::new())); })*
+        }
         mod sqlite {
-            $(#[test] fn $test() { super::$test(&super::SqliteFile(tempfile::tempdir().unwrap())); })*
+            $(#[test] fn $test() { super::$test(&super::sqlite_file()); })*
+        }
+        mod sqlite_with_watermarks_in_rows {
+            $(#[test] fn $test() { super::$test(&super::InRows(super::sqlite_file())); })*
         }
     };
 }
@@ -79,10 +102,15 @@ macro_rules! contract {
 #[path = "contract/resets.rs"]
 mod resets;
 use resets::*;
+#[path = "contract/watermarks.rs"]
+mod watermarks;
+use watermarks::*;
 
 contract!(
     claiming_raises_the_epoch_and_keeps_the_position,
     rows_watermarks_and_progress_are_loaded_as_committed,
+    a_watermark_is_what_was_written_last_whatever_becomes_of_the_row,
+    watermarks_that_were_kept_apart_are_known_once_they_are_kept_in_rows,
     every_type_of_value_survives,
     a_commit_of_an_older_claim_changes_nothing,
     a_commit_from_another_position_changes_nothing,
@@ -374,6 +402,7 @@ fn a_batch_of_any_size_is_written_loaded_and_deleted(database: &dyn Database) {
 
     let mut second = commit(vec![Move { from: Offset(1), ..moved(claim, 0, 2) }], &[]);
     second.deletes = keys.iter().step_by(2).cloned().collect();
+    second.watermarks = first.watermarks.iter().step_by(2).cloned().collect();
     assert_eq!(sink.commit(&second).unwrap(), CommitOutcome::Committed);
 
     let mut all = request(&[], RowLocking::Unlocked);

@@ -7,7 +7,7 @@ use factum_core::{
     AggregateId, ErrorKind, Offset, Partition, Topic, TopicId, TopicPartition, Version,
     view::{
         Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, RowLocking, Value,
-        ViewTable, Watermark,
+        ViewTable, Watermark, Watermarks,
     },
 };
 use factum_views::{
@@ -56,6 +56,19 @@ impl Database for factum_test_database::TestDatabase {
     }
 }
 
+/// The same with watermarks in the rows of all tables.
+struct InRows<D>(D);
+
+impl<D: Database> Database for InRows<D> {
+    fn open(&self, table: ViewTable) -> Box<dyn Rebuild> {
+        self.0.open(table.with_watermarks(Watermarks::InRows))
+    }
+
+    fn rows(&self) -> Box<dyn Rows> {
+        self.0.rows()
+    }
+}
+
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
         mod memory {
@@ -64,8 +77,14 @@ macro_rules! contract {
         mod postgres {
             $(#[test] fn $test() { super::$test(&factum_test_database::TestDatabase::new()); })*
         }
+        mod postgres_with_watermarks_in_rows {
+            $(#[test] fn $test() { super::$test(&super::InRows(factum_test_database::TestDatabase::new())); })*
+        }
         mod sqlite {
             $(#[test] fn $test() { super::$test(&tempfile::tempdir().unwrap()); })*
+        }
+        mod sqlite_with_watermarks_in_rows {
+            $(#[test] fn $test() { super::$test(&super::InRows(tempfile::tempdir().unwrap())); })*
         }
     };
 }

@@ -10,20 +10,24 @@ use expect_test::expect;
 use factum_core::{
     Offset, Protections, TopicPartition,
     log::{CommitOffset, Log},
-    view::{PlaceState, StopClass, view_group},
+    view::{PlaceState, Recorded, Scope, StopClass, View, ViewTable, view_group},
 };
-use factum_views::Resets;
+use factum_views::{PostgresRows, PostgresSink, PostgresUrl, Resets, Rows, Sink, SqliteRows, SqliteSink};
 use std::path::Path;
 
 /// What an operator's tool does: it writes no metadata.
 fn reset(bank: &Bank, places: &[(TopicPartition, i64)]) {
+    reset_of::<Balances>(bank, places);
+}
+
+fn reset_of<V: View>(bank: &Bank, places: &[(TopicPartition, i64)]) {
     let offset = |(place, offset): &(TopicPartition, i64)| CommitOffset {
         place: place.clone(),
         offset: Offset(*offset),
         metadata: String::new(),
     };
     let offsets: Vec<_> = places.iter().map(offset).collect();
-    bank.log.admin().unwrap().reset_group_offsets(&view_group::<Balances>(), &offsets).unwrap();
+    bank.log.admin().unwrap().reset_group_offsets(&view_group::<V>(), &offsets).unwrap();
 }
 
 /// A view over two partitions of accounts and one of cards that has applied everything and is down.
@@ -108,4 +112,73 @@ fn another_database_goes_by_its_own_progress_and_not_by_the_marks() {
     instance.until_idle(&bank);
     assert_eq!(instance.status().totals.applied, 0);
     expect!["ada=35 bob=7 total=42"].assert_eq(&balances(&sqlite_rows(directory.path())));
+}
+
+/// The balances of accounts alone, so that a row has its aggregate's watermark; a closed account has no row.
+#[derive(Debug)]
+struct Own;
+
+impl View for Own {
+    const NAME: &'static str = "own";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [&'static str] = &["bank.account"];
+    const SCOPE: Scope = Scope::Aggregate;
+    type Event = Event;
+    type Row = Balance;
+
+    fn keys(event: &Recorded<Event>) -> Vec<String> {
+        match event.event {
+            // Of the account's holder, say: it touches no row.
+            Event::Charged { .. } => Vec::new(),
+            _ => vec![event.aggregate.to_string()],
+        }
+    }
+
+    fn fold(key: &str, row: Option<Balance>, event: &Recorded<Event>) -> Option<Balance> {
+        Balances::fold(key, row, event)
+    }
+}
+
+fn a_watermark_outlives_its_row(open: &dyn Fn() -> Box<dyn Sink>, rows: &dyn Rows) {
+    let table = ViewTable::of::<Own>().unwrap();
+    let mut bank = Bank::new(1);
+    let accounts = place(ACCOUNTS, 0);
+    let run = |bank: &Bank| {
+        let end = bank.ends()[0].clone();
+        let mut instance = Instance::<Own>::over(bank, open(), Protections::ALL);
+        instance.until("at the end", |status| status.has_passed([(&end.0, end.1)]));
+        let totals = instance.status().totals;
+        instance.runner.close().unwrap();
+        (totals.applied, totals.repeated, balances_in(rows, &table))
+    };
+    bank.write(&accounts, "bob", &["deposited 7"]);
+    let behind_bob = bank.ends()[0].1;
+    bank.write(&accounts, "ada", &["deposited 50"]);
+    bank.write(&accounts, "eve", &["deposited 1"]);
+    bank.write(&accounts, "eve", &["charged eve 1"]);
+    bank.write(&accounts, "kim", &["charged kim 1"]);
+    assert_eq!(run(&bank), (5, 0, "ada=50 bob=7 eve=1".into()));
+    bank.write(&accounts, "ada", &["closed"]);
+    assert_eq!(run(&bank), (1, 0, "bob=7 eve=1".into()));
+    reset_of::<Own>(&bank, &[(accounts.clone(), behind_bob.0)]);
+    assert_eq!(run(&bank), (0, 5, "bob=7 eve=1".into()), "nothing is applied twice");
+    bank.write(&accounts, "ada", &["deposited 3"]);
+    bank.write(&accounts, "kim", &["deposited 4"]);
+    assert_eq!(run(&bank), (2, 0, "ada=3 bob=7 eve=1 kim=4".into()), "nor is a version missed");
+}
+
+#[test]
+fn a_watermark_outlives_its_row_in_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("views.db");
+    let open = || -> Box<dyn Sink> { Box::new(SqliteSink::open(&file, ViewTable::of::<Own>().unwrap()).unwrap()) };
+    a_watermark_outlives_its_row(&open, &SqliteRows::new(&file));
+}
+
+#[test]
+fn a_watermark_outlives_its_row_in_postgresql() {
+    let database = factum_test_database::TestDatabase::new();
+    let url = PostgresUrl::parse(&database.url()).unwrap();
+    let open = || -> Box<dyn Sink> { Box::new(PostgresSink::open(&url, ViewTable::of::<Own>().unwrap()).unwrap()) };
+    a_watermark_outlives_its_row(&open, &PostgresRows::new(&url));
 }

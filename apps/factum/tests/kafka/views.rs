@@ -73,8 +73,7 @@ impl Balances {
             assert!(entries <= all, "{entries} of {all} entries: some were applied twice");
             (entries == all).then_some(())
         });
-        let sql = "SELECT b.key, b.balance, b.entries, v.version FROM balances_v1 b \
-            JOIN balances_v1_versions v ON v.aggregate = b.key";
+        let sql = "SELECT key, balance, entries, factum_version FROM balances_v1";
         let rows = self.client.query(sql, &[]).unwrap();
         let rows: BTreeMap<String, [i64; 3]> =
             rows.iter().map(|row| (row.get(0), [row.get(1), row.get(2), row.get(3)])).collect();

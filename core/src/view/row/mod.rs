@@ -105,7 +105,8 @@ impl<R: Serialize + DeserializeOwned> RowShape<R> {
     /// # Errors
     /// `Invalid`, naming the field: `R` is not a struct, or a field is not a
     /// number, text, bytes, a boolean or an option of these, or its name is not
-    /// lower case ASCII letters, digits and `_`, or is `key`.
+    /// lower case ASCII letters, digits and `_`, or is one that a sink adds: `key`,
+    /// `factum_version`, `factum_offset`.
     pub fn learn() -> Result<Self> {
         let columns = probe::columns::<R>()?;
         for column in &columns {
@@ -117,6 +118,12 @@ impl<R: Serialize + DeserializeOwned> RowShape<R> {
             }
             if column.name == KEY_COLUMN {
                 return Err(Error::invalid("field key of a view's row takes the name of the row's key: rename it"));
+            }
+            if [VERSION_COLUMN, OFFSET_COLUMN].contains(&column.name.as_str()) {
+                return Err(Error::invalid(format!(
+                    "field {} of a view's row takes the name of a column that says what was applied: rename it",
+                    column.name
+                )));
             }
         }
         if columns.is_empty() {
@@ -150,6 +157,13 @@ impl<R: Serialize + DeserializeOwned> RowShape<R> {
 
 /// The name of the column with a row's key.
 pub const KEY_COLUMN: &str = "key";
+
+/// The name of the column with the version of the last event that was applied
+/// to the row's aggregate; 0 where that is kept apart.
+pub const VERSION_COLUMN: &str = "factum_version";
+
+/// The name of the column with the offset of that event; -1 where it is not known.
+pub const OFFSET_COLUMN: &str = "factum_offset";
 
 /// Whether a name can be part of SQL without a thought: a lower case letter or
 /// `_`, then these and digits, at most 48 in all.

@@ -14,7 +14,7 @@ use factum_core::{
     Error, Offset, Result, TopicId, TopicPartition, Version,
     view::{
         Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Move, RowLocking, Value, ViewTable,
-        Watermark,
+        Watermark, Watermarks,
     },
 };
 use std::{
@@ -27,13 +27,18 @@ use tokio_postgres::Row;
 ///
 /// | table | holds |
 /// |---|---|
-/// | `<name>_v<version>` | `key` and the row's columns |
-/// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied |
+/// | `<name>_v<version>` | `key` and the row's columns; `factum_version` and `factum_offset` where rows are of one aggregate each |
+/// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied, if not in its row |
 /// | `factum_progress` | epoch and position of each partition, of all views |
 /// | `factum_meta` | the database's id |
 ///
 /// A batch is one statement for each table: three round trips with the locks
 /// of shared rows, or without.
+///
+/// A watermark in a row costs next to nothing, and one apart as much as a row
+/// does ([`Watermarks`]). That of a row counts; where there is no row, or its
+/// `factum_version` is 0, the one apart does. A row that is deleted leaves its
+/// watermark apart.
 ///
 /// Shared rows that there are, are locked in the order of their keys. A row
 /// that there is not cannot be locked; it must still be absent at the commit,
@@ -89,33 +94,48 @@ impl PostgresSink {
 
     fn load_all(&mut self, request: &LoadRequest) -> Result<Loaded> {
         let doing = format!("load rows of view {}", self.table.view());
-        let keys: Vec<Cow<'_, str>> = request.keys.iter().map(|key| stored(key)).collect();
         let topics: Vec<&str> = request.aggregates.iter().map(|(topic, _)| topic.as_str()).collect();
         let aggregates: Vec<Cow<'_, str>> = request.aggregates.iter().map(|(_, id)| stored(id.as_str())).collect();
+        let mut keys: Vec<Cow<'_, str>> = request.keys.iter().map(|key| stored(key)).collect();
+        if self.table.watermarks() == Watermarks::InRows {
+            let is_asked = |id: &str| request.keys.binary_search_by(|key| key.as_str().cmp(id)).is_ok();
+            let others = request.aggregates.iter().filter(|(_, id)| !is_asked(id.as_str()));
+            keys.extend(others.map(|(_, id)| stored(id.as_str())));
+        }
         let is_locked = request.locking == RowLocking::Locked;
         let rows = if is_locked { &self.sql.lock_rows } else { &self.sql.select_rows };
-        let (keys, versions): ([Parameter<'_>; 1], [Parameter<'_>; 2]) = ([&keys], [&topics, &aggregates]);
+        let (by_key, versions): ([Parameter<'_>; 1], [Parameter<'_>; 2]) = ([&keys], [&topics, &aggregates]);
         let mut calls = Vec::with_capacity(2);
-        if !request.keys.is_empty() {
-            calls.push(Call { sql: rows, parameters: &keys });
+        if !keys.is_empty() {
+            calls.push(Call { sql: rows, parameters: &by_key });
         }
         if !request.aggregates.is_empty() {
             calls.push(Call { sql: &self.sql.select_versions, parameters: &versions });
         }
         let begin = (is_locked && !self.connection.in_transaction()).then_some("BEGIN");
         let mut answers = self.connection.pipeline(&doing, begin, &calls)?.into_iter();
-        let rows = if request.keys.is_empty() { Vec::new() } else { answers.next().unwrap_or_default() };
+        let rows = if keys.is_empty() { Vec::new() } else { answers.next().unwrap_or_default() };
         let versions = answers.next().unwrap_or_default();
 
         let columns = self.table.columns();
+        let mut last = last_events(&versions, request.aggregates.len())?;
         let mut found: HashMap<String, Vec<Value>> = HashMap::with_capacity(rows.len());
+        let mut marks: HashMap<String, LastEvent> = HashMap::new();
         for row in &rows {
-            found.insert(original(row.get(0)), values(row, 1, columns)?);
+            let key = original(row.get(0));
+            if self.table.watermarks() == Watermarks::InRows {
+                marks.insert(key.clone(), last_event(row, columns.len() + 1)?);
+            }
+            found.insert(key, values(row, 1, columns)?);
+        }
+        for ((_, id), last) in request.aggregates.iter().zip(&mut last) {
+            let mark = marks.get(id.as_str()).filter(|mark| mark.version > Version::NONE);
+            *last = mark.copied().unwrap_or(*last);
         }
         let rows: Vec<_> = request.keys.iter().map(|key| found.remove(key)).collect();
         let absent = request.keys.iter().zip(&rows).filter(|(_, row)| is_locked && row.is_none());
         self.absent = absent.map(|(key, _)| key.clone()).collect();
-        Ok(Loaded { rows, last: last_events(&versions, request.aggregates.len())? })
+        Ok(Loaded { rows, last })
     }
 
     fn write(&mut self, commit: &Commit) -> Result<CommitOutcome> {
@@ -123,12 +143,17 @@ impl PostgresSink {
         let absent = std::mem::take(&mut self.absent);
         let upserts = commit.upserts.iter().filter(|(key, _)| !absent.contains(key)).collect();
         let inserts = commit.upserts.iter().filter(|(key, _)| absent.contains(key)).collect();
-        let upserts = Rows::new(&self.table, upserts)?;
-        let inserts = Rows::new(&self.table, inserts)?;
+        let upserts = Rows::new(&self.table, upserts, &commit.watermarks)?;
+        let inserts = Rows::new(&self.table, inserts, &commit.watermarks)?;
         let view = self.table.name();
         let moves = Moves::new(&view, &commit.moves)?;
         let deletes: Vec<Cow<'_, str>> = commit.deletes.iter().map(|key| stored(key)).collect();
-        let marks = Marks::new(&commit.watermarks)?;
+        let in_rows = self.table.watermarks() == Watermarks::InRows;
+        let is_written = |mark: &&Watermark| {
+            in_rows && commit.upserts.binary_search_by(|(key, _)| key.as_str().cmp(mark.aggregate.as_str())).is_ok()
+        };
+        let marks = Marks::new(commit.watermarks.iter().filter(|mark| !is_written(mark)).collect())?;
+        let is_marked = !marks.aggregates.is_empty();
 
         let (upserted, inserted) = (upserts.parameters(), inserts.parameters());
         let (moved, deleted, marked) = (moves.parameters(), [&deletes as Parameter<'_>], marks.parameters());
@@ -142,7 +167,8 @@ impl PostgresSink {
             (!inserts.keys.is_empty(), &self.sql.insert_rows, &inserted),
             (!upserts.keys.is_empty(), &self.sql.upsert_rows, &upserted),
             (!deletes.is_empty(), &self.sql.delete_rows, &deleted),
-            (!commit.watermarks.is_empty(), &self.sql.upsert_versions, &marked),
+            (is_marked && in_rows, &self.sql.mark_rows, &marked),
+            (is_marked, &self.sql.upsert_versions, &marked),
         ];
         let calls: Vec<Call<'_>> = calls
             .into_iter()
@@ -240,10 +266,15 @@ fn last_events(rows: &[Row], count: usize) -> Result<Vec<LastEvent>> {
     for row in rows {
         // WITH ORDINALITY counts from 1.
         let index: usize = number(row.get::<_, i64>(0) - 1, "number")?;
-        last[index] =
-            LastEvent { version: Version(number(row.get::<_, i64>(1), "version")?), offset: Offset(row.get(2)) };
+        last[index] = last_event(row, 1)?;
     }
     Ok(last)
+}
+
+/// A watermark: a version, beginning at the column `first`, and an offset.
+fn last_event(row: &Row, first: usize) -> Result<LastEvent> {
+    let version = Version(number(row.get::<_, i64>(first), "version")?);
+    Ok(LastEvent { version, offset: Offset(row.get(first + 1)) })
 }
 
 /// Rows as one array for each column.
@@ -253,12 +284,24 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(table: &ViewTable, rows: Vec<&'a (String, Vec<Value>)>) -> Result<Self> {
+    /// With the watermarks of those that the table keeps in its rows.
+    pub(super) fn new(table: &ViewTable, rows: Vec<&'a (String, Vec<Value>)>, marks: &[Watermark]) -> Result<Self> {
         let keys = rows.iter().map(|(key, _)| stored(key)).collect();
         let columns = table.columns().iter().enumerate();
         let columns =
             columns.map(|(index, column)| array(column, index, rows.iter().map(|(_, values)| values.as_slice())));
-        Ok(Rows { keys, columns: columns.collect::<Result<_>>()? })
+        let mut columns: Vec<Array<'a>> = columns.collect::<Result<_>>()?;
+        if table.watermarks() == Watermarks::InRows {
+            let marks: HashMap<&str, LastEvent> =
+                marks.iter().map(|mark| (mark.aggregate.as_str(), mark.last)).collect();
+            let last = rows.iter().map(|(key, _)| marks.get(key.as_str()).copied().unwrap_or_default());
+            let last: Vec<(i64, i64)> =
+                last.map(|last| Ok((number(last.version.0, "version")?, last.offset.0))).collect::<Result<_>>()?;
+            let (versions, offsets): (Vec<i64>, Vec<i64>) = last.into_iter().unzip();
+            columns.push(Box::new(versions));
+            columns.push(Box::new(offsets));
+        }
+        Ok(Rows { keys, columns })
     }
 
     pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
@@ -313,7 +356,7 @@ struct Marks<'a> {
 }
 
 impl<'a> Marks<'a> {
-    fn new(marks: &'a [Watermark]) -> Result<Self> {
+    fn new(marks: Vec<&'a Watermark>) -> Result<Self> {
         Ok(Marks {
             topics: marks.iter().map(|mark| mark.topic.as_str()).collect(),
             aggregates: marks.iter().map(|mark| stored(mark.aggregate.as_str())).collect(),

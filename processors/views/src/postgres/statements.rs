@@ -1,6 +1,6 @@
 //! The statements that name a view's tables, written once.
 
-use factum_core::view::{Column, ColumnType, KEY_COLUMN, ViewTable};
+use factum_core::view::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, VERSION_COLUMN, ViewTable, Watermarks};
 
 /// Raises a claim's epoch: view, topic, topic id, partition.
 pub(super) const CLAIM: &str = "INSERT INTO factum_progress AS p (view, topic, topic_id, partition, epoch, position) \
@@ -30,13 +30,13 @@ pub(super) const MOVE_UNCHECKED: &str = "UPDATE factum_progress p SET position =
 /// always bound.
 #[derive(Debug)]
 pub(super) struct Statements {
-    /// Keys; the key and the columns of each row that there is.
+    /// Keys; the key and the columns of each row that there is, and behind them its watermark where rows have them.
     pub(super) select_rows: String,
     /// The same, locked in the order of the keys.
     pub(super) lock_rows: String,
     /// Topics and aggregates; number in the lists, version and offset of each that there is.
     pub(super) select_versions: String,
-    /// Keys and a list for each column.
+    /// Keys, a list for each column, and where rows have watermarks their versions and offsets; version 0 leaves them.
     pub(super) upsert_rows: String,
     /// The same, leaving rows alone that there are; the keys of those that it inserted.
     pub(super) insert_rows: String,
@@ -44,21 +44,33 @@ pub(super) struct Statements {
     pub(super) delete_rows: String,
     /// Topics, aggregates, versions and offsets.
     pub(super) upsert_versions: String,
+    /// The same, for the watermarks of rows that there are and that do not change.
+    pub(super) mark_rows: String,
 }
 
 impl Statements {
     pub(super) fn new(table: &ViewTable) -> Self {
         let name = table.name();
         let columns: Vec<String> = table.columns().iter().map(|column| format!("\"{}\"", column.name)).collect();
-        let list = columns.join(", ");
-        let arrays: Vec<String> = (2..)
+        let mut list = columns.join(", ");
+        let mut arrays: Vec<String> = (2..)
             .zip(table.columns())
             .map(|(number, Column { kind, .. })| format!("${number}::{}[]", element(*kind)))
             .collect();
-        let updates: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+        let mut updates: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+        if table.watermarks() == Watermarks::InRows {
+            for column in [VERSION_COLUMN, OFFSET_COLUMN] {
+                list.push_str(&format!(", \"{column}\""));
+                arrays.push(format!("${}::int8[]", arrays.len() + 2));
+                updates.push(format!(
+                    "\"{column}\" = CASE WHEN excluded.\"{VERSION_COLUMN}\" = 0 THEN r.\"{column}\" \
+                     ELSE excluded.\"{column}\" END"
+                ));
+            }
+        }
         // In the order of the lists, so that two transactions meet at the same row first.
         let insert = format!(
-            "INSERT INTO \"{name}\" (\"{KEY_COLUMN}\", {list}) \
+            "INSERT INTO \"{name}\" AS r (\"{KEY_COLUMN}\", {list}) \
              SELECT * FROM unnest($1::text[], {}) ON CONFLICT (\"{KEY_COLUMN}\")",
             arrays.join(", ")
         );
@@ -80,6 +92,11 @@ impl Statements {
                  SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::int8[]) \
                  ON CONFLICT (topic, aggregate) DO UPDATE \
                  SET version = excluded.version, last_offset = excluded.last_offset"
+            ),
+            mark_rows: format!(
+                "UPDATE \"{name}\" r SET \"{VERSION_COLUMN}\" = m.version, \"{OFFSET_COLUMN}\" = m.last_offset \
+                 FROM unnest($1::text[], $2::text[], $3::int8[], $4::int8[]) AS m(topic, aggregate, version, last_offset) \
+                 WHERE r.\"{KEY_COLUMN}\" = m.aggregate"
             ),
         }
     }

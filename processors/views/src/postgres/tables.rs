@@ -6,7 +6,7 @@ use super::{
 };
 use factum_core::{
     Error, Result,
-    view::{Column, ColumnType, KEY_COLUMN, ViewTable},
+    view::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, VERSION_COLUMN, ViewTable, Watermarks},
 };
 
 /// Whoever makes tables in a schema holds this lock; two that make the same at once would fail one of them.
@@ -14,6 +14,10 @@ const MAKING_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('factum
 
 /// The longest name that PostgreSQL keeps whole, in bytes.
 const MAX_NAME: usize = 63;
+
+/// The columns of watermarks in rows, and what they say in a row that has none.
+const MARKS: [(&str, i64); 2] = [(VERSION_COLUMN, 0), (OFFSET_COLUMN, -1)];
+const MARK: &str = "bigint NOT NULL";
 
 /// Text is ordered by its bytes, as in the other sinks and whatever the database's language is.
 const TEXT: &str = "text COLLATE \"C\"";
@@ -66,7 +70,8 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
             "{name}_versions is too long for a table of PostgreSQL: shorten View::NAME"
         )));
     }
-    if columns(connection, doing, &name)?.is_empty() {
+    let found = columns(connection, doing, &name)?;
+    if found.is_empty() {
         // Progress and watermarks without rows are left from tables that
         // somebody dropped to have the view built anew.
         connection.query(doing, "DELETE FROM factum_progress WHERE view = $1", &[&name])?;
@@ -82,10 +87,19 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
             ),
         )?;
     }
+    if table.watermarks() == Watermarks::InRows && found.iter().all(|(column, _)| column != VERSION_COLUMN) {
+        // A new table, or one of a program that kept all watermarks apart: they stay there until their rows change.
+        let added = MARKS.map(|(column, empty)| format!("ADD COLUMN \"{column}\" {MARK} DEFAULT {empty}"));
+        connection.batch(doing, &format!("ALTER TABLE \"{name}\" {}", added.join(", ")))?;
+    }
     remember_fold(connection, doing, &name, table.fold_version())?;
     make_indexes(connection, doing, table)?;
     let why = format!("than view {}: raise its View::VERSION if its row type changed, else undo what", table.view());
-    check(connection, doing, &name, &row_columns(table), &[KEY_COLUMN], &why)?;
+    let mut wanted = row_columns(table);
+    if table.watermarks() == Watermarks::InRows {
+        wanted.extend(MARKS.map(|(column, _)| (column.to_owned(), MARK.to_owned())));
+    }
+    check(connection, doing, &name, &wanted, &[KEY_COLUMN], &why)?;
     let why = "than this program makes: undo what".to_owned();
     check(connection, doing, &format!("{name}_versions"), &version_columns(), &["topic", "aggregate"], &why)?;
     check(connection, doing, "factum_progress", &progress_columns(), &["view", "topic", "partition"], &why)?;

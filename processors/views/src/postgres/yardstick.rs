@@ -19,7 +19,7 @@ use super::{
 use factum_core::{
     AggregateId, Error, MessageCodec, Offset, RecordBatch, RecordRef, Result, Topic, TopicPartition,
     log::{Isolation, Log},
-    view::{Recorded, RowShape, Value, View, ViewTable},
+    view::{Recorded, RowShape, Value, View, ViewTable, Watermarks},
     wire::EventHeader,
 };
 use std::{
@@ -61,7 +61,7 @@ pub fn project<V: View, C: MessageCodec<V::Event>>(
     writing: Writing,
     events: u64,
 ) -> Result<f64> {
-    let table = ViewTable::of::<V>()?;
+    let table = ViewTable::of::<V>()?.with_watermarks(Watermarks::Apart);
     let mut connection = Connection::open(url.clone(), PostgresLimits::default().setup())?;
     tables::prepare(&mut connection, &table)?;
     let mut reader = log.reader(Isolation::ReadCommitted)?;
@@ -163,7 +163,7 @@ impl<V: View> Projection<V> {
         let written = rows.iter().filter_map(|(key, row)| row.as_ref().map(|row| ((*key).to_owned(), row)));
         let written: Vec<(String, Vec<Value>)> =
             written.map(|(key, row)| Ok((key, self.shape.values(row)?))).collect::<Result<_>>()?;
-        let upserts = Rows::new(&self.table, written.iter().collect())?;
+        let upserts = Rows::new(&self.table, written.iter().collect(), &[])?;
         let parameters = upserts.parameters();
         self.connection.pipeline("write", None, &[Call { sql: &self.sql.upsert_rows, parameters: &parameters }])?;
         let gone: Vec<Cow<'_, str>> =

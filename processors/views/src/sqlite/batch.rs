@@ -3,14 +3,14 @@
 use super::value;
 use factum_core::{
     AggregateId, Offset, Topic, Version,
-    view::{Column, KEY_COLUMN, LastEvent, Value, ViewTable, Watermark},
+    view::{Column, KEY_COLUMN, LastEvent, OFFSET_COLUMN, VERSION_COLUMN, Value, ViewTable, Watermark, Watermarks},
 };
 use rusqlite::{
     Connection, Row, ToSql, params,
     types::{self, ToSqlOutput},
     vtab::array::{self, Array},
 };
-use std::{iter, rc::Rc};
+use std::{collections::HashMap, iter, rc::Rc};
 
 /// SQLite's limit on the parameters of a statement
 /// (`SQLITE_MAX_VARIABLE_NUMBER`, <https://sqlite.org/limits.html>). A batch of
@@ -29,6 +29,8 @@ pub(super) struct Statements {
     upsert_rows: Upsert,
     delete_rows: String,
     upsert_versions: Upsert,
+    /// Copies watermarks that were written apart to the rows that there are; none where rows have none.
+    mark_rows: Option<String>,
 }
 
 impl Statements {
@@ -37,16 +39,30 @@ impl Statements {
         let name = table.name();
         let columns: Vec<String> = table.columns().iter().map(|column| format!("\"{}\"", column.name)).collect();
         let list = columns.iter().map(|column| format!(", r.{column}")).collect::<String>();
-        let all: Vec<&str> = iter::once(KEY_COLUMN).chain(columns.iter().map(String::as_str)).collect();
+        let mut all: Vec<&str> = iter::once(KEY_COLUMN).chain(columns.iter().map(String::as_str)).collect();
+        let in_rows = table.watermarks() == Watermarks::InRows;
+        if in_rows {
+            all.extend([VERSION_COLUMN, OFFSET_COLUMN]);
+        }
+        let select_versions = match in_rows {
+            true => format!(
+                "SELECT a.rowid, iif(r.{VERSION_COLUMN} > 0, r.{VERSION_COLUMN}, v.version), \
+                 iif(r.{VERSION_COLUMN} > 0, r.{OFFSET_COLUMN}, v.last_offset) FROM rarray(?1) AS a \
+                 LEFT JOIN \"{name}\" AS r ON r.\"{KEY_COLUMN}\" = a.value \
+                 LEFT JOIN \"{name}_versions\" AS v ON v.topic = ?2 AND v.aggregate = a.value \
+                 WHERE r.{VERSION_COLUMN} > 0 OR v.version IS NOT NULL"
+            ),
+            false => format!(
+                "SELECT a.rowid, v.version, v.last_offset FROM rarray(?1) AS a CROSS JOIN \"{name}_versions\" AS v \
+                 ON v.topic = ?2 AND v.aggregate = a.value"
+            ),
+        };
         Statements {
             // The array is walked in its order, and each of its values looked for in the table.
             select_rows: format!(
                 "SELECT a.rowid{list} FROM rarray(?1) AS a CROSS JOIN \"{name}\" AS r ON r.\"{KEY_COLUMN}\" = a.value"
             ),
-            select_versions: format!(
-                "SELECT a.rowid, v.version, v.last_offset FROM rarray(?1) AS a CROSS JOIN \"{name}_versions\" AS v \
-                 ON v.topic = ?2 AND v.aggregate = a.value"
-            ),
+            select_versions,
             upsert_rows: Upsert::new(&name, &all, &[KEY_COLUMN]),
             delete_rows: format!("DELETE FROM \"{name}\" WHERE \"{KEY_COLUMN}\" IN (SELECT value FROM rarray(?1))"),
             upsert_versions: Upsert::new(
@@ -54,6 +70,13 @@ impl Statements {
                 &["topic", "aggregate", "version", "last_offset"],
                 &["topic", "aggregate"],
             ),
+            mark_rows: in_rows.then(|| {
+                format!(
+                    "UPDATE \"{name}\" AS r SET {VERSION_COLUMN} = v.version, {OFFSET_COLUMN} = v.last_offset \
+                     FROM \"{name}_versions\" AS v WHERE v.topic = ?1 AND v.aggregate = r.\"{KEY_COLUMN}\" \
+                     AND r.\"{KEY_COLUMN}\" IN (SELECT value FROM rarray(?2))"
+                )
+            }),
         }
     }
 
@@ -106,11 +129,22 @@ impl Statements {
         Ok(found)
     }
 
-    /// Inserts or replaces rows.
-    pub(super) fn upsert(&self, connection: &Connection, rows: &[(String, Vec<Value>)]) -> rusqlite::Result<()> {
+    /// Inserts or replaces rows, with the watermarks of those that have them.
+    pub(super) fn upsert(
+        &self,
+        connection: &Connection,
+        rows: &[(String, Vec<Value>)],
+        marks: &[Watermark],
+    ) -> rusqlite::Result<()> {
+        let marks: Option<HashMap<&str, LastEvent>> =
+            self.mark_rows.is_some().then(|| marks.iter().map(|mark| (mark.aggregate.as_str(), mark.last)).collect());
         self.upsert_rows.run(connection, rows, |(key, values), parameters| {
             parameters.push(Bound::Text(key));
             parameters.extend(values.iter().map(Bound::Value));
+            if let Some(marks) = &marks {
+                let last = marks.get(key.as_str()).copied().unwrap_or_default();
+                parameters.extend([Bound::Version(last.version), Bound::Offset(last.offset)]);
+            }
         })
     }
 
@@ -123,14 +157,28 @@ impl Statements {
         delete.execute([texts(keys.iter().map(String::as_str))]).map(drop)
     }
 
-    /// Inserts or replaces watermarks.
-    pub(super) fn mark(&self, connection: &Connection, marks: &[Watermark]) -> rusqlite::Result<()> {
-        self.upsert_versions.run(connection, marks, |mark, parameters| {
+    /// Inserts or replaces watermarks; where rows have them, but those that came with these rows.
+    pub(super) fn mark(
+        &self,
+        connection: &Connection,
+        marks: &[Watermark],
+        written: &[(String, Vec<Value>)],
+    ) -> rusqlite::Result<()> {
+        let is_written = |mark: &&Watermark| {
+            self.mark_rows.is_some()
+                && written.binary_search_by(|(key, _)| key.as_str().cmp(mark.aggregate.as_str())).is_ok()
+        };
+        let marks: Vec<&Watermark> = marks.iter().filter(|mark| !is_written(mark)).collect();
+        self.upsert_versions.run(connection, &marks, |mark, parameters| {
             parameters.push(Bound::Text(mark.topic.as_str()));
             parameters.push(Bound::Text(mark.aggregate.as_str()));
             parameters.push(Bound::Version(mark.last.version));
             parameters.push(Bound::Offset(mark.last.offset));
-        })
+        })?;
+        let (Some(mark_rows), Some(first)) = (&self.mark_rows, marks.first()) else { return Ok(()) };
+        // Rows that have watermarks are of aggregates of one topic.
+        let aggregates = texts(marks.iter().map(|mark| mark.aggregate.as_str()));
+        connection.prepare_cached(mark_rows)?.execute(params![first.topic.as_str(), aggregates]).map(drop)
     }
 }
 
@@ -151,6 +199,10 @@ impl Upsert {
         };
         let updates = columns[key.len()..].iter().map(|column| {
             let column = column.trim_matches('"');
+            if [VERSION_COLUMN, OFFSET_COLUMN].contains(&column) {
+                // Version 0 leaves the watermark that the row has.
+                return format!("{column} = iif(excluded.{VERSION_COLUMN} > 0, excluded.{column}, {column})");
+            }
             format!("\"{column}\" = excluded.\"{column}\"")
         });
         Upsert {

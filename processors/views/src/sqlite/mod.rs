@@ -26,12 +26,14 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// | table | holds |
 /// |---|---|
-/// | `<name>_v<version>` | `key` and the row's columns |
-/// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied |
+/// | `<name>_v<version>` | `key` and the row's columns; `factum_version` and `factum_offset` where rows are of one aggregate each |
+/// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied, if not in its row |
 /// | `factum_progress` | epoch and position of each partition, of all views |
 /// | `factum_skipped` | what operators had views leave out |
 /// | `factum_folds` | the version of the fold that made each view's rows |
 /// | `factum_meta` | the database's id |
+///
+/// Which watermark counts is as in [`crate::PostgresSink`].
 ///
 /// Shared rows are not locked but compared: the database has one write lock for
 /// all of its views, and a view that holds it while it folds would hold them
@@ -174,9 +176,9 @@ impl SqliteSink {
             self.undo()?;
             return Ok(CommitOutcome::RowsChanged);
         }
-        self.sql.upsert(&self.connection, &commit.upserts)?;
+        self.sql.upsert(&self.connection, &commit.upserts, &commit.watermarks)?;
         self.sql.delete(&self.connection, &commit.deletes)?;
-        self.sql.mark(&self.connection, &commit.watermarks)?;
+        self.sql.mark(&self.connection, &commit.watermarks, &commit.upserts)?;
         Ok(CommitOutcome::Committed)
     }
 

@@ -3,10 +3,14 @@
 use super::{failed, resets};
 use factum_core::{
     Error, Result,
-    view::{Column, ColumnType, KEY_COLUMN, ViewTable},
+    view::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, VERSION_COLUMN, ViewTable, Watermarks},
 };
 use rusqlite::Connection;
 use std::time::Duration;
+
+/// The columns of watermarks in rows, and what they say in a row that has none.
+const MARKS: [(&str, i64); 2] = [(VERSION_COLUMN, 0), (OFFSET_COLUMN, -1)];
+const MARK: &str = "INTEGER";
 
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 32;
@@ -54,10 +58,22 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
     )?;
     connection.execute_batch(resets::TABLES)?;
     let id = connection.query_row("SELECT value FROM factum_meta WHERE name = 'database_id'", [], |row| row.get(0))?;
-    let wanted: Vec<String> = std::iter::once(key_column()).chain(table.columns().iter().map(definition)).collect();
-    let found = columns(connection, &table.name())?;
+    let plain: Vec<String> = std::iter::once(key_column()).chain(table.columns().iter().map(definition)).collect();
+    let mut wanted = plain.clone();
+    if table.watermarks() == Watermarks::InRows {
+        wanted.extend(MARKS.map(|(column, _)| written(column, MARK, false)));
+    }
+    let mut found = columns(connection, &table.name())?;
     if found.is_empty() {
-        create(connection, table, &wanted)?;
+        create(connection, table, &plain)?;
+        found.clone_from(&plain);
+    }
+    if found == plain && found != wanted {
+        // A new table, or one of a program that kept all watermarks apart: they stay there until their rows change.
+        for (column, empty) in MARKS {
+            let add = format!("ADD COLUMN {} DEFAULT {empty}", written(column, MARK, false));
+            connection.execute_batch(&format!("ALTER TABLE \"{}\" {add}", table.name()))?;
+        }
     } else if found != wanted {
         return Ok((id, Some(found)));
     }

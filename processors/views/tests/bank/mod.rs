@@ -215,8 +215,8 @@ impl Bank {
 }
 
 /// A runner with what a test looks at.
-pub(crate) struct Instance {
-    pub(crate) runner: ViewRunner<Balances, TextCodec>,
+pub(crate) struct Instance<V: View = Balances> {
+    pub(crate) runner: ViewRunner<V, TextCodec>,
 }
 
 /// The runner's own clock is the system's: retries are paced by real time.
@@ -239,8 +239,10 @@ impl Instance {
     pub(crate) fn protected(bank: &Bank, sink: impl Sink + 'static, protections: Protections) -> Self {
         Self::over(bank, Box::new(sink), protections)
     }
+}
 
-    fn over(bank: &Bank, sink: Box<dyn Sink>, protections: Protections) -> Self {
+impl<V: View<Event = Event>> Instance<V> {
+    pub(crate) fn over(bank: &Bank, sink: Box<dyn Sink>, protections: Protections) -> Self {
         let codec = TextCodec::default();
         let known = codec.known.clone();
         let fetch = Arc::new(move |id| {
