@@ -6,7 +6,7 @@
 
 mod deployed;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
@@ -112,6 +112,17 @@ fn containers() -> Vec<Container> {
     manifests.sort_unstable();
     assert_eq!(manifests, ["gateway.yaml", "handler.yaml", "topics.yaml", "view-sqlite.yaml", "view.yaml"]);
     found
+}
+
+/// Each file would have a part of the rows. A pod that a Deployment replaces may run beside the next.
+#[test]
+fn a_view_in_sqlite_is_one_pod() {
+    let sets: Vec<Value> = objects()
+        .into_iter()
+        .filter(|(manifest, object)| manifest == "view-sqlite.yaml" && object["spec"]["template"].is_object())
+        .map(|(_, object)| json!([object["kind"], object["spec"]["replicas"]]))
+        .collect();
+    assert_eq!(sets, [json!(["StatefulSet", 1])]);
 }
 
 #[test]

@@ -521,3 +521,54 @@ fn dropped_tables_of_a_view_in_sqlite_begin_anew() {
     let claim = file.open().claim(&place(0), TopicId([8; 16])).unwrap();
     assert_eq!(claim, Claim { topic_id: TopicId([8; 16]), epoch: 1, position: Offset(0) });
 }
+
+/// Triggers count statements, whatever the number of their rows.
+#[test]
+fn a_batch_is_written_to_postgresql_by_a_statement_for_each_table() {
+    let database = factum_test_database::TestDatabase::new();
+    let mut sink = Database::open(&database);
+    let keys: Vec<String> = (0..1_000).map(|number| format!("key-{number:04}")).collect();
+    let claims = [0, 1].map(|partition| sink.claim(&place(partition), TOPIC_ID).unwrap());
+    let moves = |to| claims.iter().zip(0..).map(|(claim, partition)| moved(*claim, partition, to)).collect();
+    let mut before = commit(moves(1), &[]);
+    before.upserts = keys[..500].iter().map(|key| (key.clone(), vec![Value::Integer(1)])).collect();
+    assert_eq!(sink.commit(&before).unwrap(), CommitOutcome::Committed);
+
+    let mut client = database.client();
+    let trigger = |table: &str| {
+        format!(
+            "CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION tell();"
+        )
+    };
+    let triggers = ["accounts_v1", "accounts_v1_versions", "factum_progress"].map(trigger).concat();
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE told (what text);
+             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO told VALUES (TG_OP || ' ' || TG_TABLE_NAME); RETURN NULL; END $$;
+             {triggers}"
+        ))
+        .unwrap();
+    let mut batch = commit(moves(2), &[]);
+    batch.moves.iter_mut().for_each(|moved| moved.from = Offset(1));
+    batch.deletes = keys[..250].to_vec();
+    // Half of them are there already.
+    batch.upserts = keys[250..].iter().map(|key| (key.clone(), vec![Value::Integer(2)])).collect();
+    let last = LastEvent { version: Version(1), offset: Offset(1) };
+    let watermark =
+        |key: &String| Watermark { topic: place(0).topic, aggregate: AggregateId::new(key.as_str()).unwrap(), last };
+    batch.watermarks = keys.iter().map(watermark).collect();
+    assert_eq!(sink.commit(&batch).unwrap(), CommitOutcome::Committed);
+    let told = client.query("SELECT what FROM told ORDER BY what COLLATE \"C\"", &[]).unwrap();
+    let told: Vec<String> = told.iter().map(|row| row.get(0)).collect();
+    // An upsert tells both.
+    let expected = [
+        "DELETE accounts_v1",
+        "INSERT accounts_v1",
+        "INSERT accounts_v1_versions",
+        "UPDATE accounts_v1",
+        "UPDATE accounts_v1_versions",
+        "UPDATE factum_progress",
+    ];
+    assert_eq!(told, expected);
+}

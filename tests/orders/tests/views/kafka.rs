@@ -62,6 +62,7 @@ fn two_processes_split_the_partitions_and_a_third_goes_on_for_one_that_is_killed
     let actions = actions(7, 500);
     let (before, after) = actions.split_at(actions.len() / 2);
 
+    schema.client().batch_execute("CREATE TABLE reminded (key text COLLATE \"C\" PRIMARY KEY)").unwrap();
     let mut first = Instance::start(&folder, "first", &prefix, &schema.url());
     let second = Instance::start(&folder, "second", &prefix, &schema.url());
     wait_until("sharing the partitions", || first.has_its_part() && second.has_its_part());
@@ -77,5 +78,9 @@ fn two_processes_split_the_partitions_and_a_third_goes_on_for_one_that_is_killed
     wait_until("shared with the third", || third.has_its_part());
     let taken: i64 = schema.client().query_one("SELECT max(epoch) FROM factum_progress", &[]).unwrap().get(0);
     assert!(taken >= 2, "partitions were taken over");
+    // What its author writes by hand is there with the rows.
+    let without = "SELECT count(*) FROM outstanding_v1 AS o WHERE NOT EXISTS (SELECT FROM reminded WHERE key = o.key)";
+    assert_eq!(schema.client().query_one(without, &[]).unwrap().get::<_, i64>(0), 0);
+    assert!(expected.owed.len() > 1, "nobody owes anything");
     shop.close();
 }
