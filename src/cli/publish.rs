@@ -5,6 +5,7 @@ use super::{
     connect::{LogArgs, Needs},
     output, stop_on_signal,
 };
+pub(super) use crate::service::parse_time;
 use crate::{
     App,
     host::Stop,
@@ -51,7 +52,7 @@ pub(super) struct PublishArgs {
     /// Refuse the command unless the aggregate has this version.
     #[arg(long, value_name = "N", value_parser = parse_version, conflicts_with = "file")]
     expected_version: Option<Version>,
-    /// When it occurred, RFC 3339; without it, when it is handled.
+    /// When it occurred: RFC 3339, or a date, which begins at midnight UTC. Without it, when it is handled.
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "file")]
     occurred: Option<TimestampMs>,
     /// The id of the business conversation that it belongs to, a UUID; without it, it begins one with its own id.
@@ -114,10 +115,6 @@ fn parse_json(text: &str) -> Result<serde_json::Value> {
 
 fn parse_version(text: &str) -> Result<Version, std::num::ParseIntError> {
     text.parse().map(Version)
-}
-
-pub(super) fn parse_time(text: &str) -> Result<TimestampMs, jiff::Error> {
-    text.parse::<jiff::Timestamp>().map(|time| TimestampMs(time.as_millisecond()))
 }
 
 pub(super) fn publish(app: &Arc<App>, args: &PublishArgs) -> Result<()> {

@@ -24,12 +24,14 @@ use std::{sync::Arc, time::Duration};
 ///   factum query balances --where "owner like 'an%' or owner in (bert, 'carl jr')" --format csv
 ///   factum query balances --after bank.account.events/3@1024
 ///
-/// A filter has conditions `column op value` with = != < <= > >=, `column in (1, 2)`, `column like 'a%_'`
-/// and `column is null`, put together with `and`, `or`, `not` and parentheses. Where null is compared with
-/// a value, the condition does not hold. Text is compared by its bytes, upper and lower case apart.
+/// A filter has conditions `column op value` with = != < <= > >=, `column in (1, 2)`,
+/// `column like 'a%_'` and `column is null`, put together with `and`, `or`, `not` and parentheses.
+/// Where null is compared with a value, the condition does not hold. Text is compared by its bytes,
+/// upper and lower case apart.
 ///
 /// A page ends with the cursor of the next one, if there is one: repeat the query with --cursor.
-/// `publish` shows the position of what it wrote; with --after the rows have it, whichever instance writes them.
+/// `publish` shows the position of what it wrote; with --after the rows have it, whichever instance
+/// writes them.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct QueryArgs {

@@ -102,10 +102,10 @@ impl From<Protocol> for GroupProtocol {
 
 /// Keep views up to date.
 ///
-/// A view's rows and progress are one transaction of its database, so it goes on where it was. `query`
-/// shows the rows. Several views in one process do not wait for each other: each has a consumer group, a
-/// thread and a connection of its own. One that fails is told by /readyz and started again after a pause;
-/// the process ends when none runs any more.
+/// A view's rows and progress are one transaction of its database, so it goes on where it was.
+/// `query` shows the rows. Several views in one process do not wait for each other: each has a
+/// consumer group, a thread and a connection of its own. One that fails is told by /readyz and
+/// started again after a pause; the process ends when none runs any more.
 ///
 /// Examples:
 ///   factum run view balances --views balances.sqlite --kafka localhost:9092

@@ -15,11 +15,12 @@ use factum_core::{CommandId, Error, Result};
 use factum_views::Database;
 use std::sync::Arc;
 
-/// Show everything that belongs to a correlation id: commands, their events, and the commands that these caused.
+/// Show a conversation by its id: commands, their events, and the commands that these caused.
 ///
 /// A command belongs to the conversation that it names (`correlation-id`), else it begins one with
-/// its own id. It stands under the command whose event caused it, where it names that event (`causation-id`).
-/// Commands that caused no event are not shown. The journal answers, a built-in view.
+/// its own id. It stands under the command whose event caused it, where it names that event
+/// (`causation-id`). Commands that caused no event are not shown. The journal answers, a built-in
+/// view.
 ///
 /// Example: factum trace 3f0a4a34-6f3c-4c31-a6d5-3d6f2a1c9b10
 #[derive(Debug, Args)]

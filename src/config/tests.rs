@@ -197,6 +197,20 @@ fn no_two_flags_share_a_variable() {
     assert!(keys["FACTUM_KAFKA"] == "kafka" && keys["FACTUM_RUN_HANDLER_WORKERS"] == "run.handler.workers");
 }
 
+/// Texts with lines of their own are broken once more where a terminal is narrower.
+#[test]
+fn the_help_of_each_verb_fits_a_hundred_columns() {
+    fn check(command: &clap::Command) {
+        let text = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+        let has_lines = text.lines().zip(text.lines().skip(1)).any(|(line, next)| !line.is_empty() && !next.is_empty());
+        for line in text.lines().filter(|_| has_lines) {
+            assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&cli::command());
+}
+
 #[test]
 fn the_mirrored_commands_are_sound() {
     let flags = flags(&cli::command());

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Check, register, compare and show schemas.
 ///
-/// They are committed as files, one folder for each record, and a registry hands them to other languages.
+/// They are committed as files, one folder for each record, and a registry hands them to other
+/// languages.
 ///
 /// Examples:
 ///   factum schemas check

@@ -100,6 +100,8 @@ impl<'a> Parser<'a> {
             return Err(unexpected("`in` or `like`", self.rest));
         } else {
             let found = Compared::ALL.iter().find_map(|(text, op)| begin.strip_prefix(text).map(|rest| (*op, rest)));
+            // What goes on with such a sign is another one, as `==` or `>>`.
+            let found = found.filter(|(_, after)| !after.starts_with(['=', '!', '<', '>']));
             let (compared, after) =
                 found.ok_or_else(|| unexpected("one of = != < <= > >= in like is (or not in, not like)", begin))?;
             self.rest = after.trim_start();

@@ -96,6 +96,14 @@ fn what_is_wrong_is_told() {
     );
     check("balance >", expect!["invalid: filter: expected a value, found the end"]);
     check("> 3", expect![[r#"invalid: filter: expected a column, found "> 3""#]]);
+    for operator in [">>", "==", "<>", "=!", "!"] {
+        let error = Filter::parse(&format!("balance {operator} 5"), &table()).unwrap_err().to_string();
+        let expected = format!(
+            "filter: expected one of = != < <= > >= in like is (or not in, not like), found {:?}",
+            format!("{operator} 5")
+        );
+        assert_eq!(error, expected);
+    }
     check("balance > x", expect!["invalid: filter: column balance holds integer, and x is none"]);
     check("balance > 1.5", expect!["invalid: filter: column balance holds integer, and 1.5 is none"]);
     check(
