@@ -78,6 +78,8 @@ await docs.waitForSelector("details");
 await docs.locator("summary", { hasText: "commands/Deposit" }).first().click();
 const form = docs.locator("details[open]");
 assert.deepEqual(JSON.parse(await form.locator("textarea").inputValue()), { cents: 1 });
+// The bounds of a `long` are no doubles.
+assert.match(await form.textContent(), /"maximum": 9223372036854775807,/);
 await form.locator("input").first().fill("anna");
 await form.locator("button").click();
 await docs.waitForFunction(() => document.querySelector("details[open] pre").textContent.startsWith("200"));

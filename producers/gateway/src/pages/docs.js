@@ -9,6 +9,23 @@ function element(name, text, parent) {
   return made;
 }
 
+// A sentence, in which what stands between two ` is code.
+function prose(text, parent) {
+  text.split("`").forEach((part, index) => element(index % 2 ? "code" : "span", part, parent));
+}
+
+// JSON with a line for each row, its numbers as they came. Texts are passed over whole.
+function lines(json) {
+  return json.replace(/("(?:[^"\\]|\\.)*")|([\]}],)(?=[[{])/g, (_, text, end) => text || `${end}\n`);
+}
+
+// Reads JSON; a number that no double holds is shown again as it came, where the browser can.
+function exact(json) {
+  return JSON.parse(json, (_, value, context) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) && context && JSON.rawJSON
+      ? JSON.rawJSON(context.source) : value);
+}
+
 function resolver(api) {
   return (value) => {
     if (!value || !value.$ref) return value;
@@ -49,8 +66,9 @@ function form(api, path, method, operation, parent) {
   const inputs = (operation.parameters || []).map((parameter) => {
     parameter = resolve(parameter);
     const label = element("label", undefined, parent);
-    element("code", parameter.name, label);
-    element("span", ` (${parameter.in}) ${parameter.description} `, label);
+    const named = element("span", undefined, label);
+    element("code", parameter.name, named);
+    prose(` (${parameter.in}) ${parameter.description}`, named);
     return [parameter, element("input", undefined, label)];
   });
   const media = operation.requestBody && operation.requestBody.content["application/json"];
@@ -82,14 +100,14 @@ function form(api, path, method, operation, parent) {
     }
     const answer = await fetch(url, { method: method.toUpperCase(), headers, body: media ? body.value : undefined });
     const text = await answer.text();
-    shown.textContent = `${answer.status} ${answer.statusText}\n${text}`;
+    shown.textContent = `${answer.status} ${answer.statusText}\n${lines(text)}`;
   });
 }
 
 function show(api) {
   document.title = api.info.title;
   document.getElementById("title").textContent = `${api.info.title} ${api.info.version}`;
-  document.getElementById("about").textContent = api.info.description;
+  prose(api.info.description, document.getElementById("about"));
   const main = document.getElementById("operations");
   const groups = new Map(api.tags.map((tag) => [tag.name, []]));
   for (const [path, item] of Object.entries(api.paths)) {
@@ -104,15 +122,15 @@ function show(api) {
       const name = element("span", method.toUpperCase(), summary);
       name.className = "method";
       element("code", path, summary);
-      element("span", ` ${operation.summary}`, summary);
+      prose(` ${operation.summary}`, summary);
       details.addEventListener("toggle", () => {
         if (details.childElementCount > 1) return;
-        if (operation.description) element("p", operation.description, details);
+        if (operation.description) prose(operation.description, element("p", undefined, details));
         const table = element("table", undefined, details);
         for (const [status, response] of Object.entries(operation.responses)) {
           const row = element("tr", undefined, table);
           element("td", status, row);
-          element("td", resolve(response).description, row);
+          prose(resolve(response).description, element("td", undefined, row));
         }
         form(api, path, method, operation, details);
         const media = operation.requestBody && operation.requestBody.content["application/json"];
@@ -125,6 +143,6 @@ function show(api) {
   }
 }
 
-fetch("/openapi.json").then((answer) => answer.json()).then(show).catch((error) => {
+fetch("/openapi.json").then((answer) => answer.text()).then(exact).then(show).catch((error) => {
   document.getElementById("about").textContent = `/openapi.json cannot be shown: ${error}`;
 });
