@@ -101,8 +101,8 @@ pub(crate) fn difference(difference: &Difference, columns: &[String]) -> String 
 /// A time in words.
 pub(crate) fn as_of(as_of: AsOf) -> String {
     let (how, TimestampMs(time)) = match as_of {
-        AsOf::Recorded(time) => ("recorded", time),
+        AsOf::Recorded(time) => ("been recorded", time),
         AsOf::Occurred(time) => ("occurred", time),
     };
-    format!("with what had been {how} by {}", rfc3339(TimestampMs(time)))
+    format!("with what had {how} by {}", rfc3339(TimestampMs(time)))
 }

@@ -26,7 +26,9 @@ impl Query {
             query = match name {
                 _ if !PARAMETERS.contains(&name) => {
                     let valid = PARAMETERS.join(", ");
-                    return Err(Error::invalid(format!("a query has no parameter {name:?}: it has {valid}")));
+                    return Err(Error::invalid(format!(
+                        "a query has no parameter {name:?}: it has {valid}, and over HTTP after, wait, stale"
+                    )));
                 }
                 _ if value.is_empty() => query,
                 "where" => query.filtered(value)?,

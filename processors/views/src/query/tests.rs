@@ -181,7 +181,9 @@ fn a_url_says_all_of_a_query() {
 fn parameters_that_cannot_be_are_refused() {
     refused(
         &[("wher", "balance > 50")],
-        expect![[r#"invalid: a query has no parameter "wher": it has where, order, columns, limit, cursor, count"#]],
+        expect![[
+            r#"invalid: a query has no parameter "wher": it has where, order, columns, limit, cursor, count, and over HTTP after, wait, stale"#
+        ]],
     );
     refused(&[("limit", "1"), ("limit", "2")], expect!["invalid: limit is given twice"]);
     refused(
