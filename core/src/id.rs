@@ -1,6 +1,7 @@
 //! Newtypes for what would otherwise be a bare integer or string.
 
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// The longest aggregate id, in bytes of UTF-8.
@@ -105,7 +106,7 @@ impl fmt::Display for Partition {
 }
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct TimestampMs(pub i64);
 
 /// The identity of a topic (Kafka's topic id, KIP-516): a topic that was

@@ -1,24 +1,66 @@
 //! Folding a view's log again: to build the view anew, to see it as it stood,
 //! to find where it drifted from its log.
+//!
+//! [`Tables`] is what verbs ask for: [`Here`] does it in this process, and
+//! [`AtOwner`] asks the process that holds the embedded log, where [`router`]
+//! has a [`Here`] do it.
 
+mod compared;
+mod here;
+mod lines;
+mod owner;
 mod run;
+mod serve;
 mod tables;
 
-pub(crate) use run::build;
-pub(crate) use tables::{Beside, Listed, drop_tables, list, roll_back};
+pub(crate) use compared::Compared;
+pub(crate) use here::Here;
+pub(crate) use owner::AtOwner;
+pub(crate) use serve::router;
+pub(crate) use tables::{Beside, Listed};
 
-use crate::host::rfc3339;
-use factum_core::{TimestampMs, view::Value};
-use factum_views::{AsOf, Difference, Parity, RebuildProgress};
+use crate::host::{Stop, rfc3339};
+use factum_core::{Result, TimestampMs};
+use factum_views::{AsOf, RebuildProgress};
+use serde::{Deserialize, Serialize};
 use std::{num::NonZeroU32, time::Duration};
 
 /// Events a second of a rebuild that nobody told another rate: so few that a
 /// live view in the same database stays less than two seconds behind.
 pub(crate) const DEFAULT_RATE: u32 = 20_000;
 
+/// Who does something with the tables of views.
+pub(crate) trait Tables {
+    /// What there is of a view.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn list(&self, view: &str) -> Result<Listed>;
+
+    /// Makes the tables live again that were before the last rebuild.
+    ///
+    /// # Errors
+    /// `Invalid` when there are none; `Conflict` while the view is being built.
+    fn roll_back(&self, view: &str) -> Result<()>;
+
+    /// Drops the tables of a suffix; answers with their name.
+    ///
+    /// # Errors
+    /// `Invalid` when there are none; `Conflict` while the view is being built.
+    fn drop_tables(&self, view: &str, suffix: &str) -> Result<String>;
+
+    /// Builds, compares, and switches where that is the plan.
+    ///
+    /// # Errors
+    /// `Conflict` when the view is being built by somebody else or tables are in
+    /// the way; `Unavailable` when it was stopped: the same request goes on then.
+    fn build(&self, view: &str, request: &BuildRequest, stop: &Stop, tell: &mut dyn FnMut(Told<'_>)) -> Result<Built>;
+}
+
 /// What is to be built.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Plan<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Plan {
     /// New tables for the live view.
     Rebuild {
         /// What an earlier process left is thrown away.
@@ -31,7 +73,7 @@ pub(crate) enum Plan<'a> {
         /// When, and by which of an event's two times.
         as_of: AsOf,
         /// The suffix of the tables.
-        into: &'a str,
+        into: String,
     },
     /// Only a comparison.
     Verify {
@@ -40,12 +82,11 @@ pub(crate) enum Plan<'a> {
     },
 }
 
-/// What is to be built of which view, and how.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BuildRequest<'a> {
-    /// The view's name.
-    pub(crate) view: &'a str,
-    pub(crate) plan: Plan<'a>,
+/// What is to be built, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BuildRequest {
+    pub(crate) plan: Plan,
     /// Events a second at most; none for no limit.
     pub(crate) rate: Option<NonZeroU32>,
     /// The most differing rows that are told.
@@ -60,12 +101,12 @@ pub(crate) enum Told<'a> {
 }
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Built {
     /// The table that was written.
     pub(crate) table: String,
     /// Against the live table; none where there is none to compare with, or it was not asked for.
-    pub(crate) parity: Option<Parity>,
+    pub(crate) compared: Option<Compared>,
     /// Whether the new tables are the live ones now.
     pub(crate) is_live: bool,
     /// Events that this process folded, and how long that took.
@@ -73,29 +114,6 @@ pub(crate) struct Built {
     pub(crate) folding: Duration,
     /// How long the live view was held still.
     pub(crate) held: Duration,
-}
-
-/// A row that differs, in words.
-pub(crate) fn difference(difference: &Difference, columns: &[String]) -> String {
-    let row = |values: &[Value]| {
-        let values: Vec<String> = columns.iter().zip(values).map(|(name, value)| format!("{name}={value}")).collect();
-        values.join(" ")
-    };
-    let Difference { key, live, folded } = difference;
-    match (live, folded) {
-        (Some(live), Some(folded)) => {
-            let changed: Vec<String> = columns
-                .iter()
-                .zip(live.iter().zip(folded))
-                .filter(|(_, (live, folded))| live != folded)
-                .map(|(name, (live, folded))| format!("{name}={live}, and its log gives {folded}"))
-                .collect();
-            format!("altered {key:?}: {}", changed.join("; "))
-        }
-        (None, Some(folded)) => format!("missing {key:?}: its log gives {}", row(folded)),
-        (Some(live), None) => format!("extra   {key:?}: {}", row(live)),
-        (None, None) => format!("{key:?}"),
-    }
 }
 
 /// A time in words.

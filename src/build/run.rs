@@ -1,11 +1,14 @@
 //! The steps of a build.
 
-use super::{BuildRequest, Built, Plan, Told};
+use super::{BuildRequest, Built, Compared, Plan, Told};
 use crate::{
     environment::Environment,
     host::{Stop, ViewHost, rfc3339},
 };
-use factum_core::{Error, ErrorKind, Result, view::Sample};
+use factum_core::{
+    Error, ErrorKind, Result,
+    view::{Sample, ViewTable},
+};
 use factum_handler::system_clock;
 use factum_views::{Database, Parity, Query, REBUILD, RebuildOptions, RebuildProgress, Rebuilder, Target, VERIFY};
 use std::time::{Duration, Instant};
@@ -20,18 +23,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// `Conflict` when the view is being built by somebody else or tables are in
 /// the way; `Unavailable` when it was stopped: the same request goes on then.
-pub(crate) fn build(
+pub(super) fn build(
     host: &dyn ViewHost,
     environment: &Environment,
     database: &Database,
-    request: &BuildRequest<'_>,
+    request: &BuildRequest,
     stop: &Stop,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<Built> {
     let live = host.table()?;
-    let (suffix, target, sample, anew) = match request.plan {
-        Plan::Rebuild { anew, .. } => (REBUILD, Target::Live, None, anew),
-        Plan::AsOf { as_of, into } => (into, Target::Past(as_of), None, false),
+    let (suffix, target, sample, anew) = match &request.plan {
+        Plan::Rebuild { anew, .. } => (REBUILD, Target::Live, None, *anew),
+        Plan::AsOf { as_of, into } => (into.as_str(), Target::Past(*as_of), None, false),
         Plan::Verify { sample } => {
             let page = database.rows().page(&Query::new(&live).limited(1)?.counted())?;
             let sample = sample.map(|wanted| Sample::about(wanted, page.count.unwrap_or_default(), seed()));
@@ -42,7 +45,7 @@ pub(crate) fn build(
     let rebuild = host.rebuild(environment, database, options)?;
     let mut built = Built {
         table: live.beside(suffix)?.name(),
-        parity: None,
+        compared: None,
         is_live: false,
         events: 0,
         folding: Duration::ZERO,
@@ -54,7 +57,7 @@ pub(crate) fn build(
             let what = if matches!(request.plan, Plan::Verify { .. }) { "verified" } else { "built" };
             return Err(Error::unavailable(format!(
                 "stopped before view {} was {what}; the same command goes on",
-                request.view
+                host.name()
             )));
         }
     };
@@ -66,7 +69,7 @@ pub(crate) fn build(
         let begun = Instant::now();
         let error = match rebuild.compare(request.limit) {
             Ok(parity) => {
-                end(rebuild, request.plan, parity, &mut built)?;
+                end(rebuild, &request.plan, parity.as_ref(), &live, &mut built)?;
                 built.held = begun.elapsed();
                 break;
             }
@@ -106,11 +109,11 @@ fn fold(
 }
 
 /// Ends the time in which the live view is held still.
-fn end(rebuild: Rebuilder, plan: Plan<'_>, parity: Option<Parity>, built: &mut Built) -> Result<()> {
-    let is_equal = parity.as_ref().is_none_or(Parity::is_equal);
-    built.parity = parity;
+fn end(rebuild: Rebuilder, plan: &Plan, parity: Option<&Parity>, live: &ViewTable, built: &mut Built) -> Result<()> {
+    let is_equal = parity.is_none_or(Parity::is_equal);
+    built.compared = parity.map(|parity| Compared::new(parity, live));
     match plan {
-        Plan::Rebuild { allow_diff, .. } if is_equal || allow_diff => {
+        Plan::Rebuild { allow_diff, .. } if is_equal || *allow_diff => {
             rebuild.switch()?;
             built.is_live = true;
             Ok(())

@@ -4,9 +4,10 @@ use super::run::owner;
 use crate::host::ViewHost;
 use factum_core::{Error, ErrorKind, Result, view::ViewTable};
 use factum_views::{Build, Database, OLD, Query, Rebuild};
+use serde::{Deserialize, Serialize};
 
 /// A view's tables.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Listed {
     /// The live table's name.
     pub(crate) table: String,
@@ -19,7 +20,7 @@ pub(crate) struct Listed {
 }
 
 /// A table beside the live one.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Beside {
     pub(crate) table: String,
     pub(crate) rows: u64,
@@ -31,7 +32,7 @@ pub(crate) struct Beside {
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn list(host: &dyn ViewHost, database: &Database) -> Result<Listed> {
+pub(super) fn list(host: &dyn ViewHost, database: &Database) -> Result<Listed> {
     let live = host.table()?;
     if !is_built(database, &live)? {
         return Ok(Listed { table: live.name(), rows: None, folded: 0, beside: Vec::new() });
@@ -52,7 +53,7 @@ pub(crate) fn list(host: &dyn ViewHost, database: &Database) -> Result<Listed> {
 ///
 /// # Errors
 /// `Invalid` when there are none; `Conflict` while the view is being built.
-pub(crate) fn roll_back(host: &dyn ViewHost, database: &Database) -> Result<()> {
+pub(super) fn roll_back(host: &dyn ViewHost, database: &Database) -> Result<()> {
     let live = host.table()?;
     let mut sink = locked(database, &live, &live, "rolled back")?;
     let old = live.beside(OLD)?;
@@ -74,7 +75,7 @@ pub(crate) fn roll_back(host: &dyn ViewHost, database: &Database) -> Result<()> 
 ///
 /// # Errors
 /// `Invalid` when there are none; `Conflict` while the view is being built.
-pub(crate) fn drop_tables(host: &dyn ViewHost, database: &Database, suffix: &str) -> Result<String> {
+pub(super) fn drop_tables(host: &dyn ViewHost, database: &Database, suffix: &str) -> Result<String> {
     let live = host.table()?;
     let table = live.beside(suffix)?;
     let mut sink = locked(database, &live, &table, "dropped")?;

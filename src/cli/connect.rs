@@ -77,6 +77,14 @@ enum Reached {
     Nothing,
 }
 
+/// Who folds a log.
+pub(super) enum Folding {
+    /// The process that serves the embedded log.
+    AtOwner(SocketAddr),
+    /// This one, with its log, and where its views are without --views.
+    Here(Environment, Database),
+}
+
 /// A log and what is known of its registry.
 #[derive(Debug)]
 pub(super) struct Connected {
@@ -203,26 +211,48 @@ impl LogArgs {
     /// # Errors
     /// `Conflict` while a process holds the embedded log; `Invalid` when there is none.
     pub(super) fn at_rest(&self, verb: &str) -> Result<(Environment, Database)> {
-        let folder = match self.place() {
-            Place::Kafka => {
-                return Ok((self.connect_cluster()?.environment, Database::file("factum-views.sqlite")));
-            }
-            Place::Embedded(folder) => folder,
-        };
-        match self.reach(&folder, false)? {
-            Reached::Log(log) => Ok((self.connected(log)?.environment, Database::file(folder.join("views.sqlite")))),
-            Reached::Owner(address) => Err(Error::new(
+        match self.folding()? {
+            Folding::Here(environment, views) => Ok((environment, views)),
+            Folding::AtOwner(address) => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
                     "the process at {address} holds the log in {} and runs everything on it: end it (`up` ends with \
                      Ctrl-C), then run `{verb}` again; nothing was changed",
-                    folder.display()
+                    self.data.display()
                 ),
             )),
+        }
+    }
+
+    /// The log for a verb that folds it beside what runs on it, or the process that serves it.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no log.
+    pub(super) fn folding(&self) -> Result<Folding> {
+        let folder = match self.place() {
+            Place::Kafka => {
+                let environment = self.connect_cluster()?.environment;
+                return Ok(Folding::Here(environment, Database::file("factum-views.sqlite")));
+            }
+            Place::Embedded(folder) => folder,
+        };
+        match self.reach(&folder, false)? {
+            Reached::Owner(address) => Ok(Folding::AtOwner(address)),
+            Reached::Log(log) => {
+                Ok(Folding::Here(self.connected(log)?.environment, Database::file(folder.join("views.sqlite"))))
+            }
             Reached::Nothing => Err(Error::invalid(format!(
                 "there is no log in {}: --data names another, --kafka a cluster",
                 folder.display()
             ))),
+        }
+    }
+
+    /// The process that serves the embedded log, if one does.
+    pub(super) fn serving_owner(&self) -> Result<Option<SocketAddr>> {
+        match self.place() {
+            Place::Kafka => Ok(None),
+            Place::Embedded(folder) => Ok(owner(&folder)?.and_then(|owner| owner.http)),
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     App,
+    build::{self, Here},
     environment::Environment,
     host::Stop,
     import::ImportRow,
@@ -112,12 +113,17 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     for host in app.views.iter().map(|host| &**host).chain(app.journal().filter(|_| !args.no_journal)) {
         node.start_view(app, host.name(), &views, topics)?;
     }
-    let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views));
+    let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views.clone()));
     // The server ends after the processors, so that it can tell that they are ending.
     let serving = Stop::default();
     let board = Board::start(&environment, &stop, Board::READY_LAG)?;
     node.show_on(&board);
     let router = router(app, service.clone(), board, registry, &serving)?;
+    // On a cluster, other processes fold the log by themselves.
+    let router = match log {
+        Some(_) => router.merge(build::router(Here::new(app.clone(), environment.clone(), views), &serving)),
+        None => router,
+    };
     let server = args.serve(router, log.as_deref(), &serving)?;
     let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
     let ended = node.end();

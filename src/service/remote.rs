@@ -11,8 +11,12 @@ use crate::{
 use factum_core::{CommandId, Error, ErrorKind, Result, TimestampMs, Version, wire::Answer};
 use factum_gateway::{BatchError, CAUSATION, CORRELATION, CommandBody, Commands, MAX_BATCH, OCCURRED, entity_tag};
 use reqwest::blocking::{Client, RequestBuilder};
-use serde::de::DeserializeOwned;
-use std::{io::Read, net::SocketAddr, time::Duration};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    time::Duration,
+};
 
 /// The most bytes of an answer.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
@@ -20,6 +24,8 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// What an answer takes beside the wait for the log.
 const GRACE: Duration = Duration::from_secs(10);
+/// An answer that is written while its work goes on takes no longer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Asks a service over HTTP.
 #[derive(Debug)]
@@ -68,13 +74,10 @@ impl RemoteService {
 
     /// The status and the body of an answer.
     fn ask(&self, request: RequestBuilder, wait: Duration) -> Result<(u16, Vec<u8>)> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::unavailable(format!("the process that serves {} does not answer: {error}", self.base))
-        };
-        let response = request.timeout(wait + GRACE).send().map_err(|error| failed(&error.without_url()))?;
+        let response = request.timeout(wait + GRACE).send().map_err(|error| self.silent(&error.without_url()))?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
-        response.take(MAX_ANSWER_BYTES).read_to_end(&mut body).map_err(|error| failed(&error))?;
+        response.take(MAX_ANSWER_BYTES).read_to_end(&mut body).map_err(|error| self.silent(&error))?;
         Ok((status, body))
     }
 
@@ -102,6 +105,37 @@ impl RemoteService {
             _ => ErrorKind::Invalid,
         };
         (problem.at, Error::new(kind, problem.detail))
+    }
+
+    /// Posts JSON, and hands on each line of the answer as it comes, however long that takes.
+    ///
+    /// # Errors
+    /// The problem that is answered instead; `Unavailable` when the process does not answer; `Invalid` for a line that
+    /// cannot be read.
+    pub(crate) fn post_for_lines<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+        each: &mut dyn FnMut(T),
+    ) -> Result<()> {
+        let post = self.client.post(self.url(segments, &[])?).json(body).timeout(LONGEST_ANSWER);
+        let response = post.send().map_err(|error| self.silent(&error.without_url()))?;
+        let is_good = response.status().as_u16() == 200;
+        let mut lines = BufReader::new(response);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            lines.by_ref().take(MAX_ANSWER_BYTES).read_until(b'\n', &mut line).map_err(|error| self.silent(&error))?;
+            match (line.is_empty(), is_good) {
+                (true, _) => return Ok(()),
+                (false, true) => each(self.read(&line)?),
+                (false, false) => return Err(self.problem(&line).1),
+            }
+        }
+    }
+
+    fn silent(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::unavailable(format!("the process that serves {} does not answer: {error}", self.base))
     }
 
     /// Posts all commands, as many requests as it takes; `each` takes an answer's body and how many were sent until then.

@@ -60,7 +60,7 @@ pub struct ClaimFailed {
 pub struct ViewMachine<V: View, C> {
     codec: C,
     pub(super) database: String,
-    protections: Protections,
+    pub(super) protections: Protections,
     focus: Focus,
     shape: RowShape<V::Row>,
     pub(super) places: Vec<Place<V::Event>>,
@@ -529,7 +529,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         }
     }
 
-    fn back_off(&mut self, index: usize, awaited: Awaited, why: String, effects: &mut Vec<Effect>) {
+    pub(super) fn back_off(&mut self, index: usize, awaited: Awaited, why: String, effects: &mut Vec<Effect>) {
         let place = &mut self.places[index];
         if matches!(place.phase, Phase::Stopped(_)) {
             return;

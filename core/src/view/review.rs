@@ -1,7 +1,7 @@
 //! The machine's part in resets of the group's offsets: before it claims, it
 //! looks at all partitions of the view, and has recorded what is honoured.
 
-use super::{ClaimFailed, Effect, GroupPlace, Review, Standing, Verdict, View, ViewMachine, place::Phase};
+use super::{Awaited, ClaimFailed, Effect, GroupPlace, Review, Standing, Verdict, View, ViewMachine, place::Phase};
 use crate::MessageCodec;
 
 /// What the shell learned for a [`Effect::Review`].
@@ -55,6 +55,29 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         match outcome {
             Ok(()) => self.claims(&mut effects),
             Err(failed) => return self.not_reviewed(&failed),
+        }
+        effects
+    }
+
+    /// Takes a look at the database between two transactions. A partition whose position is not what was committed
+    /// last, be it that the view's tables changed places or that another instance has it, is claimed again: a
+    /// partition without new events would notice it at no commit.
+    pub fn looked(&mut self, standing: &Standing) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for index in 0..self.places.len() {
+            let place = &self.places[index];
+            let (found, known) = (standing.position(&place.at), place.stored);
+            let is_ours = !self.protections.progress_compare_and_set || known.is_none_or(|known| known == found);
+            if is_ours || !place.is_running() {
+                continue;
+            }
+            let why = format!(
+                "view {} has {found} for its position at {} and not what this instance committed last: its tables \
+                 changed places, or another instance claimed it; it is claimed again if still ours",
+                V::NAME,
+                place.at
+            );
+            self.back_off(index, Awaited::Owner, why, &mut effects);
         }
         effects
     }

@@ -2,11 +2,15 @@
 
 use crate::ViewRunner;
 use factum_core::{
-    Error, Offset, Result, Topic, TopicId, TopicPartition,
+    Error, MessageCodec, Offset, Result, Topic, TopicId, TopicPartition,
     log::{Bounds, Isolation},
-    view::{Awaited, ClaimFailed, Claimed, GroupPlace, ResetPlan, Reviewed, View, was_reset},
+    view::{Awaited, ClaimFailed, Claimed, Effect, GroupPlace, ResetPlan, Reviewed, View, was_reset},
 };
+use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
+
+/// Between two looks at the progress rows.
+const LOOK: Duration = Duration::from_secs(1);
 
 fn of_log(error: Error) -> ClaimFailed {
     ClaimFailed { awaited: Awaited::Log, error }
@@ -16,7 +20,23 @@ fn of_database(error: Error) -> ClaimFailed {
     ClaimFailed { awaited: Awaited::Database, error }
 }
 
-impl<V: View, C> ViewRunner<V, C> {
+impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
+    /// Looks now and then whether the progress is what this instance left; what follows if not.
+    pub(crate) fn look_at_progress(&mut self) -> Vec<Effect> {
+        if self.machine.running().next().is_none() || self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Vec::new();
+        }
+        self.looked = Some(Instant::now());
+        match self.sink.standing() {
+            Ok(standing) => self.machine.looked(&standing),
+            Err(error) => {
+                // A commit would say so too, and do something about it.
+                debug!(view = V::NAME, %error, "the progress cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
     /// What database and group say about all partitions. The view's lock is taken first.
     pub(crate) fn review(&mut self) -> Result<Reviewed, ClaimFailed> {
         let standing = self.sink.review().map_err(of_database)?;

@@ -97,7 +97,7 @@ pub enum Progressed {
 
 /// One instance of a view: a member of the view's group, and its sink.
 pub struct ViewRunner<V: View, C> {
-    machine: ViewMachine<V, C>,
+    pub(crate) machine: ViewMachine<V, C>,
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) consumer: Box<dyn GroupConsumer>,
     pub(crate) admin: Box<dyn Admin>,
@@ -108,6 +108,8 @@ pub struct ViewRunner<V: View, C> {
     records: RecordBatch,
     ends: BTreeMap<TopicPartition, Offset>,
     ends_asked: Option<Instant>,
+    /// When the progress rows were looked at.
+    pub(crate) looked: Option<Instant>,
     status: Arc<Mutex<ViewStatus>>,
     clocks: Clocks<TopicPartition, Discriminant<PlaceState>, Option<Offset>>,
     commit_seconds: Histogram,
@@ -166,6 +168,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             records: RecordBatch::new(),
             ends: BTreeMap::new(),
             ends_asked: None,
+            looked: None,
             trouble: None,
         })
     }
@@ -233,6 +236,8 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             });
         }
         span.in_scope(|| self.execute(effects))?;
+        let effects = self.look_at_progress();
+        self.execute(effects)?;
         let progressed = if worked { Progressed::Worked } else { Progressed::Idle };
         if progressed == Progressed::Idle {
             self.ask_ends();

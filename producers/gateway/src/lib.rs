@@ -21,10 +21,12 @@
 //! ```
 
 mod catalog;
+mod chunks;
 mod command;
 mod feed;
 mod journal;
 mod limits;
+mod lines;
 mod openapi;
 mod overload;
 mod pages;
@@ -46,6 +48,7 @@ pub use journal::{
     AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, MAX_AUDIT_EVENTS, MAX_CAUSED_EVENTS,
 };
 pub use limits::Limits;
+pub use lines::{Lines, in_lines};
 pub use past::{At, Clock, parse_time};
 pub use query::{BehindFound, DEFAULT_PATIENCE, Patience, QueryFound, QueryRequest};
 pub use routes::{CAUSATION, CORRELATION, MAX_BATCH, OCCURRED, entity_tag, router};

@@ -7,12 +7,13 @@ mod verify;
 use super::{connect::LogArgs, output, publish::progress_bar};
 use crate::{
     App,
-    build::{self, BuildRequest, Built, DEFAULT_RATE, Plan, Told},
-    host::{Stop, ViewHost},
+    build::{AtOwner, BuildRequest, Built, Compared, DEFAULT_RATE, Here, Plan, Tables, Told},
+    cli::connect::Folding,
+    host::Stop,
 };
 use clap::{Args, Subcommand};
 use factum_core::Result;
-use factum_views::{Database, Parity};
+use factum_views::Database;
 use serde_json::json;
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -74,19 +75,34 @@ pub(super) fn views(app: &Arc<App>, verb: &ViewsVerb) -> Result<()> {
 }
 
 impl PlaceArgs {
-    fn database(&self) -> Database {
-        self.views.clone().unwrap_or_else(|| self.log.default_views())
+    /// Who has the tables: the process that serves the embedded log, or this one, without the log.
+    fn tables(&self, app: &Arc<App>) -> Result<Box<dyn Tables>> {
+        if let Some(owner) = self.log.serving_owner()? {
+            return Ok(Box::new(AtOwner::new(owner, self.views.as_ref())?));
+        }
+        let database = self.views.clone().unwrap_or_else(|| self.log.default_views());
+        Ok(Box::new(Here::without_log(app.clone(), database)))
+    }
+
+    /// Who folds logs into tables: the process that serves the embedded log, or this one.
+    fn folding_tables(&self, app: &Arc<App>) -> Result<Box<dyn Tables>> {
+        Ok(match self.log.folding()? {
+            Folding::AtOwner(owner) => Box::new(AtOwner::new(owner, self.views.as_ref())?),
+            Folding::Here(environment, default) => {
+                Box::new(Here::new(app.clone(), environment, self.views.clone().unwrap_or(default)))
+            }
+        })
     }
 }
 
 /// Builds with a progress bar.
-fn run(verb: &str, host: &dyn ViewHost, which: &Which, plan: Plan<'_>, rate: u32, limit: usize) -> Result<Built> {
+fn run(app: &Arc<App>, which: &Which, plan: Plan, rate: u32, limit: usize) -> Result<Built> {
     let stop: Stop = super::stop_on_signal()?;
-    let (environment, _) = which.place.log.at_rest(verb)?;
-    let request = BuildRequest { view: host.name(), plan, rate: NonZeroU32::new(rate), limit };
+    let tables = which.place.folding_tables(app)?;
+    let request = BuildRequest { plan, rate: NonZeroU32::new(rate), limit };
     let bar = progress_bar(0, "offsets");
     let mut waits = String::new();
-    let built = build::build(host, &environment, &which.place.database(), &request, &stop, &mut |told| match told {
+    let built = tables.build(&which.name, &request, &stop, &mut |told| match told {
         Told::Progress(progress) => {
             bar.set_length(progress.total);
             bar.set_position(progress.done);
@@ -102,26 +118,22 @@ fn run(verb: &str, host: &dyn ViewHost, which: &Which, plan: Plan<'_>, rate: u32
     built
 }
 
-/// How both tables compare, and the rows that differ.
-fn show(parity: &Parity, host: &dyn ViewHost) -> Result<()> {
-    let columns: Vec<String> = host.table()?.columns().iter().map(|column| column.name.clone()).collect();
-    parity.first.iter().for_each(|row| output::line(&build::difference(row, &columns)));
-    let more = parity.altered + parity.missing + parity.extra;
-    let more = more.saturating_sub(u64::try_from(parity.first.len()).unwrap_or(u64::MAX));
-    if more > 0 {
-        output::line(&format!("… and {more} more; --limit shows more"));
+/// The rows that differ.
+fn show(compared: &Compared) {
+    compared.first.iter().for_each(|row| output::line(&row.text));
+    if compared.more() > 0 {
+        output::line(&format!("… and {} more; --limit shows more", compared.more()));
     }
-    Ok(())
 }
 
 /// What came of a build, as JSON.
 fn told(view: &str, built: &Built) -> String {
-    let parity = built.parity.as_ref().map(|parity| {
+    let parity = built.compared.as_ref().map(|compared| {
         json!({
-            "equal": parity.is_equal(), "rows": parity.live.rows, "hash": format!("{:016x}", parity.live.hash),
-            "folded_rows": parity.folded.rows, "folded_hash": format!("{:016x}", parity.folded.hash),
-            "altered": parity.altered, "missing": parity.missing, "extra": parity.extra,
-            "first": parity.first.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+            "equal": compared.equal, "rows": compared.rows, "hash": compared.hash,
+            "folded_rows": compared.folded_rows, "folded_hash": compared.folded_hash,
+            "altered": compared.altered, "missing": compared.missing, "extra": compared.extra,
+            "first": compared.first.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
         })
     });
     json!({

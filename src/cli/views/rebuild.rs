@@ -69,7 +69,7 @@ enum Time {
 
 pub(in crate::cli) fn rebuild(app: &Arc<App>, args: &RebuildArgs) -> Result<()> {
     let host = app.view_host(&args.which.name)?;
-    let plan = match (args.as_of, &args.into) {
+    let as_of = match (args.as_of, &args.into) {
         (Some(time), Some(into)) => {
             let now = system_clock();
             if time > now {
@@ -82,11 +82,15 @@ pub(in crate::cli) fn rebuild(app: &Arc<App>, args: &RebuildArgs) -> Result<()> 
                 Time::Recorded => AsOf::Recorded(time),
                 Time::Occurred => AsOf::Occurred(time),
             };
-            Plan::AsOf { as_of, into }
+            Some((as_of, into.clone()))
         }
-        _ => Plan::Rebuild { anew: args.anew, allow_diff: args.allow_diff },
+        _ => None,
     };
-    let built = run("views rebuild", host, &args.which, plan, args.rate.rate, args.limit)?;
+    let plan = match as_of.clone() {
+        Some((as_of, into)) => Plan::AsOf { as_of, into },
+        None => Plan::Rebuild { anew: args.anew, allow_diff: args.allow_diff },
+    };
+    let built = run(app, &args.which, plan, args.rate.rate, args.limit)?;
     let name = host.name();
     if args.format.json {
         output::line(&told(name, &built));
@@ -94,17 +98,20 @@ pub(in crate::cli) fn rebuild(app: &Arc<App>, args: &RebuildArgs) -> Result<()> 
         let seconds = built.folding.as_secs_f64().max(0.001);
         let rate = built.events as f64 / seconds;
         output::line(&format!("{name}: {} events folded in {seconds:.1} s, {rate:.0} a second", built.events));
-        match &built.parity {
-            Some(parity) => {
-                show(parity, host)?;
-                output::line(&format!("{name}: {parity}; the live view was held still for {:.0?}", built.held));
+        match &built.compared {
+            Some(compared) => {
+                show(compared);
+                output::line(&format!(
+                    "{name}: {}; the live view was held still for {:.0?}",
+                    compared.text, built.held
+                ));
             }
             None if built.is_live => output::line(&format!("{name}: there was no live view to compare with")),
             None => {}
         }
-        match plan {
-            Plan::AsOf { as_of, .. } => {
-                output::line(&format!("{} is the view {}", built.table, build::as_of(as_of)));
+        match &as_of {
+            Some((as_of, _)) => {
+                output::line(&format!("{} is the view {}", built.table, build::as_of(*as_of)));
             }
             _ if built.is_live => output::line(&format!(
                 "{name}: the new tables are live; `views rollback {name}` goes back, `views drop-old {name}` frees the space"
@@ -112,7 +119,7 @@ pub(in crate::cli) fn rebuild(app: &Arc<App>, args: &RebuildArgs) -> Result<()> 
             _ => {}
         }
     }
-    if built.is_live || matches!(plan, Plan::AsOf { .. }) {
+    if built.is_live || as_of.is_some() {
         return Ok(());
     }
     Err(Error::data(format!(

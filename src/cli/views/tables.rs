@@ -3,7 +3,7 @@
 use super::{PlaceArgs, Which};
 use crate::{
     App,
-    build::{self, Beside, Listed},
+    build::{Beside, Listed},
     cli::{FormatArgs, output},
 };
 use clap::Args;
@@ -61,10 +61,10 @@ pub(in crate::cli) struct DropArgs {
 }
 
 pub(super) fn list(app: &Arc<App>, args: &ListArgs) -> Result<()> {
-    let database = args.place.database();
+    let tables = args.place.tables(app)?;
     let mut rows = Vec::new();
     for host in app.views.iter().map(|host| &**host).chain(app.journal()) {
-        let Listed { table, rows: count, folded, beside } = build::list(host, &database)?;
+        let Listed { table, rows: count, folded, beside } = tables.list(host.name())?;
         if args.format.json {
             let beside: Vec<_> = beside
                 .iter()
@@ -89,9 +89,8 @@ pub(super) fn list(app: &Arc<App>, args: &ListArgs) -> Result<()> {
 }
 
 pub(super) fn rollback(app: &Arc<App>, args: &RollbackArgs) -> Result<()> {
-    let host = app.view_host(&args.which.name)?;
-    build::roll_back(host, &args.which.place.database())?;
-    let name = host.name();
+    let name = app.view_host(&args.which.name)?.name();
+    args.which.place.tables(app)?.roll_back(name)?;
     output::line(&format!(
         "{name}: the tables before the last rebuild are live again, with the progress that they had"
     ));
@@ -107,8 +106,8 @@ pub(super) fn drop(app: &Arc<App>, args: &DropArgs) -> Result<()> {
 }
 
 fn dropped(app: &Arc<App>, which: &Which, suffix: &str) -> Result<()> {
-    let host = app.view_host(&which.name)?;
-    let table = build::drop_tables(host, &which.place.database(), suffix)?;
-    output::line(&format!("{}: {table} is gone", host.name()));
+    let name = app.view_host(&which.name)?.name();
+    let table = which.place.tables(app)?.drop_tables(name, suffix)?;
+    output::line(&format!("{name}: {table} is gone"));
     Ok(())
 }

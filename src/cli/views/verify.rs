@@ -39,9 +39,9 @@ pub(in crate::cli) struct VerifyArgs {
 pub(in crate::cli) fn verify(app: &Arc<App>, args: &VerifyArgs) -> Result<()> {
     let host = app.view_host(&args.which.name)?;
     let plan = Plan::Verify { sample: args.sample };
-    let built = run("views verify", host, &args.which, plan, args.rate.rate, args.limit)?;
+    let built = run(app, &args.which, plan, args.rate.rate, args.limit)?;
     let name = host.name();
-    let Some(parity) = &built.parity else {
+    let Some(compared) = &built.compared else {
         return Err(Error::data(format!(
             "view {name} cannot be compared with its log: it has applied nothing, or its topics were made again or \
              truncated; `views rebuild {name}` builds it from the log that there is"
@@ -50,15 +50,15 @@ pub(in crate::cli) fn verify(app: &Arc<App>, args: &VerifyArgs) -> Result<()> {
     if args.format.json {
         output::line(&told(name, &built));
     } else {
-        show(parity, host)?;
-        output::line(&format!("{name}: {parity}"));
+        show(compared);
+        output::line(&format!("{name}: {}", compared.text));
     }
-    if parity.is_equal() {
+    if compared.equal {
         return Ok(());
     }
     Err(Error::data(format!(
         "view {name} differs from its log: {} altered, {} missing, {} extra; `views rebuild {name} --allow-diff` \
          builds it anew",
-        parity.altered, parity.missing, parity.extra
+        compared.altered, compared.missing, compared.extra
     )))
 }

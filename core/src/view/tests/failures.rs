@@ -198,6 +198,35 @@ fn a_lost_claim_of_a_lost_partition_is_dropped() {
 }
 
 #[test]
+fn a_partition_whose_progress_was_moved_by_others_is_claimed_again_without_new_events() {
+    let mut rig = Rig::with(&[accounts(0), accounts(1)]);
+    rig.records(Records::new().event(&accounts(0), 0, "ada", 1, "1:deposited:5").event(
+        &accounts(1),
+        0,
+        "bob",
+        1,
+        "1:deposited:1",
+    ));
+    rig.trace();
+    rig.look();
+    expect![""].assert_eq(&rig.trace());
+    // The tables from before are live again, with the progress that they had.
+    let row = rig.progress.get_mut(&accounts(1)).unwrap();
+    (row.epoch, row.position) = (5, Offset(0));
+    rig.look();
+    expect![[r#"
+        wait bank.account.events/1: view balances has 0 for its position at bank.account.events/1 and not what this instance committed last: its tables changed places, or another instance claimed it; it is claimed again if still ours"#]]
+    .assert_eq(&rig.trace());
+    rig.now += 1_000;
+    rig.idle();
+    expect![[r#"
+        rollback
+        claim bank.account.events/1: epoch 6, position 0
+        start bank.account.events/1@0"#]]
+    .assert_eq(&rig.trace());
+}
+
+#[test]
 fn without_compare_and_set_a_zombie_takes_its_successors_progress_back() {
     let position_after = |protections| {
         let mut rig = Rig::protected(protections, &[accounts(0)]);

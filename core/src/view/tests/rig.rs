@@ -248,6 +248,12 @@ impl Rig {
         self.poll(&RecordBatch::new(), None, &[]);
     }
 
+    /// Looks at the database between two transactions.
+    pub(super) fn look(&mut self) {
+        let effects = self.machine.looked(&self.standing());
+        self.follow(effects);
+    }
+
     pub(super) fn records(&mut self, records: Records) {
         self.poll(&records.batch, None, &[]);
     }
@@ -261,7 +267,12 @@ impl Rig {
     ) {
         self.now += 1;
         let poll = Polled { now: TimestampMs(self.now), records, event, positions };
-        let mut todo: VecDeque<Effect> = self.machine.polled(&poll).into();
+        let effects = self.machine.polled(&poll);
+        self.follow(effects);
+    }
+
+    fn follow(&mut self, effects: Vec<Effect>) {
+        let mut todo: VecDeque<Effect> = effects.into();
         while let Some(effect) = todo.pop_front() {
             let led_to = self.execute(effect);
             // What an effect leads to comes before the effects after it.

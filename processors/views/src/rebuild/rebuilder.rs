@@ -13,6 +13,7 @@ use factum_core::{
     log::{Admin, Isolation, Log},
     view::{Focus, PlaceState, Sample, View, ViewTable},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     num::NonZeroU32,
@@ -65,7 +66,7 @@ impl RebuildOptions {
 }
 
 /// How far a rebuild is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RebuildProgress {
     /// Offsets that were folded, of all partitions together, also by earlier processes.
     pub done: u64,

@@ -5,6 +5,7 @@ use factum_core::{
     log::{Admin, Bounds, Isolation},
     view::Claim,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Up to where a rebuild folds.
@@ -17,7 +18,8 @@ pub enum Target {
 }
 
 /// A view as it stood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AsOf {
     /// With everything that was recorded up to this time: what could be known then.
     Recorded(TimestampMs),

@@ -11,7 +11,7 @@ use super::{
     headers::{aggregate_id, text},
     parameters,
 };
-use crate::{Feed, FollowRequest, Followed, Stop, Update};
+use crate::{Feed, FollowRequest, Followed, Stop, Update, chunks::Chunks};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -19,14 +19,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use factum_core::{Error, Result};
-use futures_core::Stream;
 use serde::Deserialize;
 use serde_json::json;
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::debug;
 
@@ -150,16 +145,5 @@ fn offer(chunks: &mpsc::Sender<Bytes>, text: &mut String, stop: &Stop) -> bool {
             Err(mpsc::error::TrySendError::Closed(_)) => return false,
         }
         std::thread::sleep(FULL);
-    }
-}
-
-/// A channel as a body.
-struct Chunks(mpsc::Receiver<Bytes>);
-
-impl Stream for Chunks {
-    type Item = Result<Bytes, std::convert::Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|chunk| chunk.map(Ok))
     }
 }
