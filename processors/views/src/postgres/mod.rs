@@ -1,5 +1,6 @@
 //! A sink in PostgreSQL.
 
+mod compare;
 mod connection;
 mod errors;
 mod hand_written;

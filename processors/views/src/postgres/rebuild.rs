@@ -2,13 +2,14 @@
 
 use super::{
     PostgresSink,
+    compare::compare,
     connection::{Call, Connection, Parameter},
     resets::forget,
     tables::index_name,
     text::{original, stored},
     value::{number, values},
 };
-use crate::rebuild::{Build, Rebuild, Rename, named_beside};
+use crate::rebuild::{Build, Parity, Rebuild, Rename, named_beside};
 use factum_core::{
     Error, ErrorKind, Offset, Partition, Result, Topic, TopicPartition,
     view::{Claim, KEY_COLUMN, Value, ViewTable},
@@ -113,6 +114,10 @@ impl Rebuild for PostgresSink {
 
     fn sort_key<'a>(&self, key: &'a str) -> Cow<'a, str> {
         stored(key)
+    }
+
+    fn compare(&mut self, live: &ViewTable, folded: &ViewTable, limit: usize) -> Result<Option<Parity>> {
+        compare(&mut self.connection, live, folded, limit).map(Some)
     }
 
     fn freeze(&mut self, live: &ViewTable) -> Result<()> {

@@ -93,6 +93,11 @@ pub trait Rebuild: Sink {
         key.into()
     }
 
+    /// Compares two tables within the database, if it can do that faster than their rows can be read.
+    fn compare(&mut self, _live: &ViewTable, _folded: &ViewTable, _limit: usize) -> Result<Option<Parity>> {
+        Ok(None)
+    }
+
     /// Begins a transaction in which nobody else moves the progress of this
     /// view's live table, nor writes its rows; it is still read by everybody.
     /// This sink's own loads and commits become a part of the transaction.

@@ -18,7 +18,7 @@ const PAGE: usize = 5_000;
 pub struct Summary {
     /// How many rows it has.
     pub rows: u64,
-    /// A hash of all rows that does not depend on their order.
+    /// A hash of all rows that does not depend on their order; each kind of database has its own.
     pub hash: u64,
 }
 
@@ -62,6 +62,12 @@ impl Parity {
         focus: &Focus,
         limit: usize,
     ) -> Result<Self> {
+        // A sample is chosen by a hash that the database does not know.
+        if focus.sample.is_none()
+            && let Some(parity) = sink.compare(live, folded, limit)?
+        {
+            return Ok(parity);
+        }
         let mut parity = Parity::default();
         let (mut left, mut right) = (Rows::of(live), Rows::of(folded));
         let (mut ours, mut theirs) = (left.next(sink, focus)?, right.next(sink, focus)?);
@@ -166,7 +172,7 @@ fn is_same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// SipHash without a key, so that it is the same on every sink and in every process.
+/// SipHash without a key, so that it is the same in every process.
 fn hash((key, values): &Row) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
