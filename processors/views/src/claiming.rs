@@ -3,8 +3,8 @@
 use crate::ViewRunner;
 use factum_core::{
     Error, MessageCodec, Offset, Result, Topic, TopicId, TopicPartition,
-    log::{Bounds, Isolation},
-    view::{Awaited, ClaimFailed, Claimed, Effect, GroupPlace, ResetPlan, Reviewed, View, was_reset},
+    log::{Bounds, Committed, Isolation},
+    view::{Awaited, ClaimFailed, Claimed, Effect, GroupPlace, Mark, ResetPlan, Reviewed, View, was_reset},
 };
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -57,6 +57,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         }
         let asked: Vec<TopicPartition> = places.iter().map(|(place, _)| place.clone()).collect();
         let committed = self.consumer.committed(&asked).map_err(of_log)?;
+        self.tell_of_other_database(&committed);
         let any_reset = committed.iter().flatten().any(was_reset);
         let group = places.into_iter().zip(committed).map(|((place, topic_id), committed)| {
             let bounds = match any_reset {
@@ -67,6 +68,24 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             Ok(GroupPlace { place, topic_id, committed, bounds })
         });
         Ok(Reviewed { standing, group: group.collect::<Result<_, _>>()? })
+    }
+
+    /// A database that is another one than the group's may be the one that the view was moved to, which is well. Or an
+    /// instance with the other one is alive, which is not: each would have the rows of its own partitions only. Which
+    /// of both it is nobody can tell from the offsets, so it is said, and the progress in this database decides.
+    fn tell_of_other_database(&mut self, committed: &[Option<Committed>]) {
+        let marks = committed.iter().flatten().filter_map(|committed| Mark::parse(&committed.metadata));
+        let other = marks.map(|mark| mark.database).find(|database| *database != self.sink.database_id());
+        let Some(other) = other.filter(|_| !self.other_database_told) else { return };
+        warn!(
+            view = V::NAME,
+            database = self.sink.database_id(),
+            other,
+            "the group's offsets were committed from another database, and this one goes by its own progress: right for \
+             a view that was moved; if an instance with the other database still runs, end it, since each of them has \
+             only the rows of its own partitions (instances share a view in PostgreSQL)"
+        );
+        self.other_database_told = true;
     }
 
     /// Records resets and gives the lock back; then marks the group's offsets.

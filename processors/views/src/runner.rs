@@ -110,6 +110,8 @@ pub struct ViewRunner<V: View, C> {
     ends_asked: Option<Instant>,
     /// When the progress rows were looked at.
     pub(crate) looked: Option<Instant>,
+    /// Whether it was said that the group's offsets are of another database.
+    pub(crate) other_database_told: bool,
     status: Arc<Mutex<ViewStatus>>,
     clocks: Clocks<TopicPartition, Discriminant<PlaceState>, Option<Offset>>,
     commit_seconds: Histogram,
@@ -169,6 +171,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             ends: BTreeMap::new(),
             ends_asked: None,
             looked: None,
+            other_database_told: false,
             trouble: None,
         })
     }
