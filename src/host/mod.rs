@@ -15,7 +15,7 @@ pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOption
 pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
 pub(crate) use fleet::{Entry, Fleet};
-pub use refold::{RefoldRequest, RefoldTally};
+pub use refold::{PASS_ROWS, RefoldRequest, RefoldTally};
 pub use running::Running;
 pub(crate) use slowed::PAUSE;
 pub use snapshots::SnapshotTally;

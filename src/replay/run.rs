@@ -1,7 +1,7 @@
 //! Doing it.
 
 use super::{Plan, Replay};
-use crate::host::{RefoldRequest, Stop};
+use crate::host::{PASS_ROWS, RefoldRequest, Stop};
 use factum_core::{
     Error, ErrorKind, Offset, Result, TopicPartition,
     log::CommitOffset,
@@ -55,7 +55,7 @@ pub(crate) fn run(
             let mut outcome = Outcome::default();
             for (place, from) in places {
                 mark(&mut replay, &place)?;
-                let request = RefoldRequest { place: &place, from, only: only.as_ref(), stop };
+                let request = RefoldRequest { place: &place, from, only: only.as_ref(), pass_rows: PASS_ROWS, stop };
                 let done = replay.host.refold(replay.environment, &mut *replay.sink, &request, progress)?;
                 outcome.delivered += done.delivered;
                 outcome.rows_folded += done.rows;
