@@ -16,6 +16,7 @@ mod tables;
 pub(crate) use compared::Compared;
 pub(crate) use here::Here;
 pub(crate) use owner::AtOwner;
+pub(crate) use run::build;
 pub(crate) use serve::router;
 pub(crate) use tables::{Beside, Listed};
 

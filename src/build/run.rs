@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// `Conflict` when the view is being built by somebody else or tables are in
 /// the way; `Unavailable` when it was stopped: the same request goes on then.
-pub(super) fn build(
+pub(crate) fn build(
     host: &dyn ViewHost,
     environment: &Environment,
     database: &Database,

@@ -1,6 +1,10 @@
-//! `bench`: the handler, on Kafka against a bare loop, the time to an answer, and views side by side.
+//! `bench`: the handler, on Kafka against a bare loop, the time to an answer,
+//! views side by side, and views built anew.
 
 mod backlog;
+mod lag;
+mod place;
+mod rebuild;
 mod view;
 mod views;
 
@@ -38,6 +42,7 @@ use std::{
 ///   factum bench handler --kafka localhost:9092
 ///   factum bench latency --commands 1000
 ///   factum bench views --records 200000
+///   factum bench rebuild --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
 ///   factum bench view --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
@@ -48,6 +53,8 @@ pub(super) enum BenchVerb {
     Views(views::ViewsBench),
     /// A view in PostgreSQL against a bare loop with the same batches, and against one that reads and writes each row by itself; prints the ratios.
     View(view::ViewBench),
+    /// A view built anew against the drain of the live one, and how far the live one is behind meanwhile; prints the ratio.
+    Rebuild(rebuild::RebuildBench),
     /// The time from a command to its answer, one at a time on an idle system.
     Latency(LatencyBench),
 }
@@ -109,6 +116,7 @@ pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
         BenchVerb::Handler(args) => handler(app, args),
         BenchVerb::Views(args) => views::views(app, args),
         BenchVerb::View(args) => view::view(app, args),
+        BenchVerb::Rebuild(args) => rebuild::rebuild(app, args),
         BenchVerb::Latency(args) => latency(app, args),
     }
 }

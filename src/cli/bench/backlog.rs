@@ -27,7 +27,7 @@ pub(super) struct Backlog {
     pub(super) records: u64,
     /// Aggregates that they are spread over.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
-    aggregates: u64,
+    pub(super) aggregates: u64,
     /// How often it is run; the medians count.
     #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: usize,

@@ -4,6 +4,7 @@ use super::{
     Bench,
     backlog::{Backlog, rate},
     median,
+    place::Place,
 };
 use crate::{
     App,
@@ -11,7 +12,7 @@ use crate::{
     host::{Stop, ViewHost},
 };
 use clap::Args;
-use factum_core::{Error, Result};
+use factum_core::Result;
 use factum_views::{Database, yardstick::Writing};
 use serde_json::json;
 
@@ -74,13 +75,14 @@ fn measure(app: &App, args: &ViewBench, bench: &Bench<'_>) -> Result<Rates> {
     let mut rates = Rates::default();
     for round in backlog.rounds() {
         let bare = |writing, events| {
-            in_schema(args, |database| host.project_bare(&bench.environment, database, writing, events))
+            Place::schema(&args.views)?.run(|database| host.project_bare(&bench.environment, database, writing, events))
         };
         // In turn, so that a machine that slows down does not favour one of them.
         if round % 2 == 1 {
             rates.bare.push(bare(Writing::Batched, backlog.records)?);
         }
-        rates.view.push(in_schema(args, |database| project(host, bench, database, backlog.records))?);
+        let place = Place::schema(&args.views)?;
+        rates.view.push(place.run(|database| project(host, bench, database, backlog.records))?);
         if round % 2 == 0 {
             rates.bare.push(bare(Writing::Batched, backlog.records)?);
         }
@@ -91,20 +93,10 @@ fn measure(app: &App, args: &ViewBench, bench: &Bench<'_>) -> Result<Rates> {
 }
 
 /// Events a second of the view, from its first commit to the log's end.
-fn project(host: &dyn ViewHost, bench: &Bench<'_>, database: &Database, events: u64) -> Result<f64> {
+pub(super) fn project(host: &dyn ViewHost, bench: &Bench<'_>, database: &Database, events: u64) -> Result<f64> {
     let stop = Stop::default();
     let one = host.start(&bench.environment, database, &stop)?;
     let measured = rate(&one, events);
     stop.stop();
     one.0.join().and(measured)
-}
-
-/// Runs with a new schema of the database, and drops it.
-fn in_schema<T>(args: &ViewBench, run: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
-    let Database::Postgres(url) = Database::parse(&args.views)? else {
-        return Err(Error::invalid("--views names a PostgreSQL database here: postgres://USER@HOST/DATABASE"));
-    };
-    let schema = url.make_schema(&format!("factum_bench_{}", uuid::Uuid::new_v4().simple()))?;
-    let ran = run(&Database::Postgres(schema.url().clone()));
-    schema.remove().and(ran)
 }

@@ -1,4 +1,4 @@
-//! A slow view beside a fast one, measured by the verb that people measure with.
+//! Views side by side and views built anew, measured by the verbs that people measure with.
 
 use crate::site::Site;
 use serde_json::Value;
@@ -24,4 +24,18 @@ fn a_slow_view_that_is_through_first_is_no_measurement() {
     assert!(ran.stderr.contains("give more --records"), "{ran:?}");
     // The log is left as it was, and the next run measures.
     assert!(site.run(&["bench", "views", "--records", "20000", "--rounds", "1"]).ok);
+}
+
+#[test]
+fn a_rebuild_is_measured_against_the_live_drain_and_by_the_lag_of_the_live_view() {
+    let site = Site::new();
+    let bench = ["bench", "rebuild", "--records", "2000", "--aggregates", "500", "--rounds", "1", "--json"];
+    let ran = site.run(&bench);
+    assert!(ran.ok, "{ran:?}");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let number = |name: &str| found[name].as_f64().unwrap_or_else(|| panic!("{name}: {found}"));
+    assert!((number("rebuild_per_second") / number("live_per_second") - number("ratio")).abs() < 1e-9, "{found}");
+    assert!(number("held_ms") > 0.0 && number("lag_ms") >= 0.0 && number("lag_without_rebuild_ms") >= 0.0, "{found}");
+    // The backlog, and the commands that came while the lag was measured.
+    assert!(number("beside_events") >= 2_000.0, "{found}");
 }

@@ -43,12 +43,6 @@ fn a_live_view_is_built_anew_while_commands_and_queries_go_on() {
     });
     let views = |arguments: &[&str]| site.run(&[&["views"], arguments, &["--views", &url]].concat());
 
-    // While one builds, slowly, a second one is refused.
-    let mut slow = site.start(&["views", "rebuild", "balances", "--rate", "5", "--views", &url]);
-    until("it builds", || views(&["list", "--json"]).stdout.contains("balances_v1_rebuild").then_some(()));
-    views(&["rebuild", "balances"]).refused_with(&["view balances is being built: balances_v1_rebuild", "by process"]);
-    slow.kill();
-
     let built = views(&["rebuild", "balances", "--json"]).json();
     assert_eq!((built["live"].as_bool(), built["parity"]["equal"].as_bool()), (Some(true), Some(true)), "{built}");
     traffic.goes_on();
@@ -95,6 +89,46 @@ fn a_live_view_is_built_anew_while_commands_and_queries_go_on() {
         let row = client.query_one("SELECT balance FROM balances_v1 WHERE key = 'account-1'", &[]).unwrap();
         (row.get::<_, i64>(0) == 1_000_005).then_some(())
     });
+    view.stop();
+    handler.stop();
+}
+
+/// Processes of their own, as on several machines.
+#[test]
+fn a_rebuild_that_is_begun_twice_is_refused_and_one_that_was_killed_goes_on() {
+    let site = Site::new(2);
+    let mut handler = site.handler(&[]);
+    let database = TestDatabase::new();
+    let url = database.url();
+    let mut view = site.start(&["run", "view", "balances", "--views", &url]);
+    let traffic = Traffic::start(&site);
+    traffic.goes_on();
+    let events = traffic.end() * i64::try_from(ACCOUNTS).unwrap();
+    let mut client = database.client();
+    let mut folded = |table: &str| {
+        let sql = format!("SELECT coalesce(sum(entries), 0)::int8 FROM {table}");
+        client.query_one(&sql, &[]).map_or(0, |row| row.get::<_, i64>(0))
+    };
+    until("everything is applied", || (folded("balances_v1") == events).then_some(()));
+    let views = |arguments: &[&str]| site.run(&[&["views"], arguments, &["--views", &url]].concat());
+
+    let mut first = site.start(&["views", "rebuild", "balances", "--rate", "5", "--views", &url]);
+    until("a part is built", || (folded("balances_v1_rebuild") > 0).then_some(()));
+    views(&["rebuild", "balances"]).refused_with(&[
+        "view balances is being built: balances_v1_rebuild (up to the live view",
+        &format!("by process {}", first.id()),
+        "wait until that ends, or end that process",
+    ]);
+    views(&["verify", "balances"]).refused_with(&["view balances is being built: balances_v1_rebuild"]);
+    assert!(first.is_running(), "{}", first.stderr());
+    first.kill();
+    let before = folded("balances_v1_rebuild");
+    assert!((1..events).contains(&before), "{before} of {events}");
+
+    let built = views(&["rebuild", "balances", "--rate", "0", "--json"]).json();
+    assert_eq!((built["live"].as_bool(), built["parity"]["equal"].as_bool()), (Some(true), Some(true)), "{built}");
+    assert_eq!(built["events"].as_i64(), Some(events - before), "the killed process folded {before}: {built}");
+    assert_eq!(folded("balances_v1"), events);
     view.stop();
     handler.stop();
 }

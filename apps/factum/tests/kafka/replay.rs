@@ -5,6 +5,7 @@ use crate::{
     site::{BANK, Site},
 };
 use factum_test_broker::kafka_tool;
+use factum_test_database::TestDatabase;
 use serde_json::{Value, json};
 
 const HONOURED: &str = "an operator set the group's offset, which is honoured";
@@ -12,6 +13,8 @@ const HONOURED: &str = "an operator set the group's offset, which is honoured";
 /// A bank whose view has seen anna's three deposits and carl's one, and is down.
 struct Bank {
     site: Site,
+    /// Where the view is; none for a SQLite file.
+    database: Option<TestDatabase>,
     _handler: Process,
     /// Anna's partition.
     partition: u64,
@@ -20,6 +23,10 @@ struct Bank {
 
 impl Bank {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(database: Option<TestDatabase>) -> Self {
         let site = Site::new(2);
         let handler = site.handler(&[]);
         for cents in [100, 20, 3] {
@@ -29,14 +36,15 @@ impl Bank {
         let history = site.run(&["history", BANK, "anna", "--json"]);
         let events: Vec<Value> = history.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let partition = events[0]["partition"].as_u64().unwrap();
-        let bank = Bank { site, _handler: handler, partition, events };
+        let bank = Bank { site, database, _handler: handler, partition, events };
         bank.runs_until("anna", 123).stop();
         bank
     }
 
     /// Starts the view, and waits until it shows this.
     fn runs_until(&self, account: &str, balance: i64) -> Process {
-        let mut view = self.site.start(&["run", "view", "balances"]);
+        let views = self.views();
+        let mut view = self.site.start(&["run", "view", "balances", "--views", &views]);
         view.says("starts", 2);
         until(&format!("{account} has {balance}"), || {
             assert!(view.is_running(), "{}", view.stderr());
@@ -46,14 +54,34 @@ impl Bank {
     }
 
     fn balance(&self, account: &str) -> Option<i64> {
-        let ran = self.site.run(&["query", "balances", "--where", &format!("key = '{account}'"), "--json"]);
+        let key = format!("key = '{account}'");
+        let ran = self.site.run(&["query", "balances", "--where", &key, "--json", "--views", &self.views()]);
         let row: Value = serde_json::from_str(ran.stdout.lines().next()?).ok()?;
         row["balance"].as_i64()
     }
 
+    fn views(&self) -> String {
+        match &self.database {
+            Some(database) => database.url(),
+            None => self.site.path("views.sqlite").to_str().unwrap().to_owned(),
+        }
+    }
+
     fn sql(&self, statement: &str) {
-        let file = rusqlite::Connection::open(self.site.path("views.sqlite")).unwrap();
-        assert!(file.execute(statement, []).unwrap() > 0);
+        let changed = match &self.database {
+            Some(database) => database.client().execute(statement, &[]).unwrap(),
+            None => {
+                let file = rusqlite::Connection::open(self.site.path("views.sqlite")).unwrap();
+                u64::try_from(file.execute(statement, []).unwrap()).unwrap()
+            }
+        };
+        assert!(changed > 0);
+    }
+
+    /// The outcome of `replay`, once the session of the view that was stopped just now has ended.
+    fn replay(&self, arguments: &[&str]) -> Value {
+        let arguments = [&["replay", "balances", "--json", "--views", &self.views()], arguments].concat();
+        until("the group is empty", || Some(self.site.run(&arguments)).filter(|ran| ran.ok)).json()["outcome"].clone()
     }
 
     fn group(&self) -> String {
@@ -168,21 +196,43 @@ fn where_the_fold_changed_a_reset_says_what_to_do_and_replay_folds_the_rows_agai
 #[test]
 fn replay_on_kafka_rebuilds_delivers_again_and_leaves_out() {
     let bank = Bank::new();
-    let replay = |arguments: &[&str]| {
-        let arguments = [&["replay", "balances", "--json"], arguments].concat();
-        // The session of the view that was stopped just now may take a moment to end.
-        until("the group is empty", || Some(bank.site.run(&arguments)).filter(|ran| ran.ok)).json()["outcome"].clone()
-    };
     bank.sql("UPDATE balances_v1 SET balance = 1");
-    let outcome = replay(&["--to", "earliest"]);
+    let outcome = bank.replay(&["--to", "earliest"]);
     assert_eq!((&outcome["delivered"], &outcome["applied"]), (&json!(4), &json!(4)));
     assert_eq!((bank.balance("anna"), bank.balance("carl")), (Some(123), Some(7)));
     let (second, partition) = (bank.events[1]["offset"].to_string(), bank.partition.to_string());
-    let outcome = replay(&["--to", &second, "--partition", &partition]);
+    let outcome = bank.replay(&["--to", &second, "--partition", &partition]);
     assert_eq!(outcome["applied"], 0);
     assert!(outcome["already_applied"].as_u64() >= Some(2), "{outcome}");
     bank.site.deposit("anna", 1_000);
-    let outcome = replay(&["--to", "latest"]);
+    let outcome = bank.replay(&["--to", "latest"]);
     assert_eq!(outcome["left_out"].as_array().unwrap().len(), 1);
     assert_eq!(bank.balance("anna"), Some(123));
+}
+
+#[test]
+fn in_postgresql_kafkas_resets_and_replay_do_the_same() {
+    let bank = Bank::with(Some(TestDatabase::new()));
+    bank.sql("UPDATE balances_v1 SET balance = 1");
+    bank.reset(bank.site.topics().events.as_str(), &["--to-earliest"]);
+    let mut view = bank.runs_until("anna", 123);
+    until("carl has 7", || (bank.balance("carl") == Some(7)).then_some(()));
+    assert!(view.stderr().contains("so the whole view is built again"), "{}", view.stderr());
+    view.stop();
+    let second = bank.events[1]["offset"].to_string();
+    let third = bank.events[2]["recorded"].as_str().unwrap();
+    for how in [["--to-offset", second.as_str()], ["--to-datetime", third]] {
+        bank.reset(&bank.place(), &how);
+        let mut view = bank.runs_until("anna", 123);
+        view.says(HONOURED, 1);
+        until("it is at the end again", || bank.is_at_the_end().then_some(()));
+        view.stop();
+    }
+    let partition = bank.partition.to_string();
+    let outcome = bank.replay(&["--to", &second, "--partition", &partition]);
+    assert_eq!((&outcome["delivered"], &outcome["applied"]), (&outcome["already_applied"], &json!(0)), "{outcome}");
+    assert!(outcome["delivered"].as_u64() >= Some(2), "{outcome}");
+    let outcome = bank.replay(&["--to", "earliest"]);
+    assert_eq!((&outcome["delivered"], &outcome["applied"]), (&json!(4), &json!(4)));
+    assert_eq!((bank.balance("anna"), bank.balance("carl")), (Some(123), Some(7)));
 }

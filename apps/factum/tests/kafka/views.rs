@@ -29,7 +29,7 @@ impl Balances {
     /// Starts a view whose connections have that name.
     fn view(&self, site: &Site, name: &str) -> Process {
         let url = format!("{}&application_name={}", self.database.url(), self.session(name));
-        site.start(&["run", "view", "balances", "--views", &url])
+        site.start(&["run", "view", "balances", "--views", &url, "--session-timeout-ms", "6000"])
     }
 
     /// The name of a view's connections on a server that other tests use too.
@@ -88,16 +88,22 @@ impl Balances {
     }
 }
 
+/// A handler and a view with traffic, of which something is applied.
+fn working(site: &Site) -> (Process, Balances, Process, Traffic) {
+    let handler = site.handler(&[]);
+    let mut balances = Balances::new();
+    let first = balances.view(site, "first");
+    let traffic = Traffic::start(site);
+    traffic.goes_on();
+    balances.go_on();
+    (handler, balances, first, traffic)
+}
+
 /// What it applied before it was stopped stays, and it has partitions again afterwards.
 #[test]
 fn a_view_that_was_stopped_while_idle_past_its_session_applies_nothing_twice_and_works_again() {
     let site = Site::new(2);
-    let mut handler = site.handler(&[]);
-    let mut balances = Balances::new();
-    let mut first = balances.view(&site, "first");
-    let traffic = Traffic::start(&site);
-    traffic.goes_on();
-    balances.go_on();
+    let (mut handler, mut balances, mut first, traffic) = working(&site);
     let before = traffic.end();
     balances.are(before);
 
@@ -119,12 +125,7 @@ fn a_view_that_was_stopped_while_idle_past_its_session_applies_nothing_twice_and
 #[test]
 fn a_view_that_was_stopped_within_a_transaction_rolls_back_and_works_again() {
     let site = Site::new(2);
-    let mut handler = site.handler(&[]);
-    let mut balances = Balances::new();
-    let mut first = balances.view(&site, "first");
-    let traffic = Traffic::start(&site);
-    traffic.goes_on();
-    balances.go_on();
+    let (mut handler, mut balances, mut first, traffic) = working(&site);
 
     // The view comes to this row in the middle of a transaction, and waits.
     let mut holder = balances.database.client();
@@ -166,6 +167,44 @@ fn comes_back(first: &mut Process, second: &mut Process, balances: &mut Balances
     });
 }
 
+/// Both are real, and in one process. The table of the first is not as it should be.
+#[test]
+fn a_view_that_cannot_start_is_told_and_tried_again_while_the_other_one_of_its_process_goes_on() {
+    let site = Site::new(2);
+    let mut handler = site.handler(&[]);
+    let mut balances = Balances::new();
+    balances.client.batch_execute("CREATE TABLE balances_v1 (key TEXT PRIMARY KEY, colour TEXT)").unwrap();
+    let mut views = site.start(&["run", "view", "balances", "journal", "--views", &balances.database.url()]);
+    views.says("failed; the other views go on", 1);
+    let journal = |client: &mut Client| {
+        let counted = client.query_one("SELECT count(*) FROM journal_v1", &[]);
+        counted.map_or(0, |row| row.get::<_, i64>(0))
+    };
+    for deposits in 1..=3 {
+        site.deposit("anna", 1);
+        until("the journal goes on", || (journal(&mut balances.client) == deposits).then_some(()));
+    }
+    assert!(views.stderr().contains("balances_v1"), "{}", views.stderr());
+    assert!(views.is_running());
+    balances.client.batch_execute("DROP TABLE balances_v1").unwrap();
+    until("the view is started again", || (balances.entries() == 3).then_some(()));
+    site.deposit("anna", 1);
+    until("both go on", || (balances.entries() == 4 && journal(&mut balances.client) == 4).then_some(()));
+
+    // One that fails while it runs stands still, and the other one goes on.
+    balances.client.batch_execute("ALTER TABLE balances_v1 RENAME COLUMN balance TO colour").unwrap();
+    site.deposit("anna", 1);
+    until("the journal goes on", || (journal(&mut balances.client) == 5).then_some(()));
+    views.says("stands still", 1);
+    assert_eq!(balances.entries(), 4);
+    views.stop();
+    balances.client.batch_execute("ALTER TABLE balances_v1 RENAME COLUMN colour TO balance").unwrap();
+    let mut views = balances.view(&site, "again");
+    until("the view goes on", || (balances.entries() == 5).then_some(()));
+    views.stop();
+    handler.stop();
+}
+
 #[test]
 fn a_view_that_was_moved_to_another_file_goes_by_the_progress_in_that_file() {
     let site = Site::new(2);
@@ -183,19 +222,21 @@ fn a_view_that_was_moved_to_another_file_goes_by_the_progress_in_that_file() {
             (entries == deposits).then_some(rows)
         });
         view.stop();
-        rows
+        (rows, view.stderr().contains("the group's offsets were committed from another database"))
     };
     for account in ["anna", "bert", "cara"] {
         site.deposit(account, 1);
     }
-    run("one.sqlite", 3);
+    assert!(!run("one.sqlite", 3).1, "there is no other one");
     site.deposit("anna", 10);
     // The group stands behind the first three, and the new file has none of them.
-    let rows = run("two.sqlite", 4);
+    let (rows, is_told) = run("two.sqlite", 4);
+    assert!(is_told);
     assert_eq!(rows.iter().map(|row| row["balance"].as_i64().unwrap()).collect::<Vec<_>>(), [11, 1, 1]);
     site.deposit("bert", 100);
     // The group stands behind the fourth, and the old file has not seen it.
-    let rows = run("one.sqlite", 5);
+    let (rows, is_told) = run("one.sqlite", 5);
+    assert!(is_told);
     assert_eq!(rows.iter().map(|row| row["balance"].as_i64().unwrap()).collect::<Vec<_>>(), [11, 101, 1]);
     handler.stop();
 }
