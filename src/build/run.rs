@@ -69,6 +69,7 @@ pub(crate) fn build(
         let begun = Instant::now();
         let error = match rebuild.compare(request.limit) {
             Ok(parity) => {
+                built.events = rebuild.applied();
                 end(rebuild, &request.plan, parity.as_ref(), &live, &mut built)?;
                 built.held = begun.elapsed();
                 break;

@@ -218,8 +218,9 @@ fn a_rebuild_goes_on_where_an_earlier_one_ended() {
     // Anew, it folds all of it.
     let anew = RebuildOptions { anew: true, ..options(Target::Live) };
     let mut rebuild = start(&bank, folder.path(), anew).unwrap();
-    rebuild.fold(&AtomicBool::new(false), &mut |progress| applied = progress.applied).unwrap();
-    assert_eq!(applied, 106);
+    assert!(fold(&mut rebuild));
+    assert_eq!(rebuild.compare(1).unwrap().unwrap(), before);
+    assert_eq!(rebuild.applied(), 106);
 }
 
 #[test]

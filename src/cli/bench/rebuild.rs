@@ -131,6 +131,11 @@ fn measure(app: &App, args: &RebuildBench, bench: &Bench<'_>) -> Result<(Vec<Rou
 
 fn one_round(args: &RebuildBench, bench: &Bench<'_>, host: &dyn ViewHost, database: &Database) -> Result<Round> {
     let live = project(host, bench, database, args.backlog.records)?;
+    if live == 0.0 {
+        return Err(Error::invalid(
+            "the first transaction had all events, so nothing was measured: give more --records",
+        ));
+    }
     let begun = Instant::now();
     let built = build_anew(bench, host, database, 0)?;
     let rebuild = built.events as f64 / begun.elapsed().as_secs_f64().max(f64::EPSILON);

@@ -80,7 +80,8 @@ impl Bank {
 
     /// The outcome of `replay`, once the session of the view that was stopped just now has ended.
     fn replay(&self, arguments: &[&str]) -> Value {
-        let arguments = [&["replay", "balances", "--json", "--views", &self.views()], arguments].concat();
+        let views = self.views();
+        let arguments = [&["replay", "balances", "--json", "--views", &views], arguments].concat();
         until("the group is empty", || Some(self.site.run(&arguments)).filter(|ran| ran.ok)).json()["outcome"].clone()
     }
 

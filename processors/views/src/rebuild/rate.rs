@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So many records a second, with a tenth of a second's worth saved up at most.
+/// So many records a second, with a tenth of a second's worth saved up at most, or one record.
 #[derive(Debug)]
 pub(super) struct Rate {
     per_second: Option<NonZeroU32>,
@@ -25,7 +25,9 @@ impl Rate {
     /// How many records may be taken at `now`, at most `wanted`; 0 with the time to wait.
     pub(super) fn allow(&mut self, now: Instant, wanted: usize) -> Result<usize, Duration> {
         let Some(per_second) = self.per_second else { return Ok(wanted) };
-        self.paid = self.paid.max(now.checked_sub(BURST).unwrap_or(now));
+        // Of a low rate a single record takes longer than that, and is saved up whole.
+        let burst = BURST.max(cost(1, per_second));
+        self.paid = self.paid.max(now.checked_sub(burst).unwrap_or(now));
         let saved = now.saturating_duration_since(self.paid);
         let records = saved.as_micros() * u128::from(per_second.get()) / 1_000_000;
         match usize::try_from(records).unwrap_or(usize::MAX).min(wanted) {
@@ -67,6 +69,24 @@ mod tests {
             }
         }
         assert!((950..=1_050).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn a_low_rate_lets_one_record_after_the_other_through() {
+        let mut rate = Rate::new(NonZeroU32::new(3));
+        let begin = rate.paid;
+        let (mut now, mut taken) = (begin, 0);
+        while now < begin + Duration::from_secs(10) {
+            match rate.allow(now, 70) {
+                Ok(records) => {
+                    assert_eq!(records, 1);
+                    rate.pay(records);
+                    taken += records;
+                }
+                Err(wait) => now += wait,
+            }
+        }
+        assert!((29..=30).contains(&taken), "{taken}");
     }
 
     #[test]

@@ -241,6 +241,11 @@ impl Rebuilder {
         compared
     }
 
+    /// Events that this process has folded, also while the live view was held still.
+    pub fn applied(&self) -> u64 {
+        self.status().totals.applied
+    }
+
     /// Makes the new tables the live ones; the live ones become the old ones.
     ///
     /// # Errors
