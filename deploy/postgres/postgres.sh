@@ -15,6 +15,9 @@
 # start also takes
 #   --durable               keep what was committed over a power cut, as in production; without it, a
 #                           crash of the machine (not of PostgreSQL) may lose everything
+#   --secure                clients come by TLS and a password only: in the data folder's `secure` are ca.pem,
+#                           the authority that they trust, and the password of the user factum. The
+#                           server's certificate is for localhost and 127.0.0.1. Not in a container.
 #   --set NAME=VALUE        a setting of PostgreSQL; may be repeated
 #   --idle-minutes M        stop once nobody has touched the file in-use in the data folder for M minutes
 #
@@ -28,6 +31,8 @@ export LC_ALL=C
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 READY_SECONDS=60
+# shellcheck source=deploy/kafka/secure.sh
+. "$HERE/../kafka/secure.sh" # its certificates
 
 main() {
   local command=${1:-help}
@@ -48,12 +53,13 @@ usage() { sed -n '2,/^set -/{/^#/{s/^# \{0,1\}//;p;}}' "${BASH_SOURCE[0]}"; }
 fail() { echo "postgres.sh: $*" >&2; exit 1; }
 
 options() {
-  PORT='' DATA='' DURABLE='' IDLE_MINUTES='' SETTINGS=()
+  PORT='' DATA='' DURABLE='' SECURE='' IDLE_MINUTES='' SETTINGS=()
   while [ $# -gt 0 ]; do
     case $1 in
       --port) PORT=${2:?--port needs a number}; shift 2 ;;
       --data) DATA=${2:?--data needs a folder}; shift 2 ;;
       --durable) DURABLE=1; shift ;;
+      --secure) SECURE=1; shift ;;
       --idle-minutes) IDLE_MINUTES=${2:?--idle-minutes needs a number}; shift 2 ;;
       --set) SETTINGS+=("${2:?--set needs NAME=VALUE}"); shift 2 ;;
       *) fail "$1 is no option; see postgres.sh help" ;;
@@ -67,7 +73,13 @@ options() {
   BIN=${POSTGRES_BIN:-$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)}
 }
 
-url() { echo "postgres://factum@127.0.0.1:$PORT/postgres"; }
+url() {
+  if [ -e "$DATA/secure" ]; then
+    echo "postgres://factum@localhost:$PORT/postgres?sslmode=verify-full&sslrootcert=$DATA/secure/ca.pem"
+  else
+    echo "postgres://factum@127.0.0.1:$PORT/postgres"
+  fi
+}
 
 as_owner() {
   if [ "$(id -u)" = 0 ]; then
@@ -122,6 +134,8 @@ watch_idle() {
 launch() { # PostgreSQL's own arguments...
   if [ -n "$BIN" ] && [ -x "$BIN/initdb" ] && [ ! -e "$DATA/container" ]; then
     start_here "$@"
+  elif [ -n "$SECURE" ]; then
+    fail "--secure needs PostgreSQL's binaries on this machine: apt-get install postgresql"
   elif has_docker; then
     start_container "$@"
   else
@@ -132,14 +146,29 @@ launch() { # PostgreSQL's own arguments...
 start_here() { # PostgreSQL's own arguments...
   [ "$(id -u)" != 0 ] || chown "${POSTGRES_USER:-postgres}" "$DATA"
   if [ ! -e "$DATA/data/PG_VERSION" ]; then
-    (cd / && as_owner "$BIN/initdb" -D "$DATA/data" -U factum -A trust -N -E UTF8 --locale=C.UTF-8 --no-instructions) >"$DATA/initdb.log" 2>&1 ||
+    local login=(-A trust)
+    if [ -n "$SECURE" ]; then secure_folder; login=(-A scram-sha-256 --pwfile "$DATA/secure/password"); fi
+    (cd / && as_owner "$BIN/initdb" -D "$DATA/data" -U factum "${login[@]}" -N -E UTF8 --locale=C.UTF-8 --no-instructions) >"$DATA/initdb.log" 2>&1 ||
       fail "initdb failed: $(tail -n 3 "$DATA/initdb.log" | tr '\n' ' ')(a folder that ${POSTGRES_USER:-postgres} may not enter? --data names another)"
     # The sockets of two of them must not meet, and their folder's path may be too long for one.
     echo "unix_socket_directories = ''" >>"$DATA/data/postgresql.conf"
     echo "listen_addresses = '127.0.0.1'" >>"$DATA/data/postgresql.conf"
+    if [ -n "$SECURE" ]; then
+      printf '%s\n' 'ssl = on' "ssl_cert_file = '$DATA/secure/server.pem'" "ssl_key_file = '$DATA/secure/server.pem'" >>"$DATA/data/postgresql.conf"
+      echo 'hostssl all all 127.0.0.1/32 scram-sha-256' >"$DATA/data/pg_hba.conf"
+    fi
   fi
   (cd / && as_owner "$BIN/pg_ctl" -D "$DATA/data" -w -t "$READY_SECONDS" -l "$DATA/log" -o "$(printf "'%s' " "$@")" start) >/dev/null ||
     fail "it does not start on port $PORT: $(tail -n 2 "$DATA/log" | tr '\n' ' ')"
+}
+
+secure_folder() { # the authority, the server's certificate with its key, and a password, all the owner's
+  mkdir -p "$DATA/secure"
+  certificates "$DATA/secure" || fail "openssl could not make the certificates"
+  mv "$DATA/secure/broker.pem" "$DATA/secure/server.pem"
+  openssl rand -hex 16 >"$DATA/secure/password"
+  chmod 600 "$DATA/secure"/*
+  [ "$(id -u)" != 0 ] || chown -R "${POSTGRES_USER:-postgres}" "$DATA/secure"
 }
 
 start_container() { # PostgreSQL's own arguments...

@@ -120,7 +120,7 @@ pub(super) struct ViewArgs {
     #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Where their tables are: a SQLite file, which one process uses, or postgres://USER@HOST/DATABASE, which processes share. The
-    /// password may be in the environment as PGPASSWORD.
+    /// password may be in the environment as PGPASSWORD; ?sslmode=verify-full&sslrootcert=FILE encrypts.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL", default_value = "factum-views.sqlite")]
     views: Database,
     /// A name for this process that it keeps over restarts: it then comes back without a rebalance.

@@ -1,8 +1,11 @@
-//! The binary and a broker that wants TLS and a password: with the Cargo
-//! feature `tls` it works, without the feature it is told.
+//! The binary, and a broker and a database that want TLS and a password: with
+//! the Cargo feature `tls` it works, without the feature it is told.
 
 // A test that cannot get what it needs is a test that fails.
 #![allow(clippy::unwrap_used)]
+
+#[path = "secure/postgres.rs"]
+mod postgres;
 
 use std::{
     fs,

@@ -1,8 +1,8 @@
 //! Finds or starts the PostgreSQL that tests use.
 //!
 //! What it is: [`TestDatabase`] is a schema of a server that all tests share,
-//! [`OwnServer`] a server that one test may stop, fill or restart. Both are a
-//! thin layer over `deploy/postgres/postgres.sh`.
+//! [`OwnServer`] a server that one test may stop, fill or restart,
+//! [`SecureServer`] one that wants TLS and a password. All of it is a thin layer over `deploy/postgres/postgres.sh`.
 //!
 //! What it is not: a way to skip. A test that asks for a database gets one or
 //! fails with a sentence that says what to install.
@@ -16,8 +16,10 @@
 //! ```
 
 mod script;
+mod secure;
 mod server;
 mod shared;
 
+pub use secure::SecureServer;
 pub use server::OwnServer;
 pub use shared::TestDatabase;

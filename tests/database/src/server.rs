@@ -29,15 +29,24 @@ impl OwnServer {
     /// # Panics
     /// As [`OwnServer::start`].
     pub fn start_in(data: &Path, settings: &[&str]) -> Self {
+        Self::start_as(data, &settings.iter().flat_map(|setting| ["--set", setting]).collect::<Vec<_>>())
+    }
+
+    /// The same with any options of the script's verb `start`.
+    pub(crate) fn start_as(data: &Path, options: &[&str]) -> Self {
         let mut server = OwnServer { data: data.to_owned(), url: String::new() };
-        let options: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-        server.url = POSTGRES.start(server.data(), 1, &options);
+        server.url = POSTGRES.start(server.data(), 1, options);
         server
     }
 
     /// Its URL; everybody is let in.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file of what it has logged.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("log")
     }
 
     /// Ends all sessions, as a crash does.
@@ -55,6 +64,11 @@ impl OwnServer {
     /// When it does not come back.
     pub fn restart(&self) {
         POSTGRES.address(&POSTGRES.run(["restart", "--data", self.data()]));
+    }
+
+    /// Where its data lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data
     }
 
     fn data(&self) -> &str {

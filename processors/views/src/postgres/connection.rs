@@ -1,6 +1,6 @@
 //! A connection for one thread, made again when it was lost.
 
-use super::{PostgresUrl, errors::failed};
+use super::{PostgresUrl, errors::failed, tls::Tls};
 use factum_core::{Error, Result};
 use futures_util::future::{BoxFuture, try_join_all};
 use std::{
@@ -8,6 +8,7 @@ use std::{
     fmt,
     time::{Duration, Instant},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
 use tracing::debug;
@@ -286,8 +287,7 @@ impl Connection {
                 (self.client, self.failed) = (Some(client), None);
                 Ok(())
             }
-            Err(e) => {
-                let error = failed(&self.url.to_string(), "connect", e);
+            Err(error) => {
                 self.failed = Some((Instant::now(), Error::new(error.kind(), error.to_string())));
                 Err(error)
             }
@@ -295,16 +295,31 @@ impl Connection {
     }
 }
 
-async fn connected(url: &PostgresUrl, setup: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = url.config(NETWORK_TIMEOUT, CONNECT_TIMEOUT).connect(NoTls).await?;
-    // It works whenever this thread waits for an answer, and ends with the client.
+async fn connected(url: &PostgresUrl, setup: &str) -> Result<Client> {
+    let config = url.config(NETWORK_TIMEOUT, CONNECT_TIMEOUT);
+    let tls = url.tls().map(Tls::connector).transpose()?;
+    let connected = async {
+        let client = match tls {
+            Some(tls) => driven(config.connect(tls).await?),
+            None => driven(config.connect(NoTls).await?),
+        };
+        client.batch_execute(setup).await.map(|()| client)
+    };
+    connected.await.map_err(|e| failed(&url.to_string(), "connect", e))
+}
+
+/// Has a connection work whenever this thread waits for an answer; it ends with the client.
+fn driven<S, T>((client, connection): (Client, tokio_postgres::Connection<S, T>)) -> Client
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             debug!(%error, "a connection to PostgreSQL ended");
         }
     });
-    client.batch_execute(setup).await?;
-    Ok(client)
+    client
 }
 
 impl fmt::Debug for Connection {

@@ -1,5 +1,6 @@
 //! PostgreSQL's errors by what the caller does next.
 
+use super::tls::advice;
 use factum_core::{Error, ErrorKind};
 use std::{error::Error as _, io};
 use tokio_postgres::error::SqlState;
@@ -28,8 +29,19 @@ fn kind_of(error: &tokio_postgres::Error) -> ErrorKind {
     if let Some(state) = error.code() {
         return kind_of_state(state);
     }
-    let of_io = error.source().is_some_and(|source| source.is::<io::Error>());
-    if of_io || error.is_closed() { ErrorKind::Unavailable } else { ErrorKind::Invalid }
+    if error.is_closed() || is_of_io(error) { ErrorKind::Unavailable } else { ErrorKind::Invalid }
+}
+
+/// Whether the network, or a file, is at the bottom of it.
+fn is_of_io(error: &tokio_postgres::Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if inner.is::<io::Error>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 /// Whether a statement named a table that there is not.
@@ -50,7 +62,8 @@ pub(super) fn failed(name: &str, doing: &str, error: tokio_postgres::Error) -> E
             None => error.to_string(),
         },
     };
-    Error::new(kind_of(&error), format!("postgresql database {name}: {doing}: {why}"))
+    let advice = advice(&why).map(|advice| format!("; {advice}")).unwrap_or_default();
+    Error::new(kind_of(&error), format!("postgresql database {name}: {doing}: {why}{advice}"))
 }
 
 #[cfg(test)]

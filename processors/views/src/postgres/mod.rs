@@ -12,6 +12,7 @@ mod sink;
 mod statements;
 mod tables;
 mod text;
+mod tls;
 mod url;
 mod value;
 pub mod yardstick;

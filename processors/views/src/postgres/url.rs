@@ -1,5 +1,6 @@
 //! A database's URL, which may hold a password.
 
+use super::tls::Tls;
 use factum_core::{Error, Result};
 use std::{env, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
@@ -14,17 +15,24 @@ const DEFAULT_PORT: u16 = 5432;
 /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?connect_timeout=10`. Without a
 /// password in it, the environment's `PGPASSWORD` is used. It shows itself
 /// without the password.
+///
+/// Connections are encrypted with `sslmode=require` (nothing is checked),
+/// `verify-ca` (an authority signed the server's certificate) and `verify-full`
+/// (and it is for the host's name). `sslrootcert` is the PEM file of the
+/// authorities, without which they are the system's. Without `sslmode`, and with
+/// `prefer`, they are not encrypted.
 #[derive(Clone)]
 pub struct PostgresUrl {
     // Its clones are handed around; a configuration is large.
     config: Arc<Config>,
+    tls: Option<Tls>,
 }
 
 impl PostgresUrl {
     /// Reads a URL.
     ///
     /// # Errors
-    /// `Invalid`, without the password: this is no URL of a database.
+    /// `Invalid`, without the password: this is no URL of a database, or what it says of TLS cannot be.
     pub fn parse(text: &str) -> Result<Self> {
         // The parser's own error says what is wrong, and can quote a part of the text.
         let invalid = || {
@@ -33,16 +41,13 @@ impl PostgresUrl {
                  special characters, and give the password in PGPASSWORD or as USER:PASSWORD",
             )
         };
-        let config: Config = text.parse().map_err(|_| invalid())?;
+        let (rest, tls) = Tls::take(text)?;
+        let mut config: Config = rest.parse().map_err(|_| invalid())?;
         if config.get_hosts().is_empty() || config.get_dbname().is_none() || !text.contains("://") {
             return Err(invalid());
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(Error::invalid(
-                "this build has no TLS for PostgreSQL: leave sslmode=require out, or tunnel the connection",
-            ));
-        }
-        Ok(PostgresUrl { config: Arc::new(config) })
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        Ok(PostgresUrl { config: Arc::new(config), tls })
     }
 
     /// The same database, with connections that find and make tables in that schema.
@@ -51,7 +56,12 @@ impl PostgresUrl {
         let quoted = format!("\"{}\"", name.replace('"', "\"\"")).replace('\\', "\\\\").replace(' ', "\\ ");
         let options = config.get_options().map(|options| format!("{options} ")).unwrap_or_default();
         config.options(format!("{options}-csearch_path={quoted}"));
-        PostgresUrl { config: Arc::new(config) }
+        PostgresUrl { config: Arc::new(config), tls: self.tls.clone() }
+    }
+
+    /// What it says of TLS, where connections are encrypted.
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// What a client connects with: what the URL says, and limits for a network that says nothing.
