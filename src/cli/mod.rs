@@ -126,7 +126,8 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
     let unknown = settings::unknown_variables(variables.iter().map(|name| name.as_os_str()), &flags);
     unknown.iter().for_each(|warning| output::note(warning));
     let own = app.verbs.iter().map(|verb| verb.command.clone());
-    let matches = settings::apply(command, &flags, &file).subcommands(own).get_matches();
+    let matches = settings::apply(command, &flags, &file).subcommands(own).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| settings::without_secrets(error).exit());
     if let Some((name, arguments)) = matches.subcommand()
         && let Some(verb) = app.verbs.iter().find(|verb| verb.command.get_name() == name)
     {

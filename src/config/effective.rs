@@ -1,7 +1,11 @@
 //! What holds now, and who said so.
 
 use super::{Flag, Settings};
-use clap::{ArgMatches, parser::ValueSource};
+use clap::{
+    ArgMatches,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 use std::{env, fmt};
 
 /// A flag's value and where it is from.
@@ -86,6 +90,17 @@ fn without_userinfo(text: &str) -> String {
     text.split(',').map(hide).collect::<Vec<_>>().join(",")
 }
 
+/// An error of the command line without a value that may hold a password: what is
+/// wrong with a URL can be where it ends, so such a value is not shown at all.
+pub(crate) fn without_secrets(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && (value.contains('@') || value.contains("://") && value.contains('?'))
+    {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("***".to_owned()));
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +110,19 @@ mod tests {
         let urls = "https://anna:pw@one:8081/a@b,http://two";
         assert_eq!(without_userinfo(urls), "https://***@one:8081/a@b,http://two");
         assert_eq!(without_userinfo("localhost:9092"), "localhost:9092");
+    }
+
+    #[test]
+    fn a_value_that_may_hold_a_password_is_not_quoted_by_an_error() {
+        let told = |value: &str| {
+            let port = clap::Arg::new("to").long("to").value_parser(clap::value_parser!(u16));
+            let error = clap::Command::new("check").arg(port).try_get_matches_from(["check", "--to", value]);
+            without_secrets(error.unwrap_err()).to_string().lines().next().unwrap().to_owned()
+        };
+        let hidden = "error: invalid value '***' for '--to <to>': invalid digit found in string";
+        for value in ["postgres://ada:s3cret@db/x", "postgres:ada:s3/cret@db", "postgres://db/x?password=s3cret"] {
+            assert_eq!(told(value), hidden);
+        }
+        assert_eq!(told("db:5432"), hidden.replace("***", "db:5432"));
     }
 }

@@ -1,6 +1,6 @@
 //! The file: TOML whose keys are the flags' names, checked before anything runs.
 
-use super::{FILE, Flag, Kind, did_you_mean};
+use super::{FILE, Flag, Kind, did_you_mean, without_secrets};
 use clap::{Arg, ArgAction, Command};
 use factum_core::{Error, Result};
 use std::{
@@ -151,7 +151,7 @@ fn one(flag: &Flag, value: &DeValue<'_>) -> Result<String, String> {
         Ok(_) => Ok(value),
         Err(_) if flag.is_secret() => Err("has a value that its flag does not take".to_owned()),
         Err(error) => {
-            let told = error.to_string();
+            let told = without_secrets(error).to_string();
             let told: Vec<&str> = told.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
             let told = told.join(" ");
             Err(told.replace("error: invalid value", "has the invalid value").replace(" for '--value <value>'", ""))

@@ -9,7 +9,7 @@ mod effective;
 mod file;
 mod flags;
 
-pub(crate) use effective::{Effective, Origin, effective};
+pub(crate) use effective::{Effective, Origin, effective, without_secrets};
 pub(crate) use file::Settings;
 pub(crate) use flags::{Flag, Kind, flags};
 
