@@ -4,6 +4,8 @@
 #![allow(dead_code)] // the bank is shared with the other tests of the runner
 
 mod bank;
+#[path = "postgres/running.rs"]
+mod running;
 
 use bank::*;
 use expect_test::{Expect, expect};
@@ -17,7 +19,7 @@ use factum_core::{
 use factum_test_database::{OwnServer, TestDatabase};
 use factum_views::{PostgresRows, PostgresSink, PostgresUrl, Query, Rows as _, Sink};
 use postgres::{Client, NoTls};
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 const TOPIC_ID: TopicId = TopicId([7; 16]);
 
@@ -159,28 +161,10 @@ fn a_server_that_is_not_there_is_named_without_its_password() {
 /// The view's tables lie on a file system of 8 MB of their own.
 #[test]
 fn a_full_disk_is_tried_again_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let mounted = |size: &str, flags: &str| {
-        let options = format!("{flags}size={size},mode=0777");
-        let run = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).output();
-        run.is_ok_and(|run| run.status.success())
-    };
-    if !mounted("8m", "") {
-        eprintln!("NOT TRIED: only root may mount a small file system, and not in every container");
-        return;
-    }
-    let unmount = Unmount(folder.path());
-    let space = folder.path().join("space");
-    std::fs::create_dir(&space).unwrap();
-    let owned = Command::new("chown").arg("postgres").arg(&space).status().unwrap();
-    assert!(owned.success());
-    let enterable = Command::new("chmod").arg("0777").arg(folder.path()).status().unwrap();
-    assert!(enterable.success());
-
+    let Some(small) = Small::mount() else { return };
     let server = OwnServer::start(&[]);
     let mut client = Client::connect(server.url(), NoTls).unwrap();
-    client.batch_execute(&format!("CREATE TABLESPACE small LOCATION '{}'", space.display())).unwrap();
-    let mut sink = open(&format!("{}?options=-cdefault_tablespace%3Dsmall", server.url())).unwrap();
+    let mut sink = open(&small.tablespace_of(&server, &mut client)).unwrap();
     let claim = sink.claim(&place(ACCOUNTS, 0), TOPIC_ID).unwrap();
     // Random digits, which no compression makes small.
     let mut digits = String::new();
@@ -196,19 +180,50 @@ fn a_full_disk_is_tried_again_and_loses_nothing() {
     let again = sink.claim(&place(ACCOUNTS, 0), TOPIC_ID).unwrap();
     assert_eq!(again.position, claim.position);
 
-    assert!(mounted("200m", "remount,"));
+    assert!(small.mounted("200m", "remount,"));
     assert_eq!(sink.commit(&rows(again, &big)).unwrap(), CommitOutcome::Committed);
     let keys = big.iter().map(|(key, _)| (*key).to_owned()).collect();
     let request = LoadRequest { keys, aggregates: Vec::new(), locking: RowLocking::Unlocked };
     assert!(sink.load(&request).unwrap().rows.iter().all(Option::is_some));
-    drop((sink, client, server, unmount));
+    drop((sink, client, server));
 }
 
-struct Unmount<'a>(&'a Path);
+/// A file system of 8 MB; whatever is open on it has been dropped before this is.
+struct Small(tempfile::TempDir);
 
-impl Drop for Unmount<'_> {
+impl Small {
+    /// Mounts it; none where that is not permitted.
+    fn mount() -> Option<Self> {
+        let small = Small(tempfile::tempdir().unwrap());
+        if !small.mounted("8m", "") {
+            eprintln!("NOT TRIED: only root may mount a small file system, and not in every container");
+            return None;
+        }
+        Some(small)
+    }
+
+    fn mounted(&self, size: &str, flags: &str) -> bool {
+        let options = format!("{flags}size={size},mode=0777");
+        let run = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(self.0.path()).output();
+        run.is_ok_and(|run| run.status.success())
+    }
+
+    /// The URL by which a server's tables are made on it, in the tablespace `small`.
+    fn tablespace_of(&self, server: &OwnServer, client: &mut Client) -> String {
+        let space = self.0.path().join("space");
+        std::fs::create_dir(&space).unwrap();
+        let owned = Command::new("chown").arg("postgres").arg(&space).status().unwrap();
+        assert!(owned.success());
+        let enterable = Command::new("chmod").arg("0777").arg(self.0.path()).status().unwrap();
+        assert!(enterable.success());
+        client.batch_execute(&format!("CREATE TABLESPACE small LOCATION '{}'", space.display())).unwrap();
+        format!("{}?options=-cdefault_tablespace%3Dsmall", server.url())
+    }
+}
+
+impl Drop for Small {
     fn drop(&mut self) {
-        Command::new("umount").arg(self.0).status().unwrap();
+        Command::new("umount").arg(self.0.path()).status().unwrap();
     }
 }
 
