@@ -16,8 +16,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 /// Serve commands, states, histories and views over HTTP.
 ///
 /// It holds nothing: any number of them serve the same log and the same views, which `run handler`
-/// and `run view` keep. /openapi.json lists everything, and /docs shows it; /metrics, /healthz and
-/// /readyz tell of the process. It has no TLS and no logins: put a proxy before it that has.
+/// and `run view` keep. It only reads the views' database: a role that may SELECT there is enough.
+/// /openapi.json lists everything, and /docs shows it; /metrics, /healthz and /readyz tell of the
+/// process. It has no TLS and no logins: put a proxy before it that has.
 ///
 /// On a loopback address it answers only requests that name this machine.
 ///
@@ -31,7 +32,7 @@ pub(super) struct GatewayArgs {
     #[arg(long, env = "FACTUM_HTTP", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8710")]
     http: SocketAddr,
     /// Where the views' tables are: a SQLite file or postgres://USER@HOST/DATABASE. The password may be in the
-    /// environment as PGPASSWORD.
+    /// environment as PGPASSWORD; ?sslmode=verify-full&sslrootcert=FILE encrypts.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL", default_value = "factum-views.sqlite")]
     views: Database,
     /// The most KiB of a request's body; more is 413.
@@ -67,7 +68,7 @@ pub(super) fn gateway(app: &Arc<App>, args: &GatewayArgs) -> Result<()> {
     let environment = args.log.cluster("run gateway")?;
     let board = Board::without_processors(&environment, &stop);
     let limits = args.limits()?;
-    let service = Arc::new(LocalService::new(app.clone(), environment, args.views.clone()));
+    let service = Arc::new(LocalService::new(app.clone(), environment, args.views.clone()).reading_only());
     let catalog = service::catalog(app)?;
     let serving = Stop::default();
     let router = service::router(service, catalog, &limits, &serving).merge(observe::router(board));

@@ -41,7 +41,8 @@ pub(crate) fn history(reader: &Reader, environment: &Environment, request: &Hist
 
 /// An aggregate's state, now or at a point in its past. At most twice
 /// [`KEPT_EVERY`] events are folded for any version that the journal has, unless
-/// the fold has changed: then its states are kept again by the first that asks.
+/// the fold has changed: then its states are kept again by the first that asks
+/// and may write to the database `keep_in`.
 ///
 /// # Errors
 /// `Invalid` when there is no such version, or the time is in the future; what
@@ -49,7 +50,7 @@ pub(crate) fn history(reader: &Reader, environment: &Environment, request: &Hist
 pub(crate) fn state(
     reader: &Reader,
     environment: &Environment,
-    database: &Database,
+    keep_in: Option<&Database>,
     host: &dyn AggregateHost,
     request: &StateRequest,
 ) -> Result<StateFound> {
@@ -103,7 +104,7 @@ pub(crate) fn state(
         left_out: Some(fold.left_out()).filter(|count| *count > 0),
     };
     // Where there is no journal, a reader makes no tables.
-    if fold.folded() > 2 * KEPT_EVERY && subject.position.is_some() {
+    if let Some(database) = keep_in.filter(|_| fold.folded() > 2 * KEPT_EVERY && subject.position.is_some()) {
         let kept =
             fold.into_kept(reader.rows()).and_then(|kept| states::keep(&mut *database.open(states::table()?)?, kept));
         if let Err(error) = kept {

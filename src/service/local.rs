@@ -33,6 +33,8 @@ pub(crate) struct LocalService {
     journal: Mutex<Option<Arc<Reader>>>,
     /// By aggregate type; made when the first command is sent.
     senders: Mutex<BTreeMap<&'static str, Arc<Sender>>>,
+    /// Whether states that were folded from far are kept beside the journal.
+    keeps_states: bool,
 }
 
 /// What sends commands of one aggregate type.
@@ -55,7 +57,13 @@ impl LocalService {
             environment,
             journal: Mutex::default(),
             senders: Mutex::default(),
+            keeps_states: true,
         }
+    }
+
+    /// The same where the database is only read.
+    pub(crate) fn reading_only(self) -> Self {
+        LocalService { keeps_states: false, ..self }
     }
 
     pub(crate) fn app(&self) -> &App {
@@ -123,7 +131,8 @@ impl Service for LocalService {
 
     fn state(&self, request: &StateRequest) -> Result<StateFound> {
         let host = self.app.aggregate_host(&request.aggregate_type)?;
-        journal::state(&*self.journal()?, &self.environment, self.views.database(), host, request)
+        let keep_in = self.keeps_states.then(|| self.views.database());
+        journal::state(&*self.journal()?, &self.environment, keep_in, host, request)
     }
 
     fn history(&self, request: &HistoryRequest) -> Result<HistoryFound> {
