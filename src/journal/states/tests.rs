@@ -1,6 +1,7 @@
 //! States that earlier folds have kept.
 
 use super::*;
+use factum_test_database::TestDatabase;
 use factum_views::{Database, MemoryDatabase};
 use serde_json::{Value as Json, json};
 
@@ -67,15 +68,19 @@ fn keys(database: &Database) -> Vec<String> {
     database.rows().page(&query).unwrap().rows.into_iter().map(|row| row[0].to_string()).collect()
 }
 
-/// A database in memory and one in a file.
-fn databases(folder: &tempfile::TempDir) -> [Database; 2] {
-    [Database::Memory(MemoryDatabase::new("test")), Database::file(folder.path().join("views.sqlite"))]
+/// A database of each kind.
+fn databases(folder: &tempfile::TempDir, server: &TestDatabase) -> [Database; 3] {
+    [
+        Database::Memory(MemoryDatabase::new("test")),
+        Database::file(folder.path().join("views.sqlite")),
+        Database::parse(&server.url()).unwrap(),
+    ]
 }
 
 #[test]
 fn a_changed_fold_takes_no_state_of_the_earlier_one_and_keeps_its_own() {
-    let folder = tempfile::TempDir::new().unwrap();
-    for database in databases(&folder) {
+    let (folder, server) = (tempfile::TempDir::new().unwrap(), TestDatabase::new());
+    for database in databases(&folder, &server) {
         assert_eq!(fold(&database, 2, START, 1_600), (1_600, json!(3_200)));
         assert_eq!(fold(&database, 2, START, 1_600), (100, json!(3_200)));
         // All again, and from near by when that was kept.
@@ -87,8 +92,8 @@ fn a_changed_fold_takes_no_state_of_the_earlier_one_and_keeps_its_own() {
 
 #[test]
 fn states_of_an_earlier_fold_are_deleted_when_those_of_the_new_one_are_kept() {
-    let folder = tempfile::TempDir::new().unwrap();
-    for database in databases(&folder) {
+    let (folder, server) = (tempfile::TempDir::new().unwrap(), TestDatabase::new());
+    for database in databases(&folder, &server) {
         for start in [START, OTHER] {
             fold(&database, 2, start, 1_000);
         }

@@ -73,7 +73,15 @@ fn a_live_view_is_built_anew_while_commands_and_queries_go_on() {
         assert!(verified.stdout.contains(row), "{row}: {verified:?}");
     }
     views(&["rebuild", "balances"]).refused_with(&["there are tables balances_v1_old already"]);
+    let mut old = || {
+        let tables = "SELECT (SELECT count(*) FROM pg_tables WHERE schemaname = $1 AND tablename LIKE 'balances_v1_old%'), \
+                      (SELECT count(*) FROM factum_progress WHERE view = 'balances_v1_old')";
+        let row = client.query_one(tables, &[&database.schema()]).unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    assert_eq!(old(), (2, 2), "rows and versions, and the progress of two partitions");
     assert!(views(&["drop-old", "balances"]).ok);
+    assert_eq!(old(), (0, 0));
     views(&["rebuild", "balances"]).refused_with(&["differs from its log, and nothing was switched", "--allow-diff"]);
     let built = views(&["rebuild", "balances", "--allow-diff", "--json"]).json();
     assert_eq!((built["live"].as_bool(), built["events"].as_u64()), (Some(true), Some(0)), "{built}");
