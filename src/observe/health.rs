@@ -1,7 +1,7 @@
 //! Whether a process lives, and whether it is ready: for probes and for people.
 
 use super::snapshot::{Processor, Snapshot, State};
-use crate::host::rfc3339;
+use crate::{host::rfc3339, journal::JOURNAL};
 use serde::Serialize;
 
 /// A loop that turned last so long ago hangs. It is the time after which Kafka
@@ -73,7 +73,7 @@ struct Partition {
     last_progress: String,
 }
 
-/// Whether every member is in its group and each of its partitions is ready.
+/// Whether every member is in its group and each of its partitions is ready, but for a journal that catches up.
 pub(super) fn ready(snapshot: &Snapshot) -> Ready {
     let members = snapshot.members.iter().map(|member| Member {
         processor: member.processor,
@@ -118,8 +118,16 @@ fn hindrance(snapshot: &Snapshot) -> Option<String> {
         Some(reason) => format!("{what}: {}: {reason}", state.as_str()),
         None => format!("{what}: {}", state.as_str()),
     };
+    // A journal that fills answers from the log what it has not yet, or says what it lacks: commands
+    // and views need not wait for it. A process that has nothing else does.
+    let beside_others = snapshot.members.iter().any(|member| member.name != JOURNAL);
+    let hinders = |member: &str, state| match state {
+        State::Ready => false,
+        State::CatchingUp => member != JOURNAL || !beside_others,
+        _ => true,
+    };
     snapshot.members.iter().find_map(|member| {
-        let partition = member.partitions.iter().find(|partition| partition.state != State::Ready);
+        let partition = member.partitions.iter().find(|partition| hinders(member.name, partition.state));
         let of_partition =
             partition.map(|partition| says(partition.place.to_string(), partition.state, partition.reason.as_ref()));
         let of_member =

@@ -1,6 +1,11 @@
 //! What is told of statuses that were made up.
 
-use super::{board::Member, ends::Ends, health, metrics, names, snapshot::Snapshot};
+use super::{
+    board::Member,
+    ends::Ends,
+    health, metrics, names,
+    snapshot::{Snapshot, State},
+};
 use crate::host::ViewProgress;
 use expect_test::expect;
 use factum_core::{
@@ -268,6 +273,24 @@ fn a_view_that_failed_makes_the_process_unready_and_not_dead() {
     assert_eq!(told["ready"], false);
     assert_eq!(told["reason"], "balances: stopped: it failed, and is started again after 2 s: no such table");
     assert!(health::alive(&snapshot).alive);
+}
+
+#[test]
+fn a_journal_that_catches_up_keeps_nothing_else_from_being_ready() {
+    let mut both = snapshot(&[status()], ends(8), false);
+    let mut journal = both.members[0].clone();
+    journal.name = "journal";
+    journal.partitions[0].state = State::CatchingUp;
+    both.members.push(journal);
+    assert!(health::is_ready(&both));
+    both.members[1].partitions[0].state = State::WaitingForDatabase;
+    assert!(!health::is_ready(&both), "it cannot work");
+    both.members[1].partitions[0].state = State::CatchingUp;
+    both.members.remove(0);
+    assert!(!health::is_ready(&both), "it is all there is");
+    both.members[0].name = "balances";
+    both.members.push(both.members[0].clone());
+    assert!(!health::is_ready(&both), "another view is waited for");
 }
 
 #[test]
