@@ -51,6 +51,9 @@ pub(super) fn trace(app: &Arc<App>, args: &TraceArgs) -> Result<()> {
     } else {
         found.commands.iter().for_each(print);
     }
+    output::note(
+        "commands that caused no event (refused, in conflict, not handled yet) are not in the journal: not shown",
+    );
     if found.more {
         output::note("there are more events: `audit --where` shows them in pages");
     }
