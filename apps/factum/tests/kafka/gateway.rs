@@ -2,11 +2,16 @@
 
 use crate::{
     process::{Process, until},
-    site::Site,
+    site::{Site, root},
 };
+use factum_test_database::OwnServer;
+use postgres::{Client as Database, NoTls};
 use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::{
+    io::{BufRead, BufReader},
+    process::Command,
+};
 
 struct Gateway {
     process: Process,
@@ -112,5 +117,67 @@ fn a_request_under_way_is_answered_when_the_gateway_is_told_to_end() {
     let answer = asked.join().unwrap().unwrap();
     assert_eq!((answer.status().as_u16(), &answer.json::<Value>().unwrap()["version"]), (200, &json!(1)));
     assert!(gateway.process.finish().success());
+    handler.stop();
+}
+
+/// The roles that the compose file's script makes.
+fn roles(server: &OwnServer) -> [String; 2] {
+    let port = server.url().rsplit_once("/postgres").unwrap().0.rsplit_once(':').unwrap().1;
+    let made = Command::new("bash")
+        .arg(root().join("deploy/compose/postgres-init.sh"))
+        .envs([("PGHOST", "127.0.0.1"), ("PGPORT", port), ("POSTGRES_USER", "factum"), ("DATABASE", "bank")])
+        .envs([("VIEW_PASSWORD", "of the view"), ("GATEWAY_PASSWORD", "of the gateway")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    ["factum_view", "factum_gateway"].map(|role| format!("postgres://{role}@127.0.0.1:{port}/bank"))
+}
+
+#[test]
+fn a_gateway_whose_role_may_only_select_answers_everything_and_tries_to_write_nothing() {
+    let (site, server) = (Site::new(2), OwnServer::start(&["log_statement=all", "log_line_prefix=%u "]));
+    let [writer, reader] = roles(&server);
+    let mut handler = site.handler(&[]);
+    let mut view = site.start(&["run", "view", "--all", "--views", &writer]);
+    let mut gateway = Gateway::start(&site, &["--views", &reader]);
+    handler.says("Assigned(", 1);
+    // The first event occurred last, so that a state by the time occurred is folded from far.
+    let first = gateway.deposit(5);
+    let early = "occurred = { column = \"amount\", format = \"%s\" }";
+    let import = site.deposits("anna", early, 1_100);
+    let imported = site.run(&import.each_ref().map(String::as_str));
+    assert!(imported.ok, "{imported:?}");
+    let token = gateway.deposit(6)["token"].as_str().unwrap().replace('#', "%23");
+
+    let get = |path: &str| {
+        let answer = gateway.get(path);
+        assert_eq!(answer.status(), 200, "{path}: {:?}", answer.text());
+        answer.json::<Value>().unwrap()
+    };
+    let rows = get(&format!("/views/balances?columns=key,balance&after={token}"));
+    assert_eq!(rows["rows"], json!([["anna", 1_111]]));
+    let talk = first["command"].as_str().unwrap();
+    assert_eq!(get(&format!("/correlations/{talk}"))["commands"][0]["events"][0]["version"], 1);
+    assert_eq!(get("/audit?limit=3")["events"].as_array().unwrap().len(), 3);
+    assert_eq!(get("/bank/account/anna/history?after=1100")["events"].as_array().unwrap().len(), 2);
+    assert_eq!(get("/bank/account/anna?at_version=1000")["state"]["balance_cents"], 1_004);
+    let then = get("/bank/account/anna?at_time=2001-01-01T00:00:00Z");
+    assert_eq!((&then["state"]["balance_cents"], &then["folded"]), (&json!(1_100), &json!(1_100)), "{then}");
+
+    // What the server has been asked in its name, and what that may do.
+    let log = std::fs::read_to_string(server.log()).unwrap();
+    let asked: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("factum_gateway ")).collect();
+    let of = |sign: &str| asked.iter().filter(|line| line.contains(sign)).count();
+    assert!(of("SELECT ") > 5, "{asked:#?}");
+    for sign in ["ERROR", "INSERT", "UPDATE ", "DELETE", "CREATE", "LOCK "] {
+        assert_eq!(of(sign), 0, "{sign}: {asked:#?}");
+    }
+    let mut by_hand = Database::connect(&reader, NoTls).unwrap();
+    for statement in ["DELETE FROM balances_v1", "CREATE TABLE mine (x int)", "DROP TABLE balances_v1"] {
+        let refused = by_hand.batch_execute(statement).unwrap_err();
+        assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "{statement}: {refused}");
+    }
+    gateway.process.stop();
+    view.stop();
     handler.stop();
 }

@@ -66,7 +66,7 @@ pub(crate) struct Connection {
     url: PostgresUrl,
     /// What each new connection is told first.
     setup: String,
-    runtime: Runtime,
+    runtime: Driver,
     client: Option<Client>,
     statements: HashMap<String, Statement>,
     in_transaction: bool,
@@ -88,7 +88,7 @@ impl Connection {
         let mut connection = Connection {
             url,
             setup,
-            runtime,
+            runtime: Driver(Some(runtime)),
             client: None,
             statements: HashMap::new(),
             in_transaction: false,
@@ -306,6 +306,23 @@ async fn connected(url: &PostgresUrl, setup: &str) -> Result<Client> {
         client.batch_execute(setup).await.map(|()| client)
     };
     connected.await.map_err(|e| failed(&url.to_string(), "connect", e))
+}
+
+/// A runtime that may be dropped anywhere, also by a thread that serves: dropped as it is, it would wait there.
+struct Driver(Option<Runtime>);
+
+impl Driver {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.as_ref().expect("it is taken when this is dropped").block_on(future)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Has a connection work whenever this thread waits for an answer; it ends with the client.
