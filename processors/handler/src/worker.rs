@@ -279,8 +279,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     }
 
     fn execute_effects(&mut self) -> Result<()> {
+        // A rebalance brings many partitions, which are surveyed together: their topics are asked for once.
+        let mut described = None;
         while let Some(effect) = self.handler.next_effect() {
-            if let Err(failed) = self.execute(&effect) {
+            if let Err(failed) = self.execute(&effect, &mut described) {
                 // Nothing may be left out: what follows relies on it.
                 self.handler.put_back(effect);
                 return Err(failed);
@@ -289,10 +291,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         Ok(())
     }
 
-    fn execute(&mut self, effect: &Effect) -> Result<()> {
+    fn execute(&mut self, effect: &Effect, described: &mut Option<[TopicDescription; 3]>) -> Result<()> {
         match effect {
             Effect::Survey(partition, isolation) => {
-                let survey = self.survey(*partition, *isolation);
+                let survey = self.survey(*partition, *isolation, described);
                 let now = self.now();
                 self.handler.surveyed(*partition, survey, now);
             }
@@ -307,9 +309,17 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         Ok(())
     }
 
-    fn survey(&mut self, partition: Partition, isolation: Isolation) -> Result<Survey> {
+    fn survey(
+        &mut self,
+        partition: Partition,
+        isolation: Isolation,
+        described: &mut Option<[TopicDescription; 3]>,
+    ) -> Result<Survey> {
         let topics = self.handler.config().topics.clone();
-        let described = self.describe_topics()?;
+        let described = match described {
+            Some(described) => described,
+            None => described.insert(self.describe_topics()?),
+        };
         let place: TopicPartition = topics.commands.partition(partition);
         // The offset first: it waits until the transactions that carry it are decided.
         let committed = self.consumer.committed(std::slice::from_ref(&place))?.into_iter().next().flatten();
@@ -320,7 +330,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             committed,
             commands_id: described[0].id,
             events_id: described[1].id,
-            partitions: counts(&described),
+            partitions: counts(described),
         })
     }
 
