@@ -221,7 +221,7 @@ impl<V: View> TypedView<V> {
         if let Some(wrap) = &self.wrap {
             sink = wrap(environment, database, sink)?;
         }
-        let runner = ViewRunner::<W, _>::start(&*environment.log, codec, sink, options)?;
+        let runner = ViewRunner::<W, _>::start(environment.log.clone(), codec, sink, options)?;
         let status = runner.status();
         let stop = stop.clone();
         let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;

@@ -5,7 +5,7 @@ use crate::{
     schemas::{Fetches, SchemaFetch},
 };
 use factum_core::{
-    Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
+    Error, ErrorKind, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
     TopicPartition, Topics,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
     measure::{Clocks, Histogram},
@@ -100,6 +100,8 @@ pub struct ViewRunner<V: View, C> {
     pub(crate) machine: ViewMachine<V, C>,
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) consumer: Box<dyn GroupConsumer>,
+    /// None outside of a group.
+    membership: Option<Membership>,
     pub(crate) admin: Box<dyn Admin>,
     /// Those that the group shares.
     pub(crate) topics: Vec<Topic>,
@@ -119,6 +121,14 @@ pub struct ViewRunner<V: View, C> {
     trouble: Option<String>,
 }
 
+/// How a runner joins its group anew.
+struct Membership {
+    log: Arc<dyn Log>,
+    group: GroupOptions,
+    /// The consumer is of no use any more.
+    fenced: bool,
+}
+
 impl<V: View, C> fmt::Debug for ViewRunner<V, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ViewRunner").field("view", &V::NAME).field("sink", &self.sink).finish_non_exhaustive()
@@ -131,15 +141,17 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     ///
     /// # Errors
     /// `Invalid`: the sink is another view's. Else what the log says when a client cannot be made.
-    pub fn start(log: &dyn Log, codec: C, sink: Box<dyn Sink>, options: ViewOptions) -> Result<Self> {
-        let consumer = log.group_consumer(&GroupOptions {
+    pub fn start(log: Arc<dyn Log>, codec: C, sink: Box<dyn Sink>, options: ViewOptions) -> Result<Self> {
+        let group = GroupOptions {
             group: format!("{}{}", options.prefix, view_group::<V>()),
             topics: options.topics::<V>(),
             instance_id: options.instance_id.clone(),
             session_timeout: options.session_timeout,
             protocol: options.protocol,
-        })?;
-        Self::outside_group(consumer, log.admin()?, codec, sink, Focus::default(), options)
+        };
+        let (consumer, admin) = (log.group_consumer(&group)?, log.admin()?);
+        let runner = Self::outside_group(consumer, admin, codec, sink, Focus::default(), options)?;
+        Ok(ViewRunner { membership: Some(Membership { log, group, fenced: false }), ..runner })
     }
 
     /// The same with a consumer of any kind, which folds a part of its log.
@@ -159,6 +171,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             machine: ViewMachine::new(codec, sink.database_id(), options.protections)?.focused(focus),
             admin,
             consumer,
+            membership: None,
             topics: options.topics::<V>(),
             sink,
             fetches: Fetches::new(options.fetch_schema.clone()),
@@ -205,7 +218,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             worked = true;
         }
         self.records.clear();
-        let event = match self.consumer.poll(self.options.max_records, timeout, &mut self.records) {
+        let event = match self.poll(timeout) {
             Ok(event) => event,
             Err(e) => {
                 // What was read before the error goes through the machine all the same.
@@ -256,6 +269,25 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     pub fn close(self) -> Result<()> {
         info!(view = V::NAME, "leaves its group");
         self.consumer.close()
+    }
+
+    /// Polls. A consumer that was fenced (another has the name of this static member, or the
+    /// coordinator gave it to this one a second time) has lost what it had, and another one takes its place.
+    fn poll(&mut self, timeout: Duration) -> Result<Option<GroupEvent>> {
+        if let Some(membership) = self.membership.as_mut().filter(|membership| membership.fenced) {
+            self.consumer = membership.log.group_consumer(&membership.group)?;
+            membership.fenced = false;
+        }
+        let polled = self.consumer.poll(self.options.max_records, timeout, &mut self.records);
+        match (polled, &mut self.membership) {
+            (Err(error), Some(membership)) if error.kind() == ErrorKind::Fenced => {
+                warn!(view = V::NAME, %error, "joins its group anew");
+                membership.fenced = true;
+                let places: Vec<TopicPartition> = self.machine.status().into_keys().collect();
+                Ok((!places.is_empty()).then_some(GroupEvent::Lost(places)))
+            }
+            (polled, _) => polled,
+        }
     }
 
     /// Does what the machine wants, and what it wants then.

@@ -106,6 +106,23 @@ fn two_instances_share_the_partitions() {
     expect!["owner-0=25 owner-1=20 total=45"].assert_eq(&balances(&sqlite_rows(directory.path())));
 }
 
+/// Kafka fences a static member for good, also where the second of its name was its own lost request.
+#[test]
+fn a_member_whose_name_another_took_joins_anew() {
+    let mut bank = Bank::new(1);
+    bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 50"]);
+    let database = MemoryDatabase::new("test");
+    let mut first = Instance::named(&bank, MemorySink::open(&database, table()).unwrap(), "one");
+    first.until_idle(&bank);
+    let mut second = Instance::named(&bank, MemorySink::open(&database, table()).unwrap(), "one");
+    second.until("a member", |status| !status.places.is_empty());
+    first.until("fenced", |status| status.places.is_empty());
+    second.runner.close().unwrap();
+    bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 5"]);
+    first.until_idle(&bank);
+    expect!["ada=55 total=55"].assert_eq(&balances(&database));
+}
+
 /// An instance loads a batch; its session ends, and another takes over and
 /// applies the same events and more; then the first one commits.
 fn zombie(protections: Protections) -> (String, Vec<StopClass>) {
@@ -337,7 +354,8 @@ fn the_sink_of_another_view_is_refused() {
     let options = factum_views::ViewOptions::new(fetch, || factum_core::TimestampMs(0));
     let sink = Box::new(SqliteSink::in_memory(other).unwrap());
     let refused =
-        factum_views::ViewRunner::<Balances, _>::start(&bank.log, TextCodec::default(), sink, options).unwrap_err();
+        factum_views::ViewRunner::<Balances, _>::start(Arc::new(bank.log.clone()), TextCodec::default(), sink, options)
+            .unwrap_err();
     assert_eq!(refused.to_string(), "view balances was given the sink of others_v1");
 }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Looks that wait; more are left out.
-const WAITING: usize = 32;
+const WAITING: usize = 4;
 /// A view that is behind for longer says so.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -239,18 +239,29 @@ impl Instance {
     pub(crate) fn protected(bank: &Bank, sink: impl Sink + 'static, protections: Protections) -> Self {
         Self::over(bank, Box::new(sink), protections)
     }
+
+    /// A static member with that name.
+    #[allow(dead_code, reason = "not every test program has one")]
+    pub(crate) fn named(bank: &Bank, sink: impl Sink + 'static, name: &str) -> Self {
+        Self::with(bank, Box::new(sink), Protections::ALL, Some(name.to_owned()))
+    }
 }
 
 impl<V: View<Event = Event>> Instance<V> {
     pub(crate) fn over(bank: &Bank, sink: Box<dyn Sink>, protections: Protections) -> Self {
+        Self::with(bank, sink, protections, None)
+    }
+
+    fn with(bank: &Bank, sink: Box<dyn Sink>, protections: Protections, instance_id: Option<String>) -> Self {
         let codec = TextCodec::default();
         let known = codec.known.clone();
         let fetch = Arc::new(move |id| {
             known.lock().unwrap().insert(id);
             Ok(())
         });
-        let options = ViewOptions { protections, ends_interval: Duration::ZERO, ..ViewOptions::new(fetch, system_ms) };
-        Instance { runner: ViewRunner::start(&bank.log, codec, sink, options).unwrap() }
+        let ends_interval = Duration::ZERO;
+        let options = ViewOptions { protections, instance_id, ends_interval, ..ViewOptions::new(fetch, system_ms) };
+        Instance { runner: ViewRunner::start(Arc::new(bank.log.clone()), codec, sink, options).unwrap() }
     }
 
     pub(crate) fn status(&self) -> ViewStatus {
