@@ -80,7 +80,7 @@ pub use compare::changes;
 pub use factum_derive::{command, event};
 pub use json::{MAX_JSON_DEPTH, json_schema, parse_json};
 pub use message::{AvroMessage, Record, RecordReader, RecordWriter, schema_of};
-pub use newest::newest_schemas;
+pub use newest::{newest_schema, newest_schemas};
 pub use registry::{
     Access, Credentials, HttpRegistry, LogRegistry, MemoryRegistry, RegisteredVersion, Registry, RegistryClient,
     SCHEMAS_TOPIC, subject,

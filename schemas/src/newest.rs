@@ -74,6 +74,14 @@ pub(crate) fn of_type<T: AvroSchema + 'static>() -> Result<&'static Newest> {
     prepared(TypeId::of::<T>(), || Ok(vec![T::get_schema()])).map(|prepared| &prepared[0])
 }
 
+/// The newest schema of one type, for example of a state.
+///
+/// # Errors
+/// `Invalid` when its derived schema is not usable.
+pub fn newest_schema<T: AvroSchema + 'static>() -> Result<Schema> {
+    of_type::<T>().map(|newest| newest.schema.clone())
+}
+
 /// The full name of a record schema.
 pub(crate) fn record_name(schema: &Schema) -> Option<String> {
     match schema {

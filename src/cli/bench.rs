@@ -1,7 +1,9 @@
 //! `bench`: the handler, on Kafka against a bare loop, the time to an answer,
-//! views side by side, and views built anew.
+//! views side by side, views built anew, and the gateway.
 
 mod backlog;
+mod gateway;
+mod http;
 mod lag;
 mod place;
 mod rebuild;
@@ -44,6 +46,7 @@ use std::{
 ///   factum bench views --records 200000
 ///   factum bench rebuild --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
 ///   factum bench view --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
+///   factum bench gateway --views postgres://factum@127.0.0.1:25432/postgres --connections 32
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum BenchVerb {
@@ -57,6 +60,8 @@ pub(super) enum BenchVerb {
     Rebuild(rebuild::RebuildBench),
     /// The time from a command to its answer, one at a time on an idle system.
     Latency(LatencyBench),
+    /// The time from a command to its answer over HTTP against the client's own, and how many rows of a view are served a second.
+    Gateway(gateway::GatewayBench),
 }
 
 #[derive(Debug, Args)]
@@ -111,13 +116,14 @@ struct Bench<'a> {
     bare_events: Topic,
 }
 
-pub(super) fn bench(app: &App, verb: &BenchVerb) -> Result<()> {
+pub(super) fn bench(app: &Arc<App>, verb: &BenchVerb) -> Result<()> {
     match verb {
         BenchVerb::Handler(args) => handler(app, args),
         BenchVerb::Views(args) => views::views(app, args),
         BenchVerb::View(args) => view::view(app, args),
         BenchVerb::Rebuild(args) => rebuild::rebuild(app, args),
         BenchVerb::Latency(args) => latency(app, args),
+        BenchVerb::Gateway(args) => gateway::gateway(app, args),
     }
 }
 
@@ -289,12 +295,7 @@ fn latency(app: &App, args: &LatencyBench) -> Result<()> {
     drop(client);
     bench.remove()?;
     times_ms.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        // A share of a length that fits memory.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let index = (times_ms.len() as f64 * share) as usize;
-        times_ms.get(index.min(times_ms.len().saturating_sub(1))).copied().unwrap_or_default()
-    };
+    let at = |part: f64| share(&times_ms, part);
     let (p50, p90, p99) = (at(0.5), at(0.9), at(0.99));
     if args.common.format.json {
         output::line(&json!({ "commands": times_ms.len(), "p50_ms": p50, "p90_ms": p90, "p99_ms": p99 }).to_string());
@@ -302,6 +303,14 @@ fn latency(app: &App, args: &LatencyBench) -> Result<()> {
         output::line(&format!("{} commands: median {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms", times_ms.len()));
     }
     Ok(())
+}
+
+/// The value below which that part of sorted values lies.
+fn share(sorted: &[f64], part: f64) -> f64 {
+    // A part of a length that fits memory.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let index = (sorted.len() as f64 * part) as usize;
+    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

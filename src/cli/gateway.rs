@@ -1,6 +1,6 @@
 //! `run gateway`: HTTP for commands, states, histories and views on Kafka.
 
-use super::{connect::LogArgs, output, stop_on_signal};
+use super::{connect::LogArgs, limits::LimitArgs, output, stop_on_signal};
 use crate::{
     App,
     host::Stop,
@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::{Args, value_parser};
 use factum_core::Result;
-use factum_gateway::{Limits, Server};
+use factum_gateway::Server;
 use factum_views::Database;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -35,24 +35,8 @@ pub(super) struct GatewayArgs {
     /// environment as PGPASSWORD; ?sslmode=verify-full&sslrootcert=FILE encrypts.
     #[arg(long, env = "FACTUM_VIEWS", value_name = "FILE|URL", default_value = "factum-views.sqlite")]
     views: Database,
-    /// The most KiB of a request's body; more is 413.
-    #[arg(long, default_value_t = 4096, value_name = "KIB", value_parser = value_parser!(u32).range(1..=65_536), help_heading = "Limits")]
-    max_body_kib: u32,
-    /// The most KiB of a request's line and headers; more is 431.
-    #[arg(long, default_value_t = 64, value_name = "KIB", value_parser = value_parser!(u16).range(8..=1_024), help_heading = "Limits")]
-    max_head_kib: u16,
-    /// The most connections at a time; more of them wait.
-    #[arg(long, default_value_t = 1_024, value_name = "N", value_parser = value_parser!(u32).range(1..=65_536), help_heading = "Limits")]
-    max_connections: u32,
-    /// The most requests that are worked on at a time; more are 503 with Retry-After.
-    #[arg(long, default_value_t = 256, value_name = "N", value_parser = value_parser!(u16).range(1..=512), help_heading = "Limits")]
-    max_in_flight: u16,
-    /// The most streams of live updates at a time; more are 503 with Retry-After.
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u16).range(0..=1_024), help_heading = "Limits")]
-    max_streams: u16,
-    /// Seconds after which a client that takes nothing of its answer is cut off.
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=600), help_heading = "Limits")]
-    write_timeout: u64,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Seconds that requests under way have at the end.
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=600), help_heading = "Limits")]
     drain: u64,
@@ -67,7 +51,7 @@ pub(super) fn gateway(app: &Arc<App>, args: &GatewayArgs) -> Result<()> {
     let stop = stop_on_signal()?;
     let environment = args.log.cluster("run gateway")?;
     let board = Board::without_processors(&environment, &stop);
-    let limits = args.limits()?;
+    let limits = args.limits.limits(Duration::from_secs(args.drain))?;
     let service = Arc::new(LocalService::new(app.clone(), environment, args.views.clone()).reading_only());
     let catalog = service::catalog(app)?;
     let serving = Stop::default();
@@ -81,19 +65,4 @@ pub(super) fn gateway(app: &Arc<App>, args: &GatewayArgs) -> Result<()> {
     output::note(&format!("ending: requests under way have {} s", args.drain));
     serving.stop();
     server.join()
-}
-
-impl GatewayArgs {
-    fn limits(&self) -> Result<Limits> {
-        let too_large = |_| factum_core::Error::invalid("--max-body-kib or --max-connections is too large here");
-        Ok(Limits {
-            max_body_bytes: usize::try_from(self.max_body_kib).map_err(too_large)? * 1024,
-            max_head_bytes: usize::from(self.max_head_kib) * 1024,
-            max_connections: usize::try_from(self.max_connections).map_err(too_large)?,
-            max_in_flight: usize::from(self.max_in_flight),
-            max_streams: usize::from(self.max_streams),
-            write_timeout: Duration::from_secs(self.write_timeout),
-            drain: Duration::from_secs(self.drain),
-        })
-    }
 }

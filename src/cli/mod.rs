@@ -9,6 +9,7 @@ mod health;
 mod history;
 mod http;
 mod kafka;
+mod limits;
 mod output;
 mod publish;
 mod query;

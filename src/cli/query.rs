@@ -11,7 +11,7 @@ use crate::{
 };
 use clap::{Args, ValueEnum};
 use factum_core::{Result, wire::Token};
-use factum_gateway::Patience;
+use factum_gateway::{Patience, parse_token};
 use factum_views::Database;
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
@@ -56,7 +56,7 @@ pub(super) struct QueryArgs {
     #[arg(long)]
     count: bool,
     /// Wait until the view has passed this position; may be given several times.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = parse_token)]
     after: Vec<Token>,
     /// Seconds to wait for it.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]

@@ -3,6 +3,7 @@
 use super::{
     FormatArgs,
     connect::{Connected, LogArgs, Place},
+    limits::LimitArgs,
     output,
     publish::{self, ImportArgs},
     query, stop_on_signal,
@@ -85,6 +86,8 @@ pub(super) struct UpArgs {
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
     log: LogArgs,
@@ -94,6 +97,8 @@ pub(super) struct UpArgs {
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8710);
 /// How long an answer to a command of the sample or of a file may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long requests under way have at the end.
+const DRAIN: Duration = Duration::from_secs(3);
 /// Between two looks at whether all goes well.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -118,13 +123,14 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let serving = Stop::default();
     let board = Board::start(&environment, &stop, Board::READY_LAG)?;
     node.show_on(&board);
-    let router = router(app, service.clone(), board, registry, &serving)?;
+    let limits = args.limits.limits(DRAIN)?;
+    let router = router(app, service.clone(), board, registry, &limits, &serving)?;
     // On a cluster, other processes fold the log by themselves.
     let router = match log {
         Some(_) => router.merge(build::router(Here::new(app.clone(), environment.clone(), views), &serving)),
         None => router,
     };
-    let server = args.serve(router, log.as_deref(), &serving)?;
+    let server = args.serve(router, log.as_deref(), limits, &serving)?;
     let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
     let ended = node.end();
     serving.stop();
@@ -181,9 +187,9 @@ impl UpArgs {
     }
 
     /// Answers the verbs of other processes, unless this one ends by itself.
-    fn serve(&self, router: Router, log: Option<&EmbeddedLog>, stop: &Stop) -> Result<Option<Server>> {
+    fn serve(&self, router: Router, log: Option<&EmbeddedLog>, limits: Limits, stop: &Stop) -> Result<Option<Server>> {
         let Some(address) = self.http.or((!self.until_idle).then_some(DEFAULT_HTTP)) else { return Ok(None) };
-        let server = Server::start(address, router, stop)?;
+        let server = Server::start_with(address, router, limits, stop)?;
         if let Some(log) = log {
             log.announce(server.address())?;
         }
@@ -197,10 +203,11 @@ fn router(
     service: Arc<LocalService>,
     board: Board,
     registry: Option<Arc<LogRegistry>>,
+    limits: &Limits,
     serving: &Stop,
 ) -> Result<Router> {
     let catalog = service::catalog(app)?;
-    let router = service::router(service, catalog, &Limits::default(), serving).merge(observe::router(board));
+    let router = service::router(service, catalog, limits, serving).merge(observe::router(board));
     Ok(match registry {
         Some(registry) => router.nest("/registry", factum_registry::router(registry)),
         None => router,

@@ -9,7 +9,7 @@ use factum_core::{
     wire::EventHeader,
 };
 use factum_handler::{PausePoint, Surroundings, Worker, WorkerOptions, WorkerStatus};
-use factum_schemas::{AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec, Schema, newest_schemas};
+use factum_schemas::{AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec, Schema, newest_schema, newest_schemas};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -117,7 +117,7 @@ pub trait Fold: Send {
     /// The state as JSON.
     ///
     /// # Errors
-    /// `Data` when JSON cannot hold it.
+    /// `Data` when it does not fit its schema.
     fn state(&self) -> Result<serde_json::Value>;
 
     /// The aggregate's version.
@@ -140,6 +140,12 @@ pub trait AggregateHost: Send + Sync {
     /// # Errors
     /// `Invalid` when a type has no usable schema.
     fn schemas(&self) -> Result<(Vec<Schema>, Vec<Schema>)>;
+
+    /// The newest schema of its state.
+    ///
+    /// # Errors
+    /// As [`AggregateHost::schemas`].
+    fn state_schema(&self) -> Result<Schema>;
 
     /// An encoder of commands; registers their schemas.
     ///
@@ -275,6 +281,10 @@ where
         Ok((newest_schemas::<A::Command>()?, newest_schemas::<A::Event>()?))
     }
 
+    fn state_schema(&self) -> Result<Schema> {
+        newest_schema::<A>()
+    }
+
     fn encoder(&self, environment: &Environment) -> Result<CommandEncoder> {
         let topics = environment.topics(A::TYPE);
         let codec = RecordCodec::<A::Command>::for_writing(topics.commands.as_str(), &environment.schemas)?;
@@ -391,7 +401,7 @@ where
     }
 
     fn state(&self) -> Result<serde_json::Value> {
-        serde_json::to_value(&self.state).map_err(|error| Error::data(format!("the state cannot be shown: {error}")))
+        self.codec.state_to_json(&self.state)
     }
 
     fn version(&self) -> Version {

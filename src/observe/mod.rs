@@ -22,7 +22,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use factum_gateway::OtherEntry;
 use serde::Serialize;
+
+/// The paths of [`router`], as the gateway's description tells them.
+pub(crate) const PATHS: [OtherEntry; 3] = [
+    OtherEntry { path: "/metrics", summary: "The process's metrics, for Prometheus", media_type: "text/plain" },
+    OtherEntry { path: "/healthz", summary: "Whether all its loops turn", media_type: "application/json" },
+    OtherEntry { path: "/readyz", summary: "Whether it keeps up with the log", media_type: "application/json" },
+];
 
 /// The routes by which a process is observed: `GET /metrics`, `/healthz` and `/readyz`.
 pub fn router(board: Board) -> Router {

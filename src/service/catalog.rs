@@ -1,6 +1,6 @@
 //! What this program serves.
 
-use crate::App;
+use crate::{App, observe};
 use factum_core::Result;
 use factum_gateway::{AggregateEntry, Catalog, ViewEntry};
 
@@ -11,7 +11,7 @@ use factum_gateway::{AggregateEntry, Catalog, ViewEntry};
 pub(crate) fn catalog(app: &App) -> Result<Catalog> {
     let aggregates = app.aggregates.iter().map(|host| {
         let (commands, events) = host.schemas()?;
-        Ok(AggregateEntry { name: host.aggregate_type().to_owned(), commands, events })
+        Ok(AggregateEntry { name: host.aggregate_type().to_owned(), commands, events, state: host.state_schema()? })
     });
     let views = app.views.iter().map(|host| {
         Ok(ViewEntry {
@@ -25,5 +25,6 @@ pub(crate) fn catalog(app: &App) -> Result<Catalog> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         aggregates: aggregates.collect::<Result<_>>()?,
         views: views.collect::<Result<_>>()?,
+        others: observe::PATHS.to_vec(),
     })
 }

@@ -2,8 +2,7 @@
 
 use super::{
     AuditFound, AuditRequest, CausesFound, HistoryFound, HistoryRequest, PublishAllRequest, PublishRequest, QueryFound,
-    QueryRequest, Service, StateFound, StateRequest, ViewReader,
-    feed::{AggregateFeed, ViewFeed},
+    QueryRequest, Service, StateFound, StateRequest, ViewReader, live::Hub,
 };
 use crate::{
     App,
@@ -13,10 +12,10 @@ use crate::{
     send::{self, Client, Outgoing, Request, Tally},
 };
 use factum_core::{
-    CommandId, Offset, Partition, RecordRef, Result, Version,
-    wire::{Answer, AnswerCode, EventHeader, Token},
+    CommandId, Offset, Partition, Result, Version,
+    wire::{Answer, AnswerCode, Token},
 };
-use factum_gateway::{Backend, BatchError, EventFound, Feed, FollowRequest, Followed, MAX_EVENTS, OutcomeRequest};
+use factum_gateway::{Backend, BatchError, FollowRequest, MAX_EVENTS, OutcomeRequest, Outlet, Patience};
 use factum_views::Database;
 use std::{
     collections::BTreeMap,
@@ -30,6 +29,7 @@ pub(crate) struct LocalService {
     app: Arc<App>,
     environment: Environment,
     views: Arc<ViewReader>,
+    live: Hub,
     journal: Mutex<Option<Arc<Reader>>>,
     /// By aggregate type; made when the first command is sent.
     senders: Mutex<BTreeMap<&'static str, Arc<Sender>>>,
@@ -51,8 +51,10 @@ impl Sender {
 
 impl LocalService {
     pub(crate) fn new(app: Arc<App>, environment: Environment, views: Database) -> Self {
+        let views = Arc::new(ViewReader::new(app.clone(), views, &environment.prefix));
         LocalService {
-            views: Arc::new(ViewReader::new(app.clone(), views, &environment.prefix)),
+            live: Hub::new(app.clone(), environment.clone(), views.clone()),
+            views,
             app,
             environment,
             journal: Mutex::default(),
@@ -149,7 +151,12 @@ impl Service for LocalService {
     }
 
     fn query(&self, request: &QueryRequest) -> Result<QueryFound> {
-        self.views.query(request)
+        let mut found = self.views.query(request)?;
+        if request.patience == Patience::Stale {
+            let topics = self.views.topics(self.app.view_host(&request.view)?);
+            found.lag_records = Some(self.views.lag(&request.view, &self.live.ends(&topics)?)?);
+        }
+        Ok(found)
     }
 }
 
@@ -200,32 +207,12 @@ impl Backend for LocalService {
         }
     }
 
-    fn follow(self: Arc<Self>, request: &FollowRequest) -> Result<Box<dyn Feed>> {
-        let from = request.from.as_deref();
-        match &request.what {
-            Followed::Aggregate { aggregate_type, id } => {
-                self.app.aggregate_host(aggregate_type)?;
-                Ok(Box::new(AggregateFeed::open(self.clone(), &self.environment, aggregate_type, id, from)?))
-            }
-            Followed::View(name) => {
-                let host = self.app.view_host(name)?;
-                let (keys, inputs) = (host.touched_keys(&self.environment)?, host.inputs());
-                Ok(Box::new(ViewFeed::open(self.views.clone(), &self.environment, name, inputs, keys, from)?))
-            }
-        }
+    fn follow(&self, request: &FollowRequest, outlet: Outlet) -> Result<()> {
+        self.live.follow(request, || self.journal(), outlet)
     }
 }
 
 impl LocalService {
-    /// An event as a history tells it.
-    ///
-    /// # Errors
-    /// `Data` when it cannot be decoded.
-    pub(super) fn event(&self, record: RecordRef<'_>) -> Result<EventFound> {
-        let header = EventHeader::read(record)?;
-        journal::event_found(&self.environment, header.version, self.journal()?.entry(record, &header)?)
-    }
-
     /// The reader of the journal, made when it is first asked for.
     fn journal(&self) -> Result<Arc<Reader>> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@
 //! [`router`].
 
 mod catalog;
-mod feed;
+mod live;
 mod local;
 mod remote;
 mod views;

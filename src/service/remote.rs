@@ -9,7 +9,9 @@ use crate::{
     send::{Tally, fresh_id},
 };
 use factum_core::{CommandId, Error, ErrorKind, Result, TimestampMs, Version, wire::Answer};
-use factum_gateway::{BatchError, CAUSATION, CORRELATION, CommandBody, Commands, MAX_BATCH, OCCURRED, entity_tag};
+use factum_gateway::{
+    BatchError, CAUSATION, CORRELATION, CommandBody, Commands, MAX_BATCH, OCCURRED, entity_tag, parse_token,
+};
 use reqwest::blocking::{Client, RequestBuilder};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -99,7 +101,7 @@ impl RemoteService {
             return (None, Error::invalid(format!("{} is not a Factum process", self.base)));
         };
         let kind = match problem.title.as_str() {
-            "unavailable" => ErrorKind::Unavailable,
+            "unavailable" | "overloaded" | "too many requests" => ErrorKind::Unavailable,
             "conflict" => ErrorKind::Conflict,
             "data" => ErrorKind::Data,
             _ => ErrorKind::Invalid,
@@ -303,7 +305,7 @@ fn answer_of(body: &[u8]) -> Option<Result<Answer>> {
             code: told.code.parse()?,
             version: Version(told.version),
             events: told.events,
-            token: told.token.map(|token| token.parse()).transpose()?,
+            token: told.token.map(|token| parse_token(&token)).transpose()?,
             detail: told.detail,
         })
     };

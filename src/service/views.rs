@@ -1,12 +1,12 @@
 //! Answering queries of views.
 
 use super::{QueryFound, QueryRequest};
-use crate::App;
-use factum_core::{Result, Topic, Topics, view::Value};
+use crate::{App, host::ViewHost};
+use factum_core::{Offset, Result, Topic, TopicId, TopicPartition, Topics, view::Value, wire::Token};
 use factum_gateway::{BehindFound, Patience};
-use factum_views::{Behind, Database, Query, Rows, Tokens};
+use factum_views::{Behind, Database, MAX_TOKENS, Query, Rows, Tokens};
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The views of a database, whether or not they run, in this process or in another.
 #[derive(Debug)]
@@ -39,8 +39,7 @@ impl ViewReader {
         let table = host.table()?;
         let pairs = request.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let query = Query::from_pairs(&table, pairs)?;
-        let topics: Vec<Topic> =
-            host.inputs().iter().map(|input| Topics::with_prefix(&self.prefix, input).events).collect();
+        let topics = self.topics(host);
         let tokens = Tokens { table: &table, topics: &topics, tokens: &request.after };
         let behind = match request.patience {
             Patience::Wait(patience) => tokens.wait(&*self.rows, patience).map(|()| Vec::new())?,
@@ -55,7 +54,38 @@ impl ViewReader {
             next: page.next,
             count: page.count,
             behind: behind.into_iter().map(told).collect(),
+            lag_records: None,
         })
+    }
+
+    /// Waits until a view has passed these positions, however many they are.
+    ///
+    /// # Errors
+    /// As of [`ViewReader::query`].
+    pub(crate) fn wait(&self, view: &str, tokens: &[Token], patience: Duration) -> Result<()> {
+        let host = self.app.view_host(view)?;
+        let (table, topics) = (host.table()?, self.topics(host));
+        tokens
+            .chunks(MAX_TOKENS)
+            .try_for_each(|tokens| Tokens { table: &table, topics: &topics, tokens }.wait(&*self.rows, patience))
+    }
+
+    /// The events topics that a view reads.
+    pub(crate) fn topics(&self, host: &dyn ViewHost) -> Vec<Topic> {
+        host.inputs().iter().map(|input| Topics::with_prefix(&self.prefix, input).events).collect()
+    }
+
+    /// How many records a view lacks of those before these positions, at most.
+    ///
+    /// # Errors
+    /// As of [`ViewReader::query`].
+    pub(crate) fn lag(&self, view: &str, ends: &[(TopicPartition, TopicId, Offset)]) -> Result<u64> {
+        let progress = self.rows.progress(&self.app.view_host(view)?.table()?)?;
+        let lag = ends.iter().map(|(place, topic_id, end)| {
+            let found = progress.iter().find(|known| known.place == *place && known.topic_id == *topic_id);
+            u64::try_from(end.0 - found.map_or(0, |known| known.position.0)).unwrap_or(0)
+        });
+        Ok(lag.sum())
     }
 
     /// What reads them.

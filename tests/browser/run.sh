@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests the gateway's pages in a real browser: run.sh [BINARY]. Needs node, npm and Chromium (CHROMIUM names it).
+# Tests the gateway's pages in a real browser: run.sh [BINARY]. Needs node, npm and Chromium (CHROMIUM names it);
+# PLAYWRIGHT names a folder where npm has installed playwright-core, else it is installed for this run.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BINARY=$(realpath "${1:-$HERE/../../target/debug/factum}")
@@ -9,7 +10,11 @@ finish() { if [ -n "$UP" ]; then kill "$UP" 2>/dev/null || true; wait "$UP" 2>/d
 trap finish EXIT
 cp "$HERE/demo.mjs" "$FOLDER/"
 cd "$FOLDER"
-npm install --no-save --silent playwright-core
+if [ -n "${PLAYWRIGHT:-}" ]; then
+  ln -s "$(realpath "$PLAYWRIGHT")/node_modules" node_modules
+else
+  npm install --no-save --silent playwright-core
+fi
 "$BINARY" up --memory --no-sample --http 127.0.0.1:0 2> up.log &
 UP=$!
 for _ in $(seq 300); do

@@ -25,6 +25,8 @@ mod bench;
 mod first_day;
 #[path = "embedded/health.rs"]
 mod health;
+#[path = "embedded/http_bad_input.rs"]
+mod http_bad_input;
 #[path = "embedded/interface.rs"]
 mod interface;
 #[path = "embedded/interrupted.rs"]

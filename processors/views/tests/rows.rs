@@ -208,7 +208,7 @@ fn rows_are_filtered_ordered_projected_and_counted(database: &dyn Database) {
     check("owner like 'bob%'", expect![""]);
     check("owner not like 'a%'", expect!["b d"]);
     check("owner like '_d_%'", expect!["c d"]);
-    check("digest = 'ab' and digest != 'abc0'", expect!["a b c d"]);
+    check("digest = 'qw==' and digest != 'q8A='", expect!["a b c d"]);
     check("key >= b and key not in (c)", expect!["b d"]);
 
     let check = |order: &str, expected: Expect| {

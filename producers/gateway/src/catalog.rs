@@ -14,6 +14,19 @@ pub struct Catalog {
     pub aggregates: Vec<AggregateEntry>,
     /// Its views.
     pub views: Vec<ViewEntry>,
+    /// What is served beside, by GET, and described.
+    pub others: Vec<OtherEntry>,
+}
+
+/// A path that tells of the process.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherEntry {
+    /// The path.
+    pub path: &'static str,
+    /// What it tells.
+    pub summary: &'static str,
+    /// In which form.
+    pub media_type: &'static str,
 }
 
 /// An aggregate type.
@@ -25,6 +38,8 @@ pub struct AggregateEntry {
     pub commands: Vec<Schema>,
     /// The newest schemas of its events' records.
     pub events: Vec<Schema>,
+    /// The schema of its state.
+    pub state: Schema,
 }
 
 /// A view.

@@ -23,10 +23,10 @@
 mod catalog;
 mod chunks;
 mod command;
-mod feed;
 mod journal;
 mod limits;
 mod lines;
+mod live;
 mod openapi;
 mod overload;
 mod pages;
@@ -40,15 +40,16 @@ mod stop;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod token;
 
-pub use catalog::{AggregateEntry, Catalog, ViewEntry};
+pub use catalog::{AggregateEntry, Catalog, OtherEntry, ViewEntry};
 pub use command::{CommandBody, Outgoing};
-pub use feed::{Feed, FollowRequest, Followed, Update};
 pub use journal::{
     AuditFound, AuditRequest, AuditedEvent, CausedCommand, CausesFound, MAX_AUDIT_EVENTS, MAX_CAUSED_EVENTS,
 };
 pub use limits::Limits;
 pub use lines::{Lines, in_lines};
+pub use live::{FollowRequest, Followed, Inlet, Offered, Outlet, QUEUE_BYTES, Told, Update, queue};
 pub use past::{At, Clock, parse_time};
 pub use query::{BehindFound, DEFAULT_PATIENCE, Patience, QueryFound, QueryRequest};
 pub use routes::{CAUSATION, CORRELATION, MAX_BATCH, OCCURRED, entity_tag, router};
@@ -59,3 +60,4 @@ pub use service::{
 };
 pub use stop::Stop;
 pub use tally::{Counted, Tally};
+pub use token::{opaque, parse_token};

@@ -13,8 +13,12 @@ pub struct Limits {
     pub max_connections: usize,
     /// The most requests that are worked on at a time; more are answered with 503 at once.
     pub max_in_flight: usize,
-    /// The most streams of live updates at a time; more are answered with 503 at once.
+    /// The most of them for one client, by its address; more are answered with 429 at once.
+    pub max_in_flight_per_client: usize,
+    /// The most streams of live updates at a time; more are answered with 503 at once. Each has a connection.
     pub max_streams: usize,
+    /// The most of them for one client, by its address; more are answered with 429 at once.
+    pub max_streams_per_client: usize,
     /// A client that takes no byte of an answer for so long is cut off.
     pub write_timeout: Duration,
     /// How long requests under way may take at the end.
@@ -25,10 +29,12 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             max_body_bytes: 4 * 1024 * 1024,
-            max_head_bytes: 256 * 1024,
-            max_connections: 256,
+            max_head_bytes: 64 * 1024,
+            max_connections: 1_024,
             max_in_flight: 256,
-            max_streams: 64,
+            max_in_flight_per_client: 128,
+            max_streams: 768,
+            max_streams_per_client: 512,
             write_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(3),
         }

@@ -1,5 +1,6 @@
 //! Which rows of a view, and how fresh they have to be.
 
+use crate::token::parse_token;
 use factum_core::{Error, Result, wire::Token};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -47,11 +48,11 @@ impl QueryRequest {
             patience: Patience::Wait(DEFAULT_PATIENCE),
         };
         let tokens = header.into_iter().flat_map(|header| header.split(',')).map(str::trim);
-        request.after = tokens.filter(|token| !token.is_empty()).map(str::parse).collect::<Result<_>>()?;
+        request.after = tokens.filter(|token| !token.is_empty()).map(parse_token).collect::<Result<_>>()?;
         let mut stale = false;
         for (name, value) in parameters {
             match name.as_str() {
-                "after" => request.after.push(value.parse()?),
+                "after" => request.after.push(parse_token(&value)?),
                 "wait" => {
                     let seconds = value.parse().map(Duration::from_secs);
                     let wait =
@@ -90,7 +91,7 @@ pub struct QueryFound {
     pub view: String,
     /// The columns' names, the key first if nothing else was asked for.
     pub columns: Vec<String>,
-    /// The columns' values in their order; bytes as hexadecimal text.
+    /// The columns' values in their order; bytes as Base64.
     pub rows: Vec<Vec<serde_json::Value>>,
     /// The cursor of the next page; none on the last one.
     pub next: Option<String>,
@@ -100,6 +101,9 @@ pub struct QueryFound {
     /// What stale rows lack: the positions that were asked for and are not in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behind: Vec<BehindFound>,
+    /// How many records of the log stale rows lack at most: 0 where they lack none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_records: Option<u64>,
 }
 
 /// A position that is not in the rows.
@@ -153,7 +157,8 @@ mod tests {
         for (pair, expected) in [
             (
                 ("after", "x"),
-                "\"x\" is not a position token: expected topic/partition@offset, for example bank.account.events/3@1024",
+                "\"x\" is not a position token: what an answer tells as `token` is expected, or topic/partition@offset, \
+                 for example bank.account.events/3@1024",
             ),
             (("wait", "-1"), "wait: \"-1\" is no number of seconds"),
             (("stale", "perhaps"), "stale: it is neither true nor false"),

@@ -1,14 +1,14 @@
 //! What a front asks for: one request type per verb, whoever answers it.
 
 use crate::{
-    At, AuditFound, AuditRequest, CausesFound, Feed, FollowRequest, Outgoing, QueryFound, QueryRequest, Stop, Tally,
+    At, AuditFound, AuditRequest, CausesFound, FollowRequest, Outgoing, Outlet, QueryFound, QueryRequest, Stop, Tally,
 };
 use factum_core::{
     AggregateId, CommandId, Error, EventId, Result, Version,
     wire::{Answer, TraceContext},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 /// Answers the verbs' requests.
 pub trait Service: Send + Sync {
@@ -81,11 +81,12 @@ pub trait Backend: Service {
     /// As [`Service::state`].
     fn outcome(&self, request: &OutcomeRequest) -> Result<Option<Answer>>;
 
-    /// Live updates.
+    /// Begins to put live updates into the outlet, until the stream is gone. It waits for no client: one that is
+    /// slower than what is new is told so, and its stream ends.
     ///
     /// # Errors
     /// `Invalid` for a position of another topic or outside of the log; what the log says.
-    fn follow(self: Arc<Self>, request: &FollowRequest) -> Result<Box<dyn Feed>>;
+    fn follow(&self, request: &FollowRequest, outlet: Outlet) -> Result<()>;
 }
 
 /// Which command.
@@ -189,7 +190,7 @@ pub struct StateFound {
     pub id: String,
     /// 0 for an aggregate without events.
     pub version: u64,
-    /// The state, as its type is serialized.
+    /// The state, told by its schema as commands and events are.
     pub state: serde_json::Value,
     /// Of a past state: how many events were folded on top of a state that was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]

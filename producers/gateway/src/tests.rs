@@ -1,9 +1,9 @@
 //! The routes over a service that does what a test tells it.
 
 use crate::{
-    AggregateEntry, AuditFound, AuditRequest, Backend, BatchError, Catalog, CausesFound, Feed, FollowRequest,
-    HistoryFound, HistoryRequest, Limits, OutcomeRequest, PublishAllRequest, PublishRequest, QueryFound, QueryRequest,
-    Server, Service, StateFound, StateRequest, Stop, Tally, Update, router,
+    AggregateEntry, AuditFound, AuditRequest, Backend, BatchError, Catalog, CausesFound, FollowRequest, HistoryFound,
+    HistoryRequest, Limits, Offered, OutcomeRequest, Outlet, PublishAllRequest, PublishRequest, QueryFound,
+    QueryRequest, Server, Service, StateFound, StateRequest, Stop, Tally, Told, Update, opaque, router,
 };
 use factum_core::{CommandId, Error, Result, wire::Answer};
 use reqwest::blocking::{Client, Response};
@@ -70,23 +70,32 @@ impl Backend for Gate {
     fn outcome(&self, _: &OutcomeRequest) -> Result<Option<Answer>> {
         away()
     }
-    fn follow(self: Arc<Self>, request: &FollowRequest) -> Result<Box<dyn Feed>> {
-        let begin = request.from.as_deref().unwrap_or("0").parse();
-        Ok(Box::new(Counting(begin.map_err(|_| Error::invalid("no position"))?)))
+    fn follow(&self, request: &FollowRequest, outlet: Outlet) -> Result<()> {
+        let begin: u64 = request
+            .from
+            .as_deref()
+            .unwrap_or("@0")
+            .trim_start_matches('@')
+            .parse()
+            .map_err(|_| Error::invalid("no position"))?;
+        outlet.offer(&Told::begin(&format!("@{begin}")));
+        std::thread::spawn(move || count(begin, &outlet));
+        Ok(())
     }
 }
 
-/// Updates without end, of 32 KiB each.
-struct Counting(u64);
-
-impl Feed for Counting {
-    fn next(&mut self, _: Duration) -> Result<Vec<Update>> {
-        self.0 += 1;
-        let data = json!({ "number": self.0, "weight": "x".repeat(32 * 1024) });
-        Ok(vec![Update { name: "event", data, position: Some(self.position()) }])
-    }
-    fn position(&self) -> String {
-        self.0.to_string()
+/// Updates without end, of 32 KiB each, as fast as the client takes them.
+fn count(begin: u64, outlet: &Outlet) {
+    for number in begin + 1.. {
+        let data = json!({ "number": number, "weight": "x".repeat(32 * 1024) });
+        let told = Told::updates(&[Update { name: "event", data, position: Some(format!("@{number}")) }]);
+        loop {
+            match outlet.offer(&told) {
+                Offered::Taken => break,
+                Offered::Full => std::thread::sleep(Duration::from_millis(5)),
+                Offered::Gone => return,
+            }
+        }
     }
 }
 
@@ -102,7 +111,8 @@ impl Site {
         let (arrive, arrived) = channel();
         let (go, going) = channel();
         let gate = Gate { arrived: Mutex::new(arrive), go: Mutex::new(going) };
-        let entry = AggregateEntry { name: "shop.order".into(), commands: Vec::new(), events: Vec::new() };
+        let state = factum_schemas::Schema::parse_str(r#""string""#).unwrap();
+        let entry = AggregateEntry { name: "shop.order".into(), commands: Vec::new(), events: Vec::new(), state };
         let catalog = Catalog { aggregates: vec![entry], ..Catalog::default() };
         let stop = Stop::default();
         let router = router(Arc::new(gate), catalog, &limits, &stop);
@@ -126,6 +136,25 @@ fn what_is_beyond_the_limit_is_told_to_come_again_and_the_next_is_served() {
     let problem: Value = refused.json().unwrap();
     assert_eq!(problem["detail"], "1 requests are under way, which is the limit; try again later");
     assert_eq!(problem["title"], "overloaded");
+    site.go.send(()).unwrap();
+    assert_eq!(first.join().unwrap().status(), 200);
+    site.go.send(()).unwrap();
+    assert_eq!(site.get("/shop/order/2")().status(), 200);
+    site.stop.stop();
+}
+
+#[test]
+fn a_client_with_its_share_is_told_to_wait_for_itself() {
+    let site = Site::start(Limits { max_in_flight_per_client: 1, max_streams_per_client: 0, ..Limits::default() });
+    let first = std::thread::spawn(site.get("/shop/order/1"));
+    site.arrived.recv().unwrap();
+    let refused = site.get("/shop/order/2")();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    let problem: Value = refused.json().unwrap();
+    assert_eq!(problem["detail"], "1 requests of this client are under way, which is its share; wait for one of them");
+    assert_eq!(problem["title"], "too many requests");
+    let stream = site.get("/shop/order/1/events")();
+    assert_eq!((stream.status().as_u16(), &stream.headers()["retry-after"]), (429, &"1".parse().unwrap()));
     site.go.send(()).unwrap();
     assert_eq!(first.join().unwrap().status(), 200);
     site.go.send(()).unwrap();
@@ -194,9 +223,9 @@ fn a_stream_goes_on_where_its_client_was() {
     let first = site.get("/shop/order/1/events")();
     assert_eq!(first.headers()["content-type"], "text/event-stream");
     let (seen, id) = numbers(first, 50);
-    assert_eq!((seen, id.as_str()), ((1..=50).collect::<Vec<_>>(), "50"));
+    assert_eq!((seen, &id), ((1..=50).collect::<Vec<_>>(), &opaque("@50")));
     let client = Client::builder().no_proxy().build().unwrap();
-    let url = format!("http://{}/shop/order/1/events?after=7", site.server.address());
+    let url = format!("http://{}/shop/order/1/events?after=@7", site.server.address());
     // What a browser saw last counts more than where it began.
     let again = client.get(&url).header("last-event-id", &id).send().unwrap();
     assert_eq!(numbers(again, 52).0, [51, 52]);

@@ -6,7 +6,7 @@ use crate::{
     newest::{self, Newest},
     shape,
 };
-use apache_avro::AvroSchema;
+use apache_avro::{AvroSchema, Schema};
 use factum_core::{Aggregate, AggregateCodec, DecodeError, Error, Fingerprint, MessageCodec, Result, Topics};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc};
@@ -47,6 +47,11 @@ impl<A: Aggregate> Codec<A> {
     /// The codec of the commands, for those who send them.
     pub fn commands(&self) -> &RecordCodec<A::Command> {
         &self.commands
+    }
+
+    /// The newest schema of the state.
+    pub fn state_schema(&self) -> &'static Schema {
+        &self.state.schema
     }
 
     /// The codec of the events.

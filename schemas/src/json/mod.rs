@@ -32,14 +32,15 @@ mod write;
 pub use describe::json_schema;
 pub use strict::{MAX_JSON_DEPTH, parse_json};
 
-use crate::{AvroMessage, RecordCodec, SchemaCache, frame, message::Source, newest};
+use crate::{AvroMessage, Codec, RecordCodec, SchemaCache, frame, message::Source, newest};
 use apache_avro::{
-    Schema,
+    AvroSchema, Schema,
     reader::datum::GenericDatumReader,
     schema::{NamesRef, ResolvedSchema},
     types::Value,
 };
-use factum_core::{DecodeError, Error, ErrorKind, Result};
+use factum_core::{Aggregate, AggregateCodec, DecodeError, Error, ErrorKind, Result};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -62,6 +63,28 @@ impl<M: AvroMessage> RecordCodec<M> {
             Error::with_source(ErrorKind::Invalid, format!("the JSON does not fit {}", newest.name), error)
         })?;
         Ok(bytes)
+    }
+}
+
+impl<A: Aggregate + AvroSchema + Serialize + DeserializeOwned> Codec<A>
+where
+    A::Command: AvroMessage,
+    A::Event: AvroMessage,
+{
+    /// A state as JSON, told by its schema as commands and events are.
+    ///
+    /// # Errors
+    /// `Data` when it does not fit its schema.
+    pub fn state_to_json(&self, state: &A) -> Result<Json> {
+        let mut bytes = Vec::new();
+        self.encode_state(state, &mut bytes)?;
+        let wrong = |wrong: String| Error::data(format!("a state of {} cannot be shown: {wrong}", A::TYPE));
+        let schema = self.state_schema();
+        let reader = GenericDatumReader::builder(schema).build().map_err(|e| wrong(e.to_string()))?;
+        let mut source = Source::new(&bytes);
+        let decoded = reader.read_value(&mut source);
+        let decoded = source.used_up(decoded).map_err(wrong)?;
+        to_json(schema, &decoded).map_err(wrong)
     }
 }
 

@@ -38,14 +38,7 @@ pub(super) struct Backlog {
 impl Backlog {
     /// The view that is measured.
     pub(super) fn view<'a>(&self, app: &'a App, bench: &Bench<'_>) -> Result<&'a dyn ViewHost> {
-        if let Some(name) = &self.view {
-            return app.view_host(name);
-        }
-        let inputs = [bench.host.aggregate_type()];
-        let found = app.views.iter().find(|host| host.inputs() == inputs);
-        found.map(|host| &**host).ok_or_else(|| {
-            Error::invalid(format!("no view reads only {}; name the view with --view", bench.host.aggregate_type()))
-        })
+        view_of(app, self.view.as_deref(), bench)
     }
 
     /// Writes the events.
@@ -59,6 +52,18 @@ impl Backlog {
     pub(super) fn rounds(&self) -> RangeInclusive<usize> {
         1..=self.rounds.max(1)
     }
+}
+
+/// The view of that name, or the first that reads only the aggregate type.
+pub(super) fn view_of<'a>(app: &'a App, name: Option<&str>, bench: &Bench<'_>) -> Result<&'a dyn ViewHost> {
+    if let Some(name) = name {
+        return app.view_host(name);
+    }
+    let inputs = [bench.host.aggregate_type()];
+    let found = app.views.iter().find(|host| host.inputs() == inputs);
+    found.map(|host| &**host).ok_or_else(|| {
+        Error::invalid(format!("no view reads only {}; name the view with --view", bench.host.aggregate_type()))
+    })
 }
 
 /// A view that was started.

@@ -4,7 +4,7 @@ use crate::{
     process::{Process, until},
     site::{Site, root},
 };
-use factum_test_database::OwnServer;
+use factum_test_database::{OwnServer, TestDatabase};
 use postgres::{Client as Database, NoTls};
 use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
@@ -70,21 +70,38 @@ impl Gateway {
 #[test]
 fn any_gateway_serves_what_another_began_and_a_stream_goes_on_there() {
     let site = Site::new(3);
+    let database = TestDatabase::new();
+    let url = database.url();
+    let views = ["--views", url.as_str()];
     let mut handler = site.handler(&[]);
-    let mut view = site.start(&["run", "view", "balances"]);
-    let mut first = Gateway::start(&site, &[]);
-    let second = Gateway::start(&site, &["--max-body-kib", "1"]);
+    let mut view = site.start(&[&["run", "view", "balances"], &views[..]].concat());
+    let mut first = Gateway::start(&site, &views);
+    let second = Gateway::start(&site, &[&["--max-body-kib", "1"], &views[..]].concat());
     assert_eq!(first.deposit(5)["version"], 1);
     let (seen, id) = first.versions(None, 1, || assert_eq!(first.deposit(6)["version"], 2));
     assert_eq!(seen, [2]);
     let told = second.deposit(7);
     assert_eq!(told["version"], 3);
     // The view is read with the position of the reply, on the other instance.
-    let token = told["token"].as_str().unwrap().replace('#', "%23");
+    let token = told["token"].as_str().unwrap();
     let rows: Value = first.get(&format!("/views/balances?columns=key,balance&after={token}")).json().unwrap();
     assert_eq!(rows["rows"], json!([["anna", 18]]));
+    // Without the view, what comes is not in the rows, and either instance says how much that is.
+    view.stop();
+    let late = first.deposit(8)["token"].as_str().unwrap().to_owned();
+    for gateway in [&first, &second] {
+        let stale: Value =
+            gateway.get(&format!("/views/balances?columns=balance&stale=true&after={late}")).json().unwrap();
+        assert_eq!((&stale["rows"], stale["behind"].as_array().unwrap().len()), (&json!([[18]]), 1), "{stale}");
+        assert!(stale["lag_records"].as_u64().unwrap() >= 1, "{stale}");
+        let behind = gateway.get(&format!("/views/balances?wait=0&after={late}"));
+        assert_eq!((behind.status().as_u16(), &behind.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    }
+    let mut view = site.start(&[&["run", "view", "balances"], &views[..]].concat());
+    let rows: Value = second.get(&format!("/views/balances?columns=balance&wait=50&after={late}")).json().unwrap();
+    assert_eq!(rows["rows"], json!([[26]]));
     first.process.stop();
-    assert_eq!(second.versions(Some(&id), 1, || ()).0, [3]);
+    assert_eq!(second.versions(Some(&id), 2, || ()).0, [3, 4]);
     let large = json!({ "cents": 5, "note": "x".repeat(2_000) });
     let url = format!("{}/bank/account/anna/commands/Deposit", second.base);
     let answer = second.client.post(url).json(&large).send().unwrap();

@@ -10,7 +10,10 @@ mod write;
 
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, marker::PhantomData};
+use std::{
+    fmt::{self, Write},
+    marker::PhantomData,
+};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +84,24 @@ impl fmt::Display for Value {
             Value::Real(value) => value.fmt(f),
             Value::Boolean(value) => value.fmt(f),
             Value::Text(value) => f.write_str(value),
-            Value::Bytes(value) => value.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Value::Bytes(value) => base64(value, f),
         }
     }
+}
+
+/// Base64 with padding (RFC 4648), as commands and events have bytes in JSON.
+fn base64(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for three in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(three.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let is_there = digit <= three.len();
+            let at = (bits >> (18 - 6 * digit) & 63) as usize;
+            f.write_char(if is_there { char::from(DIGITS[at]) } else { '=' })?;
+        }
+    }
+    Ok(())
 }
 
 /// Converts rows of type `R` to and from the values of their columns.

@@ -102,7 +102,7 @@ impl Filter {
     /// - `column is null`, `column is not null`, also written `= null` and `!= null`.
     ///
     /// Values are numbers, `true`, `false`, a word, or text in single or double
-    /// quotes (a quote in it is doubled); bytes are text of hexadecimal digits.
+    /// quotes (a quote in it is doubled); bytes are Base64 with padding.
     /// A null in the column satisfies none but `is null` (and `not` of one that does not hold).
     ///
     /// # Errors

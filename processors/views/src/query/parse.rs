@@ -1,6 +1,7 @@
 //! Reading a filter.
 
 use super::{Compared, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS, MAX_IN_VALUES, Pattern};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use factum_core::{
     Error, Result,
     view::{ColumnType, Value, ViewTable},
@@ -260,9 +261,7 @@ fn typed(field: &Field, literal: Literal<'_>) -> Result<Value> {
     })
 }
 
-/// Bytes of hexadecimal digits.
+/// Bytes in Base64 with padding.
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
-    let digits = digits.collect::<Option<Vec<u8>>>().filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(digits.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]).collect())
+    BASE64_STANDARD.decode(text).ok()
 }

@@ -3,12 +3,13 @@
 //! Every command has its own path with its own JSON Schema, so that a client
 //! generated from the document knows each command's fields.
 
+mod journal;
 mod parts;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    AggregateEntry, Catalog, ViewEntry,
+    AggregateEntry, Catalog, OtherEntry, ViewEntry,
     catalog::{full_name, short_name},
 };
 use factum_core::view::{Column, ColumnType};
@@ -21,11 +22,14 @@ pub(crate) fn openapi(catalog: &Catalog) -> Value {
     let mut document = Document { paths: Map::new(), schemas: Map::new() };
     catalog.aggregates.iter().for_each(|entry| document.aggregate(entry));
     catalog.views.iter().for_each(|view| document.view(view));
+    document.journal();
+    catalog.others.iter().for_each(|other| document.other(other));
     let mut components = parts();
     if let Some(schemas) = components["schemas"].as_object_mut() {
         schemas.extend(document.schemas);
     }
     let tags = catalog.aggregates.iter().map(|entry| &entry.name).chain(catalog.views.iter().map(|view| &view.name));
+    let tags = tags.map(String::as_str).chain(["journal", "process"]);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -72,15 +76,18 @@ impl Document {
                 "operationId": format!("{tag}.outcome"), "tags": [tag],
                 "summary": "What became of a command, as far as its aggregate's events tell",
                 "parameters": [parameter("id"), parameter("command")],
-                "responses": responses(json_response("It was accepted", &refer("Answer")), &["400", "404", "503"]),
+                "responses": responses(json_response("It was accepted", &refer("Answer")), &["400", "404", "429", "503"]),
             } }),
         );
+        let state = format!("{tag}.state");
+        let own = json_schema(&entry.state, SCHEMAS, &mut self.schemas);
+        self.schemas.insert(state.clone(), state_schema(&own));
         self.path(
             format!("{base}/{{id}}"),
             json!({ "get": {
                 "operationId": format!("{tag}.state"), "tags": [tag], "summary": "The state, folded from all events",
                 "parameters": [parameter("id"), parameter("at_version"), parameter("at_time"), parameter("by")],
-                "responses": responses(json_response("The state; version 0 without events", &refer("State")), &["400", "404", "503"]),
+                "responses": responses(json_response("The state; version 0 without events", &refer(&state)), &["400", "404", "429", "503"]),
             } }),
         );
         let page = json!({
@@ -95,7 +102,7 @@ impl Document {
             json!({ "get": {
                 "operationId": format!("{tag}.history"), "tags": [tag], "summary": "The events, oldest first",
                 "parameters": [parameter("id"), parameter("after-version"), parameter("limit-events")],
-                "responses": responses(json_response("Events", &page), &["400", "404", "503"]),
+                "responses": responses(json_response("Events", &page), &["400", "404", "429", "503"]),
             } }),
         );
         self.path(
@@ -104,7 +111,19 @@ impl Document {
                 "operationId": format!("{tag}.events"), "tags": [tag],
                 "summary": "Live updates: every event of the aggregate from now on, or from a position",
                 "parameters": [parameter("id"), parameter("after-position"), parameter("Last-Event-ID")],
-                "responses": responses(stream(&event), &["400", "404", "503"]),
+                "responses": responses(stream(&event), &["400", "404", "429", "503"]),
+            } }),
+        );
+    }
+
+    fn other(&mut self, other: &OtherEntry) {
+        let content = json!({ other.media_type: { "schema": true } });
+        let told = |description: &str| json!({ "description": description, "content": content });
+        self.path(
+            other.path.to_owned(),
+            json!({ "get": {
+                "operationId": format!("process{}", other.path.replace('/', ".")), "tags": ["process"], "summary": other.summary,
+                "parameters": [], "responses": { "200": told("It is so"), "503": told("It is not so, and why") },
             } }),
         );
     }
@@ -130,6 +149,10 @@ impl Document {
                 "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
                 "count": { "type": "integer", "minimum": 0 },
                 "behind": { "type": "array", "items": refer("Behind") },
+                "lag_records": {
+                    "type": "integer", "minimum": 0,
+                    "description": "With `stale`: how many records of the log the rows lack at most",
+                },
             },
         });
         let required: Vec<&String> = columns.keys().collect();
@@ -144,7 +167,7 @@ impl Document {
                     parameter("where"), parameter("order"), parameter("columns"), parameter("limit"), parameter("cursor"),
                     parameter("count"), parameter("after"), parameter("wait"), parameter("stale"), parameter("Factum-After"),
                 ],
-                "responses": responses(json_response("Rows", &rows), &["400", "404", "503"]),
+                "responses": responses(json_response("Rows", &rows), &["400", "404", "429", "503"]),
             } }),
         );
         let change = format!("view.{name}.change");
@@ -161,7 +184,7 @@ impl Document {
                 "operationId": format!("views.{name}.changes"), "tags": [name],
                 "summary": "Live updates: the rows that events touch, from now on or from a position",
                 "parameters": [parameter("after-position"), parameter("Last-Event-ID")],
-                "responses": responses(stream(&change), &["400", "404", "503"]),
+                "responses": responses(stream(&change), &["400", "404", "429", "503"]),
             } }),
         );
     }
@@ -174,7 +197,7 @@ fn command(tag: &str, name: &str, schema: &Schema, described: &Value) -> Value {
     };
     let mut responses = responses(
         json_response("It was accepted; the header ETag has the aggregate's new version", &refer("Answer")),
-        &["400", "403", "404", "409", "412", "413", "415", "422", "500", "503", "504"],
+        &["400", "403", "404", "409", "412", "413", "415", "422", "429", "500", "503", "504"],
     );
     responses["202"] = json!({
         "description": "With `Prefer: respond-async`: the log has it, and `Location` tells where to ask",
@@ -215,15 +238,19 @@ fn many(tag: &str, schemas: &[Schema], described: &[Value]) -> Value {
         "summary": "Many commands: not one is sent unless all of them can be encoded",
         "parameters": [parameter("dry_run"), parameter("Prefer")],
         "requestBody": body(&list),
-        "responses": responses(json_response("How they were answered", &told), &["400", "404", "413", "415", "503"]),
+        "responses": responses(json_response("How they were answered", &told), &["400", "404", "413", "415", "429", "503"]),
     } })
 }
 
 fn event_schema(schemas: &[Schema], described: &[Value]) -> Value {
     let names: Vec<String> = schemas.iter().filter_map(full_name).collect();
     json!({
-        "type": "object", "required": ["version", "type", "event", "occurred", "recorded", "command", "partition", "offset"],
+        "type": "object", "required": [
+            "version", "type", "event", "occurred", "recorded", "id", "command", "correlation", "source", "partition", "offset",
+        ],
         "properties": {
+            "id": { "type": "string", "description": "The command, `/`, and its place among that command's events, from 0" },
+            "causation": { "type": "string", "description": "The id of the event that caused its command, if one did" },
             "version": { "type": "integer", "minimum": 1 },
             "type": { "type": "string", "examples": names, "description": "The record's full name" },
             "event": { "description": "As it was written; of an older version perhaps", "anyOf": described },
@@ -235,6 +262,21 @@ fn event_schema(schemas: &[Schema], described: &[Value]) -> Value {
             "partition": { "type": "integer", "minimum": 0 },
             "offset": { "type": "integer", "minimum": 0 },
             "trace": { "type": ["string", "null"] },
+        },
+    })
+}
+
+/// A state of a type whose state this is.
+fn state_schema(own: &Value) -> Value {
+    json!({
+        "type": "object", "required": ["id", "version", "state"],
+        "properties": {
+            "id": { "type": "string" }, "version": { "type": "integer", "minimum": 0 }, "state": own,
+            "folded": { "type": "integer", "minimum": 0, "description": "Of a past state: the events that were folded on one that was kept" },
+            "left_out": {
+                "type": "integer", "minimum": 0,
+                "description": "Of a past state by the time occurred: events of an earlier version that occurred later",
+            },
         },
     })
 }
@@ -255,7 +297,7 @@ fn column_schema(column: &Column) -> Value {
     };
     let mut schema = if column.nullable { json!({ "type": [kind, "null"] }) } else { json!({ "type": kind }) };
     if column.kind == ColumnType::Bytes {
-        schema["contentEncoding"] = json!("base16");
+        schema["contentEncoding"] = json!("base64");
     }
     schema
 }

@@ -9,6 +9,7 @@ fn document() -> Value {
         {"name":"price","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}},
         {"name":"note","type":["null","string"],"default":null}]}"#;
     let event = r#"{"type":"record","name":"shop.order.Placed","fields":[{"name":"article","type":"string"}]}"#;
+    let state = r#"{"type":"record","name":"shop.order.Order","fields":[{"name":"digest","type":"bytes"}]}"#;
     let column = |name: &str, kind, nullable| Column { name: name.to_owned(), kind, nullable };
     openapi(&Catalog {
         title: "shop".into(),
@@ -17,11 +18,17 @@ fn document() -> Value {
             name: "shop.order".into(),
             commands: vec![Schema::parse_str(command).unwrap()],
             events: vec![Schema::parse_str(event).unwrap()],
+            state: Schema::parse_str(state).unwrap(),
         }],
+        others: vec![OtherEntry { path: "/healthz", summary: "Whether it lives", media_type: "application/json" }],
         views: vec![ViewEntry {
             name: "orders".into(),
             inputs: vec!["shop.order".into()],
-            columns: vec![column("total", ColumnType::Integer, false), column("note", ColumnType::Text, true)],
+            columns: vec![
+                column("total", ColumnType::Integer, false),
+                column("note", ColumnType::Text, true),
+                column("digest", ColumnType::Bytes, false),
+            ],
         }],
     })
 }
@@ -59,6 +66,7 @@ fn every_object_has_the_members_that_openapi_requires() {
     let document = document();
     assert_eq!((&document["openapi"], &document["info"]["version"]), (&json!("3.1.0"), &json!("1.2.3")));
     let mut ids = BTreeSet::new();
+    let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     for (path, item) in document["paths"].as_object().unwrap() {
         assert!(path.starts_with('/'), "{path}");
         let wanted: BTreeSet<&str> = path.split('{').skip(1).map(|part| part.split('}').next().unwrap()).collect();
@@ -66,6 +74,8 @@ fn every_object_has_the_members_that_openapi_requires() {
             assert!(["get", "post"].contains(&method.as_str()), "{path} {method}");
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
             assert!(operation["summary"].is_string(), "{path}");
+            // The page shows an operation below its first tag.
+            assert!(tags.contains(&&operation["tags"][0]), "{path}: {tags:?}");
             let resolve = |value: &'_ Value| match value.get("$ref").and_then(Value::as_str) {
                 Some(target) => document.pointer(&target[1..]).unwrap().clone(),
                 None => value.clone(),
@@ -112,4 +122,30 @@ fn a_command_has_its_own_path_and_schema_and_a_view_its_columns() {
     let columns = &document["components"]["schemas"]["view.orders"]["properties"];
     assert_eq!((&columns["total"]["type"], &columns["note"]["type"]), (&json!("integer"), &json!(["string", "null"])));
     assert!(document["paths"]["/views/orders"]["get"]["responses"]["503"]["$ref"].is_string());
+}
+
+#[test]
+fn every_path_that_is_served_is_described_and_every_described_one_is_served() {
+    let document = document();
+    let described: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    let mut served = BTreeSet::from(["/healthz".to_owned()]);
+    for path in crate::routes::paths() {
+        let named = path.replace("{context}", "shop").replace("{aggregate}", "order").replace("{name}", "orders");
+        // A command has a path of its own beside that of its outcome.
+        if named.ends_with("/commands/{command}") {
+            served.insert(named.replace("{command}", "Place"));
+        }
+        served.insert(named);
+    }
+    assert_eq!(described, served);
+}
+
+#[test]
+fn bytes_have_one_form_in_commands_states_and_rows() {
+    let schemas = &document()["components"]["schemas"];
+    let state = &schemas["shop.order.state"]["properties"]["state"];
+    assert_eq!(state, &json!({ "$ref": "#/components/schemas/shop.order.Order" }));
+    let of_state = &schemas["shop.order.Order"]["properties"]["digest"];
+    let of_row = &schemas["view.orders"]["properties"]["digest"];
+    assert_eq!((of_state, of_state["contentEncoding"].as_str()), (of_row, Some("base64")));
 }

@@ -1,5 +1,6 @@
 //! Answers and errors as responses.
 
+use crate::token::opaque;
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -42,7 +43,7 @@ const TOKEN: &str = "factum-token";
 /// An answer to a command as a response.
 pub(super) fn answered(answer: &Answer) -> Response {
     let mut response = as_response(answer);
-    let token = answer.token.as_ref().and_then(|token| HeaderValue::from_str(&token.to_string()).ok());
+    let token = answer.token.as_ref().and_then(|token| HeaderValue::from_str(&opaque(&token.to_string())).ok());
     if let Some(token) = token {
         response.headers_mut().insert(TOKEN, token);
     }
@@ -53,7 +54,7 @@ fn as_response(answer: &Answer) -> Response {
     let detail = answer.detail.as_deref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
     let body = json!({
         "command": answer.command.to_string(), "code": answer.code.as_str(), "version": answer.version.0,
-        "events": answer.events, "token": answer.token.as_ref().map(ToString::to_string), "refusal": detail,
+        "events": answer.events, "token": answer.token.as_ref().map(|token| opaque(&token.to_string())), "refusal": detail,
     });
     let status = match answer.code {
         AnswerCode::Accepted => return with_tag(Json(body).into_response(), &entity_tag(answer.version)),

@@ -28,7 +28,7 @@ use axum::{
     http::StatusCode,
     middleware,
     response::Response,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use factum_core::{Error, Result};
 use serde_json::json;
@@ -50,24 +50,51 @@ struct Gateway {
 /// The routes over a service, which knows what the catalog lists. `stop` ends streams.
 pub fn router(service: Arc<dyn Backend>, catalog: Catalog, limits: &Limits, stop: &Stop) -> Router {
     let openapi = openapi(&catalog).to_string();
-    let gateway =
-        Gateway { service, catalog: Arc::new(catalog), streams: Overload::new(limits.max_streams), stop: stop.clone() };
-    let overload = Overload::new(limits.max_in_flight);
-    Router::new()
-        .route("/views/{name}", get(views::query))
-        .route("/audit", get(past::audit))
-        .route("/correlations/{id}", get(past::causes))
-        .route("/{context}/{aggregate}/commands", post(commands::publish_all))
-        .route("/{context}/{aggregate}/{id}", get(past::state))
-        .route("/{context}/{aggregate}/{id}/history", get(history::history))
-        .route("/{context}/{aggregate}/{id}/commands/{command}", post(commands::publish).get(commands::outcome))
+    let gateway = Gateway {
+        service,
+        catalog: Arc::new(catalog),
+        streams: Overload::new("streams", limits.max_streams, limits.max_streams_per_client),
+        stop: stop.clone(),
+    };
+    let overload = Overload::new("requests", limits.max_in_flight, limits.max_in_flight_per_client);
+    add(requests(), Router::new())
         .route_layer(middleware::from_fn_with_state(overload, Overload::guard))
-        .route("/{context}/{aggregate}/{id}/events", get(streams::events))
-        .route("/views/{name}/changes", get(streams::changes))
+        .merge(add(streams(), Router::new()))
         .merge(pages(openapi))
         .fallback(fallback::unknown_path)
         .with_state(gateway)
         .layer(middleware::from_fn(request_id::mark))
+}
+
+/// Paths with what serves them.
+type Routes = Vec<(&'static str, MethodRouter<Gateway>)>;
+
+fn add(routes: Routes, router: Router<Gateway>) -> Router<Gateway> {
+    routes.into_iter().fold(router, |router, (path, served)| router.route(path, served))
+}
+
+/// What is answered and done.
+fn requests() -> Routes {
+    vec![
+        ("/views/{name}", get(views::query)),
+        ("/audit", get(past::audit)),
+        ("/correlations/{correlation}", get(past::causes)),
+        ("/{context}/{aggregate}/commands", post(commands::publish_all)),
+        ("/{context}/{aggregate}/{id}", get(past::state)),
+        ("/{context}/{aggregate}/{id}/history", get(history::history)),
+        ("/{context}/{aggregate}/{id}/commands/{command}", post(commands::publish).get(commands::outcome)),
+    ]
+}
+
+/// What stays open.
+fn streams() -> Routes {
+    vec![("/{context}/{aggregate}/{id}/events", get(streams::events)), ("/views/{name}/changes", get(streams::changes))]
+}
+
+/// Every path that is described.
+#[cfg(test)]
+pub(crate) fn paths() -> Vec<&'static str> {
+    requests().iter().chain(&streams()).map(|(path, _)| *path).collect()
 }
 
 impl Gateway {

@@ -1,10 +1,15 @@
 //! One listener, its connections, and their end.
 
 use super::{guard, paced::Paced, problem};
-use crate::{Limits, Stop};
+use crate::{Limits, Stop, overload::Client};
 use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use factum_core::{Error, Result};
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -64,12 +69,16 @@ impl Server {
         let router = limited(router, limits, address);
         let stop = stop.clone();
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            // What it holds may block when it goes (a database's connections do), which it must not within the runtime.
+            let last = router.clone();
             runtime.block_on(async move {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => accept(listener, router, limits, &stop).await,
                     Err(error) => warn!(%error, %address, "HTTP is not served"),
                 }
             });
+            drop(runtime);
+            drop(last);
         });
         Ok(Server { address, thread: thread.map_err(failed)? })
     }
@@ -122,22 +131,24 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, limits: Limit
             accepted = accepted => accepted,
             () = stopped(stop) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 debug!(%error, "a connection was not accepted");
                 time::sleep(ACCEPT_BACKOFF).await;
                 continue;
             }
         };
+        let service = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Client(peer.ip()));
+            service.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(limits.max_head_bytes.max(MIN_HEAD_BYTES))
-            .serve_connection(
-                TokioIo::new(Paced::new(stream, limits.write_timeout)),
-                TowerToHyperService::new(router.clone()),
-            );
+            .serve_connection(TokioIo::new(Paced::new(stream, limits.write_timeout)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -164,3 +164,32 @@ fn an_address_in_use_is_named_with_what_to_do() {
     assert_eq!(error.to_string(), format!("{address} is in use; choose another with --http"));
     served.stop.stop();
 }
+
+#[test]
+fn what_a_router_holds_goes_where_it_may_block() {
+    struct Blocking;
+    impl Drop for Blocking {
+        fn drop(&mut self) {
+            // Panics within a runtime.
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {});
+        }
+    }
+    let held = std::sync::Arc::new(Blocking);
+    let router = Router::new().route(
+        "/",
+        routing::get(move || {
+            let held = held.clone();
+            async move {
+                drop(held);
+                "here"
+            }
+        }),
+    );
+    let stop = Stop::default();
+    let server = Server::start("127.0.0.1:0".parse().unwrap(), router, &stop).unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
+    assert_eq!(client.get(format!("http://{}/", server.address())).send().unwrap().text().unwrap(), "here");
+    stop.stop();
+    server.join().unwrap();
+}

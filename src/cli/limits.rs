@@ -1,0 +1,55 @@
+//! How much of what comes over HTTP is taken: for every verb that serves.
+
+use clap::{Args, value_parser};
+use factum_core::{Error, Result};
+use factum_gateway::Limits;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct LimitArgs {
+    /// The most KiB of a request's body; more is 413.
+    #[arg(long, default_value_t = 4096, value_name = "KIB", value_parser = value_parser!(u32).range(1..=65_536), help_heading = "Limits")]
+    max_body_kib: u32,
+    /// The most KiB of a request's line and headers; more is 431.
+    #[arg(long, default_value_t = 64, value_name = "KIB", value_parser = value_parser!(u16).range(8..=1_024), help_heading = "Limits")]
+    max_head_kib: u16,
+    /// The most connections at a time; more of them wait. Each takes a file descriptor (`ulimit -n`).
+    #[arg(long, default_value_t = 1_024, value_name = "N", value_parser = value_parser!(u32).range(1..=65_536), help_heading = "Limits")]
+    max_connections: u32,
+    /// The most requests that are worked on at a time; more are 503 with Retry-After.
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = value_parser!(u16).range(1..=512), help_heading = "Limits")]
+    max_in_flight: u16,
+    /// The most of them for one client, by its address; more are 429 with Retry-After. Behind a proxy all
+    /// clients are one: give as many as --max-in-flight.
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..=512), help_heading = "Limits")]
+    max_in_flight_per_client: u16,
+    /// The most streams of live updates at a time; more are 503 with Retry-After. Each has a connection.
+    #[arg(long, default_value_t = 768, value_name = "N", value_parser = value_parser!(u32).range(0..=65_536), help_heading = "Limits")]
+    max_streams: u32,
+    /// The most of them for one client, by its address; more are 429 with Retry-After.
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = value_parser!(u32).range(0..=65_536), help_heading = "Limits")]
+    max_streams_per_client: u32,
+    /// Seconds after which a client that takes nothing of its answer is cut off.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=600), help_heading = "Limits")]
+    write_timeout: u64,
+}
+
+impl LimitArgs {
+    /// The limits, with so long for requests under way at the end.
+    pub(super) fn limits(&self, drain: Duration) -> Result<Limits> {
+        let size = |number: u32| {
+            usize::try_from(number).map_err(|_| Error::invalid(format!("a limit of {number} is too large here")))
+        };
+        Ok(Limits {
+            max_body_bytes: size(self.max_body_kib)? * 1024,
+            max_head_bytes: usize::from(self.max_head_kib) * 1024,
+            max_connections: size(self.max_connections)?,
+            max_in_flight: usize::from(self.max_in_flight),
+            max_in_flight_per_client: usize::from(self.max_in_flight_per_client),
+            max_streams: size(self.max_streams)?,
+            max_streams_per_client: size(self.max_streams_per_client)?,
+            write_timeout: Duration::from_secs(self.write_timeout),
+            drain,
+        })
+    }
+}
