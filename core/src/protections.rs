@@ -40,6 +40,8 @@ pub struct Protections {
     pub shared_row_locking: bool,
     /// Readers check that versions have no gap and no repeat.
     pub version_check: bool,
+    /// Events behind a parked one of their aggregate wait for it, and are applied after it.
+    pub ordered_redrive: bool,
 }
 
 impl Protections {
@@ -62,6 +64,7 @@ impl Protections {
         offset_resets: true,
         shared_row_locking: true,
         version_check: true,
+        ordered_redrive: true,
     };
 }
 

@@ -113,6 +113,8 @@ pub(crate) struct Built {
     /// Events that this process folded, and how long that took.
     pub(crate) events: u64,
     pub(crate) folding: Duration,
+    /// Aggregates with an event that could not be folded.
+    pub(crate) parked: u64,
     /// How long the live view was held still.
     pub(crate) held: Duration,
 }

@@ -49,6 +49,7 @@ pub(crate) fn build(
         is_live: false,
         events: 0,
         folding: Duration::ZERO,
+        parked: 0,
         held: Duration::ZERO,
     };
     let mut rebuild = match fold(rebuild, &mut built, stop, tell)? {
@@ -99,6 +100,7 @@ fn fold(
     let begun = Instant::now();
     let is_close = rebuild.fold(stop.flag(), &mut |progress: &RebuildProgress| {
         built.events = progress.applied;
+        built.parked = progress.parked;
         tell(Told::Progress(progress));
     })?;
     built.folding += begun.elapsed();

@@ -5,7 +5,7 @@ use crate::{environment::Environment, history::read_range};
 use factum_core::{
     AggregateId, Error, ErrorKind, Offset, Result, TopicPartition,
     log::Isolation,
-    view::{Commit, CommitOutcome, Compare, Move, Refold, Refolding, View},
+    view::{Commit, CommitOutcome, Compare, Move, Parking, Refold, Refolding, View},
 };
 use factum_schemas::{AvroMessage, RecordCodec};
 use factum_views::Sink;
@@ -138,6 +138,7 @@ where
                 deletes: chunk.deletes,
                 watermarks: chunk.watermarks,
                 moves: vec![moved],
+                parking: Parking::default(),
                 compare: Compare::EpochAndPosition,
             };
             commit_alone::<V>(sink, &commit)?;

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{environment::Environment, host::AggregateHost};
 use factum_core::{
-    Error, Result, TopicId, TopicPartition, Version,
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ResetPlan, Standing, Value, ViewTable},
+    AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition, Version,
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, ResetPlan, Standing, Value, ViewTable},
 };
-use factum_views::{Database, Query, Resets, Rows, Sink};
+use factum_views::{Database, ParkedFilter, ParkedKey, ParkedRecords, Query, Resets, Rows, Sink};
 use std::{
+    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -151,6 +152,35 @@ impl Sink for StateKeeper {
 
     fn rollback(&mut self) -> Result<()> {
         self.journal.rollback()
+    }
+}
+
+impl ParkedRecords for StateKeeper {
+    fn parked_keys(
+        &mut self,
+        filter: &ParkedFilter,
+        after: Option<(&Topic, &AggregateId)>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        self.journal.parked_keys(filter, after, limit)
+    }
+
+    fn parked_records(
+        &mut self,
+        topic: &Topic,
+        aggregate: &AggregateId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<Parked>> {
+        self.journal.parked_records(topic, aggregate, after, limit)
+    }
+
+    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
+        self.journal.count_parked()
+    }
+
+    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
+        self.journal.hold(place)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{entry::as_bytes, key};
 use crate::host::Fold;
 use factum_core::{
     ErrorKind, Fingerprint, Result, TopicId, Version,
-    view::{Commit, Compare, RowShape, Value, ViewTable},
+    view::{Commit, Compare, Parking, RowShape, Value, ViewTable},
 };
 use factum_views::{Query, Rows, Sink};
 use serde::{Deserialize, Serialize};
@@ -172,6 +172,7 @@ pub(crate) fn keep(sink: &mut dyn Sink, keeping: Keeping) -> Result<()> {
         deletes: of_other_folds,
         watermarks: Vec::new(),
         moves: Vec::new(),
+        parking: Parking::default(),
         compare: Compare::Nothing,
     })?;
     Ok(())

@@ -122,7 +122,7 @@ fn follow(
         progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).unwrap_or(0));
         std::thread::sleep(LOOK);
     };
-    let Counts { applied, unknown, repeated } = view.status().totals;
+    let Counts { applied, unknown, repeated, parked } = view.status().totals;
     ending.stop();
     running.join()?;
     if let Some(error) = failed {
@@ -133,7 +133,7 @@ fn follow(
     let new = after.into_iter().filter(|skipped| !before.contains(skipped));
     let shown = |Skipped { place, offsets }: Skipped| format!("{place} from {} to {}", offsets.start, offsets.end);
     Ok(Outcome {
-        delivered: applied + unknown + repeated,
+        delivered: applied + unknown + repeated + parked,
         applied,
         already_applied: repeated,
         unknown,

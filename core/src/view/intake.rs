@@ -18,27 +18,29 @@ pub(super) enum Item<E> {
     Known(Recorded<E>),
     /// Not to be folded: of a record type that the view has not, or out of focus. Its version counts.
     Unknown { aggregate: AggregateId, version: Version, offset: Offset },
+    /// It cannot be applied, now or later, by this code.
+    Bad { aggregate: AggregateId, version: Version, offset: Offset, why: String },
 }
 
 impl<E> Item<E> {
     pub(super) fn aggregate(&self) -> &AggregateId {
         match self {
             Item::Known(event) => &event.aggregate,
-            Item::Unknown { aggregate, .. } => aggregate,
+            Item::Unknown { aggregate, .. } | Item::Bad { aggregate, .. } => aggregate,
         }
     }
 
     pub(super) fn version(&self) -> Version {
         match self {
             Item::Known(event) => event.version,
-            Item::Unknown { version, .. } => *version,
+            Item::Unknown { version, .. } | Item::Bad { version, .. } => *version,
         }
     }
 
     pub(super) fn offset(&self) -> Offset {
         match self {
             Item::Known(event) => event.offset,
-            Item::Unknown { offset, .. } => *offset,
+            Item::Unknown { offset, .. } | Item::Bad { offset, .. } => *offset,
         }
     }
 }
@@ -59,6 +61,11 @@ impl<E> Held<E> {
     /// The offset of the batch's first event.
     pub(super) fn start(&self) -> Offset {
         self.start
+    }
+
+    /// Whether its last event is in it.
+    pub(super) fn is_whole(&self) -> bool {
+        usize::try_from(self.size).is_ok_and(|size| size == self.items.len())
     }
 
     fn is_followed_by(&self, header: &EventHeader<'_>) -> bool {
@@ -106,6 +113,15 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
         Err(e) => return stop(StopClass::ForeignRecord, format!("{record:?}: {e}")),
     };
     match held {
+        Some(before)
+            if before.is_followed_by(&header)
+                && before.items.first().is_some_and(|item| *item.aggregate() != aggregate) =>
+        {
+            return stop(
+                StopClass::ForeignRecord,
+                format!("{record:?} is an event of {aggregate} in a batch of another aggregate"),
+            );
+        }
         Some(before) if !before.is_followed_by(&header) => {
             return stop(
                 StopClass::TornBatch,
@@ -143,19 +159,17 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
         }
         _ => {}
     }
-    let Some(value) = record.value() else {
-        return stop(StopClass::Undecodable, format!("{record:?} has no value"));
-    };
-    let item = match codec.decode(value) {
-        Ok(_) if focus.occurred_by.is_some_and(|time| header.occurred > time) => {
-            Item::Unknown { aggregate, version: header.version, offset: record.offset() }
+    let (version, offset) = (header.version, record.offset());
+    let is_out_of_focus = focus.occurred_by.is_some_and(|time| header.occurred > time);
+    let item = match record.value().map(|value| codec.decode(value)) {
+        Some(Err(DecodeError::UnknownSchema(id))) => return Err(Refused::UnknownSchema(id)),
+        Some(Err(DecodeError::UnknownRecord(_))) => Item::Unknown { aggregate, version, offset },
+        _ if is_out_of_focus => Item::Unknown { aggregate, version, offset },
+        Some(Ok(event)) => Item::Known(Recorded::new(record, &header, aggregate, shared(source, header.source), event)),
+        Some(Err(DecodeError::Malformed(why))) => {
+            Item::Bad { aggregate, version, offset, why: format!("{record:?} cannot be decoded: {why}") }
         }
-        Ok(event) => Item::Known(Recorded::new(record, &header, aggregate, shared(source, header.source), event)),
-        Err(DecodeError::UnknownRecord(_)) => {
-            Item::Unknown { aggregate, version: header.version, offset: record.offset() }
-        }
-        Err(DecodeError::UnknownSchema(id)) => return Err(Refused::UnknownSchema(id)),
-        Err(DecodeError::Malformed(why)) => return stop(StopClass::Undecodable, format!("{record:?}: {why}")),
+        None => Item::Bad { aggregate, version, offset, why: format!("{record:?} has no value") },
     };
     if let Some(trace) = header.trace.filter(|_| header.index == 0) {
         traces.push(header.command, trace);

@@ -1,11 +1,12 @@
 //! The view runtime as a pure state machine: what happened in, what to do out.
 
 use super::{
-    Awaited, Claim, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, PlaceStatus, RowLocking,
-    RowShape, Scope, Stop, StopClass, View,
+    Awaited, Claim, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, Parked, Parking,
+    PlaceStatus, RowLocking, RowShape, Scope, Stop, StopClass, View,
     intake::{self, Refused},
+    parked,
     place::{Phase, Place},
-    work::{Changes, Folded, Met, Work},
+    work::{Aside, Changes, Folded, Met, Rules, Work},
 };
 use crate::{
     CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, RecordRef, Result, Retry,
@@ -38,6 +39,8 @@ pub struct Claimed {
     pub bounds: Bounds,
     /// The progress row.
     pub claim: Claim,
+    /// How many aggregates of the partition are parked, asked after the claim.
+    pub parked: u64,
 }
 
 /// A claim that failed.
@@ -142,6 +145,19 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         self.totals
     }
 
+    /// Whether a partition may have parked aggregates, which then have to be counted now and then.
+    pub fn has_parked(&self) -> bool {
+        self.places.iter().any(|place| place.parked > 0)
+    }
+
+    /// Takes how many aggregates are parked in each partition, where some are,
+    /// as the sink counts them between two transactions.
+    pub fn parked_counted(&mut self, counts: &BTreeMap<TopicPartition, u64>) {
+        for place in &mut self.places {
+            place.parked = counts.get(&place.at).copied().unwrap_or(0);
+        }
+    }
+
     /// Takes the outcome of a poll.
     ///
     /// # Panics
@@ -193,7 +209,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 return effects;
             }
         };
-        let Claimed { topic_id, bounds, claim } = claimed;
+        let Claimed { topic_id, bounds, claim, parked } = claimed;
         let stop = if !self.protections.topic_identity {
             None
         } else if claim.topic_id != topic_id {
@@ -247,6 +263,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 place.epoch = claim.epoch;
                 place.next = claim.position;
                 place.held = None;
+                place.parked = parked;
                 place.phase = Phase::Running;
                 effects.push(Effect::Start(at.clone(), claim.position));
             }
@@ -290,8 +307,13 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         let places = &self.places;
         let at = |place: usize| places[place].at.clone();
         let was_skipped = |place: usize, after, before| places[place].was_skipped(after, before);
-        let check = self.protections.version_check;
-        let folded = outcome.and_then(|loaded| flight.work.fold(&self.shape, loaded, check, at, was_skipped, &mut met));
+        let rules = Rules {
+            versions: self.protections.version_check,
+            ordered: self.protections.ordered_redrive,
+            at: &at,
+            was_skipped: &was_skipped,
+        };
+        let folded = outcome.and_then(|loaded| flight.work.fold(&self.shape, loaded, &rules, &mut met));
         for Met { place, stop } in met {
             self.stop(place, stop, &mut effects);
         }
@@ -309,6 +331,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     deletes: std::mem::take(&mut changes.deletes),
                     watermarks: std::mem::take(&mut changes.watermarks),
                     moves: self.moves(&flight.moves),
+                    parking: Parking {
+                        still: std::mem::take(&mut changes.still),
+                        aside: changes.aside.drain(..).map(|aside| self.parked(aside)).collect(),
+                        redriven: None,
+                    },
                     compare: self.compare(),
                 };
                 flight.changes = changes;
@@ -335,6 +362,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     place.attempts = 0;
                     let counts = flight.changes.counts.get(&index).copied().unwrap_or_default();
                     place.counts += counts;
+                    place.parked += flight.changes.parks.get(&index).copied().unwrap_or_default();
                     self.totals += counts;
                     let mark = Mark { topic_id: place.topic_id, offset: to, database: &self.database };
                     offsets.push(CommitOffset { place: place.at.clone(), offset: to, metadata: mark.to_string() });
@@ -440,9 +468,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 place.next = record.offset().next();
                 place.fetched = None;
                 let batch = place.held.take().expect("a whole batch is held");
-                if let Err(stop) = work.add(index, &place.at, batch, &self.focus) {
-                    self.stop(index, stop, effects);
-                }
+                work.add(index, &place.at, batch, &self.focus);
             }
             Err(Refused::Stop(stop)) => self.stop(index, stop, effects),
             Err(Refused::UnknownSchema(id)) => {
@@ -482,6 +508,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             deletes: Vec::new(),
             watermarks: Vec::new(),
             moves: self.moves(&moves),
+            parking: Parking::default(),
             compare: self.compare(),
         }));
         self.flight = Some(Flight { work: Work::new(), moves, changes: Changes::default() });
@@ -490,7 +517,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     fn load(&mut self, work: Work<V>, effects: &mut Vec<Effect>) {
         let shared = V::SCOPE == Scope::Shared && self.protections.shared_row_locking;
         let locking = if shared { RowLocking::Locked } else { RowLocking::Unlocked };
-        effects.push(Effect::Load(work.request(|place| self.places[place].at.clone(), locking)));
+        effects.push(Effect::Load(work.request(
+            |place| self.places[place].at.clone(),
+            |place| self.places[place].parked > 0,
+            locking,
+        )));
         self.flight = Some(Flight { work, moves: BTreeMap::new(), changes: Changes::default() });
     }
 
@@ -507,6 +538,22 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 }
             })
             .collect()
+    }
+
+    /// A record as it is kept aside.
+    fn parked(&self, aside: Aside) -> Parked {
+        let Aside { place: index, aggregate, version, offset, cause } = aside;
+        let place = &self.places[index];
+        Parked {
+            place: place.at.clone(),
+            topic_id: place.topic_id,
+            aggregate,
+            offset,
+            version,
+            attempts: u32::from(!cause.is_empty()),
+            cause: parked::cause(cause),
+            at: self.now,
+        }
     }
 
     fn compare(&self) -> Compare {

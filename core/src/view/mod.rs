@@ -8,8 +8,10 @@ mod effect;
 mod focus;
 mod intake;
 mod machine;
+mod parked;
 mod place;
 mod progress;
+mod redrive;
 mod refold;
 mod reset;
 mod review;
@@ -23,10 +25,12 @@ pub use effect::Effect;
 pub use focus::{Focus, Sample};
 pub use intake::MAX_HELD_EVENTS;
 pub use machine::{ClaimFailed, Claimed, Polled, ViewMachine};
+pub use parked::{Head, Owner, Parked, Parking, Redriven};
 pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};
 pub use progress::{
     Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Mark, Move, RowLocking, Watermark,
 };
+pub use redrive::{Redrive, given_up};
 pub use refold::{Refold, Refolded, Refolding};
 pub use reset::{
     Extent, GroupPlace, PlaceReset, ProgressRow, ResetPlan, Review, Skipped, Standing, Verdict, was_reset,
@@ -176,6 +180,7 @@ pub trait View: Send + 'static {
 
     /// The new row from the old one (none: there is none) and the event; none deletes the row.
     ///
-    /// A panic here stops the partition and is told by its health.
+    /// A panic here parks the aggregate: this event and its later ones wait for
+    /// a redrive, in their order, and other aggregates go on.
     fn fold(key: &str, row: Option<Self::Row>, event: &Recorded<Self::Event>) -> Option<Self::Row>;
 }

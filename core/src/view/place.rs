@@ -14,14 +14,10 @@ pub enum StopClass {
     DeletedRecords,
     /// A record was not written by a handler.
     ForeignRecord,
-    /// A record's bytes cannot be decoded.
-    Undecodable,
     /// A command's events are not whole.
     TornBatch,
     /// A version of an aggregate is missing.
     VersionGap,
-    /// The view's own code panicked, or its row cannot be stored.
-    PoisonEvent,
     /// The group's offset was set to where the view cannot go.
     OffsetReset,
     /// The sink refuses, and will again.
@@ -34,10 +30,8 @@ impl fmt::Display for StopClass {
             StopClass::TopicIdentity => "topic identity",
             StopClass::DeletedRecords => "deleted records",
             StopClass::ForeignRecord => "foreign record",
-            StopClass::Undecodable => "undecodable record",
             StopClass::TornBatch => "torn batch",
             StopClass::VersionGap => "version gap",
-            StopClass::PoisonEvent => "poison event",
             StopClass::OffsetReset => "offset reset",
             StopClass::Sink => "sink",
         })
@@ -110,6 +104,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Skipped: their version was applied before.
     pub repeated: u64,
+    /// Left aside: they or an earlier one of their aggregate cannot be applied.
+    pub parked: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -117,6 +113,7 @@ impl std::ops::AddAssign for Counts {
         self.applied += more.applied;
         self.unknown += more.unknown;
         self.repeated += more.repeated;
+        self.parked += more.parked;
     }
 }
 
@@ -131,6 +128,8 @@ pub struct PlaceStatus {
     pub state: PlaceState,
     /// What became of its events.
     pub counts: Counts,
+    /// How many aggregates are parked, as it was known last.
+    pub parked_keys: u64,
 }
 
 /// A partition in the machine.
@@ -149,6 +148,8 @@ pub(super) struct Place<E> {
     /// The events of a batch whose last has not arrived.
     pub(super) held: Option<Held<E>>,
     pub(super) counts: Counts,
+    /// Parked aggregates; not below what there are while the partition is ours.
+    pub(super) parked: u64,
     /// Failed attempts in a row, for the backoff.
     pub(super) attempts: u32,
     /// The schema that was fetched last: fetching it again at once cannot help.
@@ -186,6 +187,7 @@ impl<E> Place<E> {
             skipped: Vec::new(),
             held: None,
             counts: Counts::default(),
+            parked: 0,
             attempts: 0,
             fetched: None,
         }
@@ -218,6 +220,6 @@ impl<E> Place<E> {
             (Phase::Backoff { awaited, why, .. }, _) => PlaceState::Waiting { awaited: *awaited, why: why.clone() },
             (Phase::Stopped(stop), _) => PlaceState::Stopped(stop.clone()),
         };
-        PlaceStatus { position: self.stored, end: None, state, counts: self.counts }
+        PlaceStatus { position: self.stored, end: None, state, counts: self.counts, parked_keys: self.parked }
     }
 }

@@ -1,6 +1,6 @@
 //! What the machine and a sink tell each other: claims, loads, commits.
 
-use super::Value;
+use super::{Parking, Value};
 use crate::{AggregateId, Offset, Topic, TopicId, TopicPartition, Version};
 use std::fmt;
 
@@ -32,17 +32,22 @@ pub struct LoadRequest {
     pub keys: Vec<String>,
     /// The aggregates whose watermarks are asked for, without repeats.
     pub aggregates: Vec<(Topic, AggregateId)>,
+    /// Those of the aggregates, by their numbers in the list, that may be
+    /// parked; none where nothing is parked in their partitions.
+    pub may_be_parked: Vec<usize>,
     /// How.
     pub locking: RowLocking,
 }
 
 /// The answer to a [`LoadRequest`], each list in the request's order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Loaded {
     /// The values of each row's columns; none where there is no row.
     pub rows: Vec<Option<Vec<Value>>>,
     /// The last event of each aggregate that was applied.
     pub last: Vec<LastEvent>,
+    /// Those of the aggregates that may be parked and are.
+    pub parked: Vec<usize>,
 }
 
 /// The last event of an aggregate that was applied.
@@ -112,6 +117,8 @@ pub struct Commit {
     pub watermarks: Vec<Watermark>,
     /// Progress rows to move; none where the rows are a cache of what the log says anyway.
     pub moves: Vec<Move>,
+    /// What is left aside and taken back.
+    pub parking: Parking,
     /// Under which condition.
     pub compare: Compare,
 }
@@ -124,7 +131,8 @@ pub enum CommitOutcome {
     /// Nothing was changed: the progress rows of these partitions are not as
     /// they were claimed, so somebody else claimed them.
     ClaimLost(Vec<TopicPartition>),
-    /// Nothing was changed: a loaded row was changed meanwhile. Load and fold again.
+    /// Nothing was changed: a loaded row was changed meanwhile, or a key is not
+    /// parked as it was. Load and fold again.
     RowsChanged,
 }
 

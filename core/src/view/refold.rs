@@ -134,7 +134,11 @@ impl<V: View, C: MessageCodec<V::Event>> Refold<V, C> {
         }
         *last = LastEvent { version, offset };
         self.events += 1;
-        let Item::Known(event) = item else { return Ok(()) };
+        let event = match item {
+            Item::Known(event) => event,
+            Item::Unknown { .. } => return Ok(()),
+            Item::Bad { why, .. } => return Err(Error::data(format!("view {}: {why}", V::NAME))),
+        };
         let old = row.take();
         let folded = catch_unwind(AssertUnwindSafe(|| match V::keys(event).as_slice() {
             [] => Ok(old),

@@ -1,11 +1,11 @@
 //! The work of one transaction: whole batches, the rows that they touch, and the fold.
 
 use super::{
-    Counts, Focus, LastEvent, LoadRequest, Loaded, RowLife, RowLocking, RowShape, Scope, Stop, StopClass, Value, View,
-    Watermark,
+    Counts, Focus, LastEvent, LoadRequest, Loaded, Recorded, RowLife, RowLocking, RowShape, Scope, Stop, StopClass,
+    Value, View, Watermark,
     intake::{Held, Item},
 };
-use crate::{AggregateId, Offset, Result, TopicPartition};
+use crate::{AggregateId, Offset, Result, Topic, TopicPartition, Version};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use serde::{Serialize, de::DeserializeOwned};
@@ -32,11 +32,13 @@ struct Event<E> {
     rows: Range<usize>,
 }
 
-/// Whether rows are checked for storability one by one or at the end.
+/// How rows are folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Care {
+    /// Whether they can be stored is checked at the end.
     AtTheEnd,
-    /// A row could not be stored: find the event that made it.
+    /// An event cannot be applied: each row is checked after each event, and is
+    /// as before where its batch fails.
     EachRow,
 }
 
@@ -52,8 +54,19 @@ pub(super) struct Met {
 pub(super) enum Folded {
     /// This is to be written.
     Done(Changes),
-    /// A partition's batches left the work after rows were folded: load again.
+    /// An event could not be applied after rows were folded: load again.
     Again,
+}
+
+/// An event that is left aside.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Aside {
+    pub(super) place: usize,
+    pub(super) aggregate: AggregateId,
+    pub(super) version: Version,
+    pub(super) offset: Offset,
+    /// Why its aggregate is parked; empty where it is behind another.
+    pub(super) cause: String,
 }
 
 /// What a transaction is to write, and what it means for the partitions.
@@ -62,7 +75,34 @@ pub(super) struct Changes {
     pub(super) upserts: Vec<(String, Vec<Value>)>,
     pub(super) deletes: Vec<String>,
     pub(super) watermarks: Vec<Watermark>,
+    pub(super) aside: Vec<Aside>,
+    /// Aggregates that were parked before and have events in `aside`.
+    pub(super) still: Vec<(Topic, AggregateId)>,
     pub(super) counts: BTreeMap<usize, Counts>,
+    /// How many aggregates of each place it parks.
+    pub(super) parks: BTreeMap<usize, u64>,
+}
+
+/// What a fold goes by, beside the rows.
+pub(super) struct Rules<'a> {
+    /// Versions have no gap and no repeat.
+    pub(super) versions: bool,
+    /// Events behind a parked one wait for it.
+    pub(super) ordered: bool,
+    /// The partition of a place.
+    pub(super) at: &'a dyn Fn(usize) -> TopicPartition,
+    /// Whether an operator had a place leave out records between two offsets.
+    pub(super) was_skipped: &'a dyn Fn(usize, Offset, Offset) -> bool,
+}
+
+/// What is to be done with a batch, by its versions and by what is parked.
+enum Fate {
+    /// Fold these of its events.
+    Fold(Range<usize>),
+    /// Park or leave aside these, for this cause.
+    Aside(Range<usize>, String),
+    /// A version is missing.
+    Gap(Stop),
 }
 
 /// The work of one transaction.
@@ -98,29 +138,18 @@ impl<V: View> Work<V> {
         self.batches.is_empty()
     }
 
-    /// Adds a whole batch. On a stop nothing of it was added.
-    pub(super) fn add(
-        &mut self,
-        place: usize,
-        at: &TopicPartition,
-        batch: Held<V::Event>,
-        focus: &Focus,
-    ) -> Result<(), Stop> {
-        let (first_event, first_touched) = (self.events.len(), self.touched.len());
-        for item in batch.items {
+    /// Adds a whole batch.
+    pub(super) fn add(&mut self, place: usize, at: &TopicPartition, batch: Held<V::Event>, focus: &Focus) {
+        let first_event = self.events.len();
+        for mut item in batch.items {
             let keys = match &item {
-                Item::Unknown { .. } => Vec::new(),
-                Item::Known(event) => match catch_unwind(AssertUnwindSafe(|| V::keys(event))) {
-                    Ok(keys) if is_in_scope::<V>(&keys, event) => keys,
-                    outcome => {
-                        self.events.truncate(first_event);
-                        self.touched.truncate(first_touched);
-                        let why = match outcome {
-                            Ok(keys) => format!("gave {keys:?}, and Scope::Aggregate says the aggregate's id"),
-                            Err(panic) => format!("panicked: {}", text(&*panic)),
-                        };
-                        let why = format!("{}::keys at {at}@{}: {why}", V::NAME, event.offset);
-                        return Err(Stop::new(StopClass::PoisonEvent, why));
+                Item::Unknown { .. } | Item::Bad { .. } => Vec::new(),
+                Item::Known(event) => match keys_of::<V>(event, at) {
+                    Ok(keys) => keys,
+                    Err(why) => {
+                        let Recorded { aggregate, version, offset, .. } = event;
+                        item = Item::Bad { aggregate: aggregate.clone(), version: *version, offset: *offset, why };
+                        Vec::new()
                     }
                 },
             };
@@ -142,7 +171,6 @@ impl<V: View> Work<V> {
             self.events.push(Event { item, aggregate, rows: start..self.touched.len() });
         }
         self.batches.push(Batch { place, events: first_event..self.events.len(), next: batch.next });
-        Ok(())
     }
 
     /// Takes a partition's batches out.
@@ -156,20 +184,29 @@ impl<V: View> Work<V> {
         self.batches.iter().map(|batch| (batch.place, batch.next)).collect()
     }
 
-    /// What is to be loaded.
-    pub(super) fn request(&self, at: impl Fn(usize) -> TopicPartition, locking: RowLocking) -> LoadRequest {
+    /// What is to be loaded. In some places an aggregate may be parked.
+    pub(super) fn request(
+        &self,
+        at: impl Fn(usize) -> TopicPartition,
+        may_be_parked: impl Fn(usize) -> bool,
+        locking: RowLocking,
+    ) -> LoadRequest {
         let mut keys: Vec<String> = match V::ROW_LIFE {
             RowLife::Changes => self.row_slots.keys().cloned().collect(),
             RowLife::WrittenOnce => Vec::new(),
         };
         keys.sort_unstable();
         let aggregates = self.aggregates.iter().map(|(place, id)| (at(*place).topic, id.clone())).collect();
-        LoadRequest { keys, aggregates, locking }
+        let numbered = self.aggregates.iter().enumerate();
+        let may_be_parked = numbered.filter(|(_, (place, _))| may_be_parked(*place)).map(|(number, _)| number);
+        LoadRequest { keys, aggregates, may_be_parked: may_be_parked.collect(), locking }
     }
 
     /// Folds what was loaded for [`Work::request`], in the order of arrival.
-    /// `was_skipped` knows whether an operator had a partition leave out
-    /// records between two offsets.
+    ///
+    /// A gap takes its batch and the later ones of its partition out. An event
+    /// that cannot be applied parks its aggregate: its batch is left aside as a
+    /// whole, and so are the later ones of the aggregate.
     ///
     /// # Errors
     /// `Data`: a loaded row does not fit the view's row type.
@@ -177,16 +214,9 @@ impl<V: View> Work<V> {
         &mut self,
         shape: &RowShape<V::Row>,
         loaded: Loaded,
-        check_versions: bool,
-        at: impl Fn(usize) -> TopicPartition,
-        was_skipped: impl Fn(usize, Offset, Offset) -> bool,
+        rules: &Rules<'_>,
         met: &mut Vec<Met>,
     ) -> Result<Folded> {
-        // Versions first: what they stop leaves the work before any row is folded.
-        let mut last = loaded.last.clone();
-        let mut changes = Changes::default();
-        let applies = self.check_versions(&mut last, check_versions, &at, &was_skipped, &mut changes, met);
-
         let mut keys: Vec<(&String, usize)> = self.row_slots.iter().map(|(key, &slot)| (key, slot)).collect();
         keys.sort_unstable();
         let mut rows: Vec<Row<'_, V::Row>> = keys.iter().map(|_| Row::default()).collect();
@@ -198,30 +228,67 @@ impl<V: View> Work<V> {
             rows[slot] = Row { key, existed: row.is_some(), row, touched: false };
         }
 
-        let mut poisoned = None;
-        'batches: for (number, batch) in self.batches.iter().enumerate() {
-            for index in batch.events.clone() {
-                let event = &self.events[index];
-                let Item::Known(recorded) = &event.item else { continue };
-                if !applies[index] {
-                    continue;
+        let mut last = loaded.last.clone();
+        let mut parked = vec![false; self.aggregates.len()];
+        loaded.parked.iter().for_each(|&number| parked[number] = true);
+        let mut changes = Changes::default();
+        let (mut stops, mut stopped): (Vec<Met>, Vec<usize>) = Default::default();
+        let mut stays = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            stays.push(!stopped.contains(&batch.place));
+            if stopped.contains(&batch.place) {
+                continue;
+            }
+            let mut fate = self.fate(batch, &last, &parked, rules);
+            if let Fate::Fold(events) = &fate {
+                let before = self.before(events.clone(), &rows);
+                if let Err(why) = self.fold_batch(events.clone(), &mut rows, shape, &(rules.at)(batch.place)) {
+                    if self.care == Care::AtTheEnd {
+                        self.care = Care::EachRow;
+                        return Ok(Folded::Again);
+                    }
+                    before.into_iter().rev().for_each(|(slot, row)| rows[slot] = row);
+                    fate = Fate::Aside(events.clone(), why);
                 }
-                for &slot in &self.touched[event.rows.clone()] {
-                    let row = &mut rows[slot];
-                    if let Err(why) = row.fold::<V>(recorded, shape, self.care) {
-                        let place = at(batch.place);
-                        let why =
-                            format!("{}::fold of row {:?} at {place}@{}: {why}", V::NAME, row.key, recorded.offset);
-                        met.push(Met { place: batch.place, stop: Stop::new(StopClass::PoisonEvent, why) });
-                        poisoned = Some(number);
-                        break 'batches;
+            }
+            let counts = changes.counts.entry(batch.place).or_default();
+            match fate {
+                Fate::Gap(stop) => {
+                    stops.push(Met { place: batch.place, stop });
+                    stopped.push(batch.place);
+                    stays.pop();
+                    stays.push(false);
+                }
+                Fate::Aside(events, cause) => {
+                    counts.repeated += count(batch.events.start..events.start);
+                    counts.parked += count(events.clone());
+                    *changes.parks.entry(batch.place).or_default() += u64::from(!cause.is_empty());
+                    let causes = std::iter::once(cause).chain(std::iter::repeat(String::new()));
+                    for (event, cause) in self.events[events].iter().zip(causes) {
+                        parked[event.aggregate] = true;
+                        changes.aside.push(Aside {
+                            place: batch.place,
+                            aggregate: event.item.aggregate().clone(),
+                            version: event.item.version(),
+                            offset: event.item.offset(),
+                            cause,
+                        });
+                    }
+                }
+                Fate::Fold(events) => {
+                    counts.repeated += count(batch.events.start..events.start);
+                    for Event { item, aggregate, .. } in &self.events[events] {
+                        match item {
+                            Item::Known(_) => counts.applied += 1,
+                            Item::Unknown { .. } | Item::Bad { .. } => counts.unknown += 1,
+                        }
+                        let last = &mut last[*aggregate];
+                        if item.version() > last.version {
+                            *last = LastEvent { version: item.version(), offset: item.offset() };
+                        }
                     }
                 }
             }
-        }
-        if let Some(number) = poisoned {
-            self.drop_from(number);
-            return Ok(Folded::Again);
         }
 
         for &(key, slot) in &keys {
@@ -240,84 +307,114 @@ impl<V: View> Work<V> {
         }
         for ((place, id), (old, new)) in self.aggregates.iter().zip(loaded.last.iter().zip(&last)) {
             if old != new {
-                changes.watermarks.push(Watermark { topic: at(*place).topic, aggregate: id.clone(), last: *new });
+                changes.watermarks.push(Watermark {
+                    topic: (rules.at)(*place).topic,
+                    aggregate: id.clone(),
+                    last: *new,
+                });
             }
         }
+        for number in loaded.parked {
+            let (place, id) = &self.aggregates[number];
+            if changes.aside.iter().any(|aside| aside.place == *place && aside.aggregate == *id) {
+                changes.still.push(((rules.at)(*place).topic, id.clone()));
+            }
+        }
+        let mut stays = stays.into_iter();
+        self.batches.retain(|_| stays.next().unwrap_or(true));
+        met.append(&mut stops);
         Ok(Folded::Done(changes))
     }
 
-    /// Which events are to be folded. A gap takes its batch and the later ones of its partition out.
-    ///
-    /// Versions may be missing where records that an operator had left out lie
-    /// between the aggregate's last event applied and this one, and nowhere else.
-    fn check_versions(
-        &mut self,
-        last: &mut [LastEvent],
-        check: bool,
-        at: &impl Fn(usize) -> TopicPartition,
-        was_skipped: &impl Fn(usize, Offset, Offset) -> bool,
-        changes: &mut Changes,
-        met: &mut Vec<Met>,
-    ) -> Vec<bool> {
-        let mut applies = vec![false; self.events.len()];
-        let mut stopped: Vec<usize> = Vec::new();
-        self.batches.retain(|batch| {
-            if stopped.contains(&batch.place) {
-                return false;
+    /// What is to be done with a batch. Versions may be missing where records
+    /// that an operator had left out lie between the aggregate's last event
+    /// applied and this one, and nowhere else. A batch counts as a whole.
+    fn fate(&self, batch: &Batch, last: &[LastEvent], parked: &[bool], rules: &Rules<'_>) -> Fate {
+        let Some(first) = self.events.get(batch.events.start) else { return Fate::Fold(batch.events.clone()) };
+        let (mut known, is_parked) = (last[first.aggregate], parked[first.aggregate]);
+        let mut start = batch.events.start;
+        if rules.versions {
+            let is_new = |index: &usize| self.events[*index].item.version() > known.version;
+            start = batch.events.clone().find(is_new).unwrap_or(batch.events.end);
+        }
+        let events = start..batch.events.end;
+        if events.is_empty() {
+            return Fate::Fold(events);
+        }
+        if is_parked && rules.ordered {
+            return Fate::Aside(events, String::new());
+        }
+        for Event { item, .. } in &self.events[events.clone()] {
+            let (version, offset) = (item.version(), item.offset());
+            let is_gap = version > known.version.plus(1) && !(rules.was_skipped)(batch.place, known.offset, offset);
+            if rules.versions && is_gap && !is_parked {
+                let why = format!(
+                    "at {}@{offset} aggregate {} has version {version}, and the last one applied is {}",
+                    (rules.at)(batch.place),
+                    item.aggregate(),
+                    known.version
+                );
+                return Fate::Gap(Stop::new(StopClass::VersionGap, why));
             }
-            // A batch counts as a whole, so a gap behind its first event undoes that one.
-            let before: Vec<(usize, LastEvent)> =
-                self.events[batch.events.clone()].iter().map(|e| (e.aggregate, last[e.aggregate])).collect();
-            let mut counts = Counts::default();
-            for index in batch.events.clone() {
-                let event = &self.events[index];
-                let (version, offset) = (event.item.version(), event.item.offset());
-                let known = last[event.aggregate];
-                if check && version > known.version.plus(1) && !was_skipped(batch.place, known.offset, offset) {
-                    before.into_iter().rev().for_each(|(slot, old)| last[slot] = old);
-                    let why = format!(
-                        "at {}@{offset} aggregate {} has version {version}, and the last one applied is {}",
-                        at(batch.place),
-                        event.item.aggregate(),
-                        known.version
-                    );
-                    met.push(Met { place: batch.place, stop: Stop::new(StopClass::VersionGap, why) });
-                    stopped.push(batch.place);
-                    return false;
-                }
-                if check && version <= known.version {
-                    counts.repeated += 1;
-                    continue;
-                }
-                if version > known.version {
-                    last[event.aggregate] = LastEvent { version, offset };
-                }
-                match &event.item {
-                    Item::Known(_) => {
-                        applies[index] = true;
-                        counts.applied += 1;
-                    }
-                    Item::Unknown { .. } => counts.unknown += 1,
-                }
-            }
-            *changes.counts.entry(batch.place).or_default() += counts;
-            true
+            known = LastEvent { version, offset };
+        }
+        let bad = self.events[events.clone()].iter().find_map(|event| match &event.item {
+            Item::Bad { why, .. } => Some(why.clone()),
+            _ => None,
         });
-        applies
+        match bad {
+            Some(why) => Fate::Aside(events, why),
+            None => Fate::Fold(events),
+        }
     }
 
-    /// Takes a batch and all later ones of its partition out.
-    fn drop_from(&mut self, number: usize) {
-        let place = self.batches[number].place;
-        let mut index = 0;
-        self.batches.retain(|batch| {
-            index += 1;
-            batch.place != place || index <= number
-        });
+    /// The rows that these events touch, as they are before, where they may have to be again.
+    fn before<'a>(&self, events: Range<usize>, rows: &[Row<'a, V::Row>]) -> Vec<(usize, Row<'a, V::Row>)> {
+        let events = match self.care {
+            Care::AtTheEnd => events.start..events.start,
+            Care::EachRow => events,
+        };
+        let touched = self.events[events].iter().flat_map(|event| &self.touched[event.rows.clone()]);
+        touched.map(|&slot| (slot, rows[slot].clone())).collect()
+    }
+
+    /// Folds these events in. After an error the rows that they touch are undefined.
+    fn fold_batch(
+        &self,
+        events: Range<usize>,
+        rows: &mut [Row<'_, V::Row>],
+        shape: &RowShape<V::Row>,
+        place: &TopicPartition,
+    ) -> Result<(), String> {
+        for event in &self.events[events] {
+            let Item::Known(recorded) = &event.item else { continue };
+            for &slot in &self.touched[event.rows.clone()] {
+                let row = &mut rows[slot];
+                row.fold::<V>(recorded, shape, self.care).map_err(|why| {
+                    format!("{}::fold of row {:?} at {place}@{}: {why}", V::NAME, row.key, recorded.offset)
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 
+/// The keys of the rows that an event touches, or why there are none to be had.
+fn keys_of<V: View>(event: &Recorded<V::Event>, at: &TopicPartition) -> Result<Vec<String>, String> {
+    let why = match catch_unwind(AssertUnwindSafe(|| V::keys(event))) {
+        Ok(keys) if is_in_scope::<V>(&keys, event) => return Ok(keys),
+        Ok(keys) => format!("gave {keys:?}, and Scope::Aggregate says the aggregate's id"),
+        Err(panic) => format!("panicked: {}", text(&*panic)),
+    };
+    Err(format!("{}::keys at {at}@{}: {why}", V::NAME, event.offset))
+}
+
+fn count(events: Range<usize>) -> u64 {
+    events.len() as u64
+}
+
 /// A row during the fold.
+#[derive(Clone)]
 struct Row<'a, R> {
     key: &'a str,
     row: Option<R>,
@@ -335,7 +432,7 @@ impl<R: Serialize + DeserializeOwned> Row<'_, R> {
     /// Folds an event in. After an error the row is lost and has to be loaded again.
     fn fold<V: View<Row = R>>(
         &mut self,
-        event: &super::Recorded<V::Event>,
+        event: &Recorded<V::Event>,
         shape: &RowShape<R>,
         care: Care,
     ) -> Result<(), String> {
@@ -356,7 +453,7 @@ impl<R: Serialize + DeserializeOwned> Row<'_, R> {
 }
 
 /// Whether an event touches only rows that the view's scope allows it to.
-fn is_in_scope<V: View>(keys: &[String], event: &super::Recorded<V::Event>) -> bool {
+fn is_in_scope<V: View>(keys: &[String], event: &Recorded<V::Event>) -> bool {
     V::SCOPE != Scope::Aggregate || matches!(keys, [] | [_]) && keys.iter().all(|key| key == event.aggregate.as_str())
 }
 

@@ -6,7 +6,7 @@
 
 use factum_core::{
     Offset, Partition, Topic, TopicId,
-    view::{Column, ColumnType, Commit, Compare, Move, Value, ViewTable},
+    view::{Column, ColumnType, Commit, Compare, Move, Parking, Value, ViewTable},
 };
 use factum_test_database::TestDatabase;
 use factum_views::{Database, Query, Rows};
@@ -58,6 +58,7 @@ fn fill(database: &Database) {
         deletes: Vec::new(),
         watermarks: Vec::new(),
         moves: vec![Move { place, topic_id, epoch: claim.epoch, from: claim.position, to: Offset(1) }],
+        parking: Parking::default(),
         compare: Compare::EpochAndPosition,
     };
     sink.commit(&commit).unwrap();

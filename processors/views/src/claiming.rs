@@ -104,7 +104,8 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         let topic = topic.ok_or_else(|| of_log(no_topic(&place.topic)))?;
         let bounds = self.admin.bounds(place, Isolation::ReadUncommitted).map_err(of_log)?;
         let claim = self.sink.claim(place, topic.id).map_err(of_database)?;
-        Ok(Claimed { topic_id: topic.id, bounds, claim })
+        let parked = self.sink.count_parked().map_err(of_database)?.get(place).copied().unwrap_or(0);
+        Ok(Claimed { topic_id: topic.id, bounds, claim, parked })
     }
 }
 

@@ -31,6 +31,7 @@ mod database;
 mod fresh;
 mod hand_written;
 mod memory;
+mod parked;
 mod pool;
 mod postgres;
 mod query;
@@ -47,6 +48,7 @@ pub use database::Database;
 pub use fresh::{Behind, MAX_TOKENS, Tokens};
 pub use hand_written::{HandWritten, SqlTransaction};
 pub use memory::{MemoryDatabase, MemorySink};
+pub use parked::{ParkedFilter, ParkedKey, ParkedRecords};
 pub use postgres::{PostgresLimits, PostgresRows, PostgresSink, PostgresUrl, Schema, yardstick};
 pub use query::{
     Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,

@@ -30,6 +30,9 @@ use tracing::{
 /// Waiting for a record on an idle system; a record ends the wait at once.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
+/// How often parked aggregates are counted, where there are some: a redrive frees them elsewhere.
+const COUNT_INTERVAL: Duration = Duration::from_secs(2);
+
 /// What a runner needs beside log, codec and sink.
 pub struct ViewOptions {
     /// The id of a static member; none makes a dynamic one.
@@ -114,6 +117,7 @@ pub struct ViewRunner<V: View, C> {
     pub(crate) looked: Option<Instant>,
     /// Whether it was said that the group's offsets are of another database.
     pub(crate) other_database_told: bool,
+    counted: Option<Instant>,
     status: Arc<Mutex<ViewStatus>>,
     clocks: Clocks<TopicPartition, Discriminant<PlaceState>, Option<Offset>>,
     commit_seconds: Histogram,
@@ -185,6 +189,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             ends_asked: None,
             looked: None,
             other_database_told: false,
+            counted: None,
             trouble: None,
         })
     }
@@ -258,6 +263,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         if progressed == Progressed::Idle {
             self.ask_ends();
         }
+        self.count_parked();
         self.publish();
         Ok(progressed)
     }
@@ -398,6 +404,18 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
                 Ok(bounds) => drop(self.ends.insert(place, bounds.end)),
                 Err(error) => debug!(view = V::NAME, %place, %error, "the end is not known"),
             }
+        }
+    }
+
+    /// Counts what is parked, for the health and so that batches are not asked about in vain.
+    fn count_parked(&mut self) {
+        if !self.machine.has_parked() || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_INTERVAL) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        match self.sink.count_parked() {
+            Ok(counts) => self.machine.parked_counted(&counts),
+            Err(error) => debug!(view = V::NAME, %error, "what is parked was not counted"),
         }
     }
 

@@ -6,8 +6,8 @@ use expect_test::{Expect, expect};
 use factum_core::{
     AggregateId, ErrorKind, Offset, Partition, Topic, TopicId, TopicPartition, Version,
     view::{
-        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, RowLocking, Value,
-        ViewTable, Watermark, Watermarks,
+        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, Parking, RowLocking,
+        Value, ViewTable, Watermark, Watermarks,
     },
 };
 use factum_views::{
@@ -99,8 +99,11 @@ macro_rules! contract {
     };
 }
 
+#[path = "contract/parked.rs"]
+mod parked;
 #[path = "contract/resets.rs"]
 mod resets;
+use parked::*;
 use resets::*;
 #[path = "contract/watermarks.rs"]
 mod watermarks;
@@ -135,6 +138,15 @@ contract!(
     one_sink_at_a_time_reviews_a_view,
     a_review_that_is_rolled_back_changes_nothing,
     the_fold_that_made_the_rows_is_remembered,
+    records_are_left_aside_with_the_progress_or_not_at_all,
+    parked_keys_are_filtered_and_come_in_pages,
+    a_load_says_which_aggregates_are_parked,
+    records_are_put_behind_a_key_only_while_it_is_parked,
+    a_redrive_takes_the_first_records_and_says_why_the_next_waits,
+    of_two_redrives_of_a_key_the_second_changes_nothing,
+    an_owner_that_loaded_without_a_lock_claims_again,
+    a_hold_that_is_rolled_back_leaves_no_trace,
+    a_reset_of_the_whole_view_forgets_what_is_parked,
 );
 
 fn rows_that_are_a_cache_are_written_without_progress(database: &dyn Database) {
@@ -188,12 +200,18 @@ fn commit(moves: Vec<Move>, rows: &[(&str, i64)]) -> Commit {
         deletes: Vec::new(),
         watermarks: Vec::new(),
         moves,
+        parking: Parking::default(),
         compare: Compare::EpochAndPosition,
     }
 }
 
 fn request(keys: &[&str], locking: RowLocking) -> LoadRequest {
-    LoadRequest { keys: keys.iter().map(|key| (*key).to_owned()).collect(), aggregates: Vec::new(), locking }
+    LoadRequest {
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        aggregates: Vec::new(),
+        may_be_parked: Vec::new(),
+        locking,
+    }
 }
 
 fn cents(sink: &mut dyn Sink, key: &str) -> Option<i64> {

@@ -9,7 +9,7 @@ use bank::*;
 use expect_test::expect;
 use factum_core::{
     ErrorKind, Offset, Result, TopicId,
-    view::{Commit, CommitOutcome, Compare, Move, Value},
+    view::{Commit, CommitOutcome, Compare, Move, Parking, Value},
 };
 use factum_test_database::TestDatabase;
 use factum_views::{Database, HandWritten, MemoryDatabase, Rows, SqlTransaction};
@@ -79,6 +79,7 @@ fn over(database: &Database, read: &dyn Fn(&str) -> String) {
             from: claim.position,
             to: Offset(claim.position.0 + 1),
         }],
+        parking: Parking::default(),
         compare: Compare::EpochAndPosition,
     };
     assert_eq!(sink.commit(&late).unwrap(), CommitOutcome::ClaimLost(vec![place(ACCOUNTS, 0)]));

@@ -12,7 +12,7 @@ use expect_test::{Expect, expect};
 use factum_core::{
     AggregateId, Error, ErrorKind, Offset, TopicId,
     view::{
-        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, PlaceState,
+        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, Parking, PlaceState,
         RowLocking, Value, ViewTable, Watermark,
     },
 };
@@ -51,6 +51,7 @@ fn rows(claim: Claim, rows: &[(&str, &str)]) -> Commit {
             from: claim.position,
             to: claim.position.next(),
         }],
+        parking: Parking::default(),
         compare: Compare::EpochAndPosition,
     }
 }
@@ -79,7 +80,12 @@ fn a_server_that_is_restarted_within_a_transaction_loses_it_and_the_next_one_goe
     let server = OwnServer::start(&[]);
     let mut sink = open(server.url()).unwrap();
     let claim = sink.claim(&place(ACCOUNTS, 0), TOPIC_ID).unwrap();
-    let request = LoadRequest { keys: vec!["ada".into()], aggregates: Vec::new(), locking: RowLocking::Locked };
+    let request = LoadRequest {
+        keys: vec!["ada".into()],
+        aggregates: Vec::new(),
+        may_be_parked: Vec::new(),
+        locking: RowLocking::Locked,
+    };
     sink.load(&request).unwrap();
     server.restart();
     let error = sink.commit(&rows(claim, &[("ada", "ada")])).unwrap_err();
@@ -183,7 +189,8 @@ fn a_full_disk_is_tried_again_and_loses_nothing() {
     assert!(small.mounted("200m", "remount,"));
     assert_eq!(sink.commit(&rows(again, &big)).unwrap(), CommitOutcome::Committed);
     let keys = big.iter().map(|(key, _)| (*key).to_owned()).collect();
-    let request = LoadRequest { keys, aggregates: Vec::new(), locking: RowLocking::Unlocked };
+    let request =
+        LoadRequest { keys, aggregates: Vec::new(), may_be_parked: Vec::new(), locking: RowLocking::Unlocked };
     assert!(sink.load(&request).unwrap().rows.iter().all(Option::is_some));
     drop((sink, client, server));
 }
@@ -331,6 +338,7 @@ fn ids_with_the_signs_of_sql_are_text_like_any_other() {
         .collect();
     assert_eq!(sink.commit(&commit).unwrap(), CommitOutcome::Committed);
     let request = LoadRequest {
+        may_be_parked: Vec::new(),
         keys: sorted.iter().map(|id| (*id).to_owned()).collect(),
         aggregates: commit.watermarks.iter().map(|mark| (mark.topic.clone(), mark.aggregate.clone())).collect(),
         locking: RowLocking::Locked,

@@ -16,8 +16,8 @@ use factum_core::{
 };
 use factum_log_memory::MemoryLog;
 use factum_views::{
-    AsOf, Query, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder, Rows as _, SqliteSink, Target,
-    ViewOptions, roll_back,
+    AsOf, OLD, ParkedFilter, Query, REBUILD, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder,
+    Rows as _, SqliteSink, Target, ViewOptions, roll_back,
 };
 use std::{
     path::Path,
@@ -295,16 +295,26 @@ fn a_view_of_a_topic_that_was_made_again_is_built_from_the_new_one() {
 }
 
 #[test]
-fn a_log_that_cannot_be_folded_says_where_and_the_live_view_goes_on() {
+fn a_rebuild_begins_with_nothing_parked_and_parks_what_it_cannot_fold() {
     let (mut bank, folder) = (filled(), tempfile::tempdir().unwrap());
     bank.write(&place(ACCOUNTS, 0), "ada", &["poison"]);
-    let past = options(Target::Past(AsOf::Recorded(TimestampMs(i64::MAX))));
-    let mut rebuild = start(&bank, folder.path(), past).unwrap();
-    let error = rebuild.fold(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
-    assert!(error.to_string().contains("bank.account.events/0@3: panicked: cannot digest this"), "{error}");
-    drop(rebuild);
-    let mut live = Instance::new(&bank, sqlite(folder.path()));
-    live.until("at the ends but for the poison", |status| status.stopped().count() == 1);
+    bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 1"]);
+    let parked = |table| {
+        let mut sink = open(folder.path(), table).unwrap();
+        let keys = sink.parked_keys(&ParkedFilter::default(), None, 9).unwrap();
+        keys.iter().map(|key| (key.first.aggregate.to_string(), key.records)).collect::<Vec<_>>()
+    };
+    let _live = applied(&bank, folder.path());
+    assert_eq!(parked(table()), [("ada".to_owned(), 2)]);
+    let mut rebuild = start(&bank, folder.path(), options(Target::Live)).unwrap();
+    assert_eq!(parked(table().beside(REBUILD).unwrap()), []);
+    let mut told = 0;
+    assert!(rebuild.fold(&AtomicBool::new(false), &mut |progress| told = progress.parked).unwrap());
+    assert!(rebuild.compare(9).unwrap().unwrap().is_equal());
+    rebuild.switch().unwrap();
+    assert_eq!(told, 1);
+    assert_eq!(parked(table()), [("ada".to_owned(), 2)]);
+    assert_eq!(parked(table().beside(OLD).unwrap()), [("ada".to_owned(), 2)]);
 }
 
 #[test]

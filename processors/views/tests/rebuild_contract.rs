@@ -6,8 +6,8 @@ use expect_test::expect;
 use factum_core::{
     AggregateId, ErrorKind, Offset, Partition, Topic, TopicId, TopicPartition, Version,
     view::{
-        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, RowLocking, Value,
-        ViewTable, Watermark, Watermarks,
+        Claim, Column, ColumnType, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Move, Parking, RowLocking,
+        Value, ViewTable, Watermark, Watermarks,
     },
 };
 use factum_views::{
@@ -142,6 +142,7 @@ fn commit(claim: Claim, to: i64, rows: &[(&str, i64)]) -> Commit {
             from: claim.position,
             to: Offset(to),
         }],
+        parking: Parking::default(),
         compare: Compare::EpochAndPosition,
     }
 }
@@ -157,7 +158,12 @@ fn filled(database: &dyn Database, table: ViewTable, to: i64, rows: &[(&str, i64
 /// All rows, with ada's watermark and the position.
 fn shown(database: &dyn Database, table: &ViewTable) -> String {
     let mut sink = database.open(table.clone());
-    let request = LoadRequest { keys: Vec::new(), aggregates: vec![ada()], locking: RowLocking::Unlocked };
+    let request = LoadRequest {
+        keys: Vec::new(),
+        aggregates: vec![ada()],
+        may_be_parked: Vec::new(),
+        locking: RowLocking::Unlocked,
+    };
     let version = sink.load(&request).unwrap().last[0].version;
     let rows = sink.scan(table, None, 100).unwrap();
     let rows: Vec<String> = rows.iter().map(|(key, values)| format!("{key}={:?}", values[0])).collect();

@@ -6,7 +6,7 @@
 use expect_test::{Expect, expect};
 use factum_core::{
     ErrorKind, Offset, Partition, Result, Topic, TopicId, TopicPartition,
-    view::{Column, ColumnType, Commit, CommitOutcome, Compare, Move, Value, ViewTable},
+    view::{Column, ColumnType, Commit, CommitOutcome, Compare, Move, Parking, Value, ViewTable},
     wire::Token,
 };
 use factum_test_database::TestDatabase;
@@ -113,7 +113,14 @@ fn write(sink: &mut dyn Sink, partition: u32, rows: &[Vec<Value>]) {
     let mut upserts: Vec<_> = rows.iter().map(|row| (row[0].to_string(), row[1..].to_vec())).collect();
     upserts.sort_by(|left, right| left.0.cmp(&right.0));
     let compare = Compare::EpochAndPosition;
-    let commit = Commit { upserts, deletes: Vec::new(), watermarks: Vec::new(), moves: vec![moved], compare };
+    let commit = Commit {
+        upserts,
+        deletes: Vec::new(),
+        watermarks: Vec::new(),
+        moves: vec![moved],
+        parking: Parking::default(),
+        compare,
+    };
     assert_eq!(sink.commit(&commit).unwrap(), CommitOutcome::Committed);
 }
 
@@ -165,7 +172,13 @@ fn only_what_was_committed_is_read(database: &dyn Database) {
     write(&mut *sink, 0, &accounts()[..1]);
     let locking = factum_core::view::RowLocking::Locked;
     let keys_of = vec!["a".to_owned()];
-    sink.load(&factum_core::view::LoadRequest { keys: keys_of, aggregates: Vec::new(), locking }).unwrap();
+    sink.load(&factum_core::view::LoadRequest {
+        keys: keys_of,
+        aggregates: Vec::new(),
+        may_be_parked: Vec::new(),
+        locking,
+    })
+    .unwrap();
     // A writer within its transaction keeps nobody from reading.
     assert_eq!(keys(&ask(&*rows, &[]).unwrap()), "c");
     sink.rollback().unwrap();

@@ -11,7 +11,7 @@ use factum_core::{
     log::Log,
     view::{PlaceState, StopClass, view_group},
 };
-use factum_views::{MemoryDatabase, MemorySink, SqliteSink, ViewStatus};
+use factum_views::{MemoryDatabase, MemorySink, ParkedFilter, ParkedRecords as _, SqliteSink, ViewStatus};
 use std::{
     sync::{
         Arc,
@@ -248,25 +248,28 @@ fn without_row_locking_an_update_of_a_shared_row_is_lost() {
 }
 
 #[test]
-fn a_poison_event_stops_its_partition_and_the_others_go_on() {
+fn a_poison_event_parks_its_aggregate_and_the_others_of_its_partition_go_on() {
     let mut bank = Bank::new(2);
     bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 50"]);
     bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 1", "poison"]);
+    bank.write(&place(ACCOUNTS, 0), "eve", &["deposited 3"]);
     bank.write(&place(ACCOUNTS, 1), "bob", &["deposited 7"]);
     let database = MemoryDatabase::new("test");
     let mut instance = Instance::new(&bank, MemorySink::open(&database, table()).unwrap());
-    instance.until("stopped", |status| stop_class(status, ACCOUNTS, 0) == Some(StopClass::PoisonEvent));
-    bank.write(&place(ACCOUNTS, 1), "bob", &["deposited 1"]);
-    let end = bank.ends().into_iter().find(|(at, _)| *at == place(ACCOUNTS, 1)).unwrap().1;
-    instance.until("at the other's end", |status| status.places[&place(ACCOUNTS, 1)].position == Some(end));
-    expect!["ada=50 bob=8 total=58"].assert_eq(&balances(&database));
+    instance.until_idle(&bank);
+    bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 1000"]);
+    bank.write(&place(ACCOUNTS, 0), "eve", &["deposited 2"]);
+    instance.until_idle(&bank);
+    let mut sink = MemorySink::open(&database, table()).unwrap();
+    expect!["ada=50 bob=7 eve=5 total=62"].assert_eq(&balances(&database));
     let status = instance.status();
-    let reasons: Vec<String> = status.stopped().map(|(_, stop)| stop.to_string()).collect();
-    expect![[r#"
-        ["poison event: balances::fold of row \"ada\" at bank.account.events/0@3: panicked: cannot digest this"]"#]]
-    .assert_eq(&format!("{reasons:?}"));
-    // Behind the last whole batch that was applied; its transaction's marker is at offset 1.
-    assert_eq!(status.places[&place(ACCOUNTS, 0)].position, Some(Offset(1)));
+    assert_eq!(status.stopped().count(), 0);
+    assert_eq!((status.totals.applied, status.totals.parked), (4, 3));
+    let keys = sink.parked_keys(&ParkedFilter::default(), None, 10).unwrap();
+    assert_eq!(keys.iter().map(|key| key.records).collect::<Vec<_>>(), [3]);
+    expect![[r#"balances::fold of row "ada" at bank.account.events/0@3: panicked: cannot digest this"#]]
+        .assert_eq(&keys[0].first.cause);
+    instance.until("counted", |status| status.places[&place(ACCOUNTS, 0)].parked_keys == 1);
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn told(view: &str, built: &Built) -> String {
     });
     json!({
         "view": view, "table": built.table, "live": built.is_live, "parity": parity, "events": built.events,
-        "folding_seconds": built.folding.as_secs_f64(), "held_ms": built.held.as_secs_f64() * 1_000.0,
+        "parked": built.parked, "folding_seconds": built.folding.as_secs_f64(), "held_ms": built.held.as_secs_f64() * 1_000.0,
     })
     .to_string()
 }

@@ -98,6 +98,13 @@ pub(in crate::cli) fn rebuild(app: &Arc<App>, args: &RebuildArgs) -> Result<()> 
         let seconds = built.folding.as_secs_f64().max(0.001);
         let rate = built.events as f64 / seconds;
         output::line(&format!("{name}: {} events folded in {seconds:.1} s, {rate:.0} a second", built.events));
+        if built.parked > 0 {
+            output::line(&format!(
+                "{name}: {} aggregates are parked, each with an event that this program cannot fold; once the new \
+                 tables are live, `parked list {name}` says why",
+                built.parked
+            ));
+        }
         match &built.compared {
             Some(compared) => {
                 show(compared);

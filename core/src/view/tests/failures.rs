@@ -107,50 +107,6 @@ fn a_foreign_record_stops_its_partition() {
 }
 
 #[test]
-fn bytes_that_are_no_event_stop_their_partition() {
-    check_stops(
-        Records::new().event(&accounts(0), 0, "ada", 1, "rubbish"),
-        StopClass::Undecodable,
-        expect!["[bob=1]"],
-        expect![[r#"bank.account.events/0@0: "rubbish" is no event"#]],
-    );
-}
-
-#[test]
-fn a_panicking_fold_stops_its_partition_and_leaves_out_its_batch() {
-    let rig = check_stops(
-        Records::new()
-            .event(&accounts(0), 0, "ada", 1, "1:deposited:5")
-            .part(&accounts(0), 1, "ada", 2, (0, 2), "1:deposited:100")
-            .part(&accounts(0), 2, "ada", 3, (1, 2), "1:poison")
-            .event(&accounts(0), 3, "eve", 1, "1:deposited:6"),
-        StopClass::PoisonEvent,
-        expect!["[ada=5 bob=1]"],
-        expect![[r#"balances::fold of row "ada" at bank.account.events/0@2: panicked: cannot digest this"#]],
-    );
-    assert_eq!(rig.progress[&accounts(0)].position, Offset(1));
-    assert_eq!(rig.machine.status()[&accounts(0)].counts.applied, 1);
-}
-
-#[test]
-fn a_row_that_cannot_be_stored_stops_the_partition_of_its_event() {
-    check_stops(
-        Records::new().event(&accounts(0), 0, "ada", 1, "1:deposited:5").event(
-            &accounts(0),
-            1,
-            "ada",
-            2,
-            "1:deposited:9223372036854775807",
-        ),
-        StopClass::PoisonEvent,
-        expect!["[ada=5 bob=1]"],
-        expect![[
-            r#"balances::fold of row "ada" at bank.account.events/0@1: its row cannot be stored: field cents: 9223372036854775812 is beyond a 64-bit signed integer"#
-        ]],
-    );
-}
-
-#[test]
 fn a_lost_claim_rolls_back_and_is_claimed_again_while_the_partition_is_ours() {
     let mut rig = Rig::with(&[accounts(0), accounts(1)]);
     // Somebody else has claimed and gone on.

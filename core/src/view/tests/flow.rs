@@ -35,7 +35,7 @@ fn rows_and_progress_move_in_one_commit_and_the_groups_offsets_follow() {
         group bank.account.events/0 2 "factum-view/1 07070707-0707-0707-0707-070707070707 2 db"
         group bank.account.events/1 4 "factum-view/1 07070707-0707-0707-0707-070707070707 4 db""#]]
     .assert_eq(&rig.trace());
-    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 2, unknown: 0, repeated: 0 });
+    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 2, unknown: 0, repeated: 0, parked: 0 });
     assert_eq!(rig.machine.status()[&accounts(0)].position, Some(Offset(2)));
 }
 
@@ -154,7 +154,7 @@ fn a_version_that_comes_twice_is_skipped_and_counted() {
     let mut rig = Rig::with(&[accounts(0)]);
     rig.records(twice());
     expect!["[ada=5]"].assert_eq(&rig.balances());
-    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 1, unknown: 0, repeated: 1 });
+    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 1, unknown: 0, repeated: 1, parked: 0 });
 
     let mut rig = Rig::protected(Protections { version_check: false, ..Protections::ALL }, &[accounts(0)]);
     rig.records(twice());
@@ -173,7 +173,7 @@ fn an_unknown_record_type_is_skipped_and_its_version_counts() {
     ));
     rig.records(Records::new().event(&accounts(0), 2, "ada", 3, "1:deposited:1"));
     expect!["[ada=6]"].assert_eq(&rig.balances());
-    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 2, unknown: 1, repeated: 0 });
+    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 2, unknown: 1, repeated: 0, parked: 0 });
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod failures;
 mod flow;
+mod parking;
+mod redrive;
 mod refold;
 mod resets;
 mod rig;

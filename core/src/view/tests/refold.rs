@@ -96,7 +96,7 @@ fn rows_of_another_scope_are_not_folded_alone() {
 }
 
 #[test]
-fn an_event_outside_the_scope_stops_its_partition() {
+fn an_event_outside_the_scope_parks_its_aggregate() {
     let mut machine = ViewMachine::<Own, _>::new(TextCodec::default(), "db", Protections::ALL).unwrap();
     let records = Records::new().event(&accounts(0), 0, "ada", 1, "1:moved:bob:0");
     let mut poll = |records: &crate::RecordBatch, event: Option<&GroupEvent>| {
@@ -106,18 +106,25 @@ fn an_event_outside_the_scope_stops_its_partition() {
                 Effect::Review => {
                     drop(machine.reviewed(Ok(Reviewed { standing: Standing::default(), group: Vec::new() })))
                 }
-                Effect::Stop { stop, .. } => return Some(stop.to_string()),
+                Effect::Load(_) => {
+                    let loaded = Loaded { last: vec![LastEvent::NONE], ..Loaded::default() };
+                    let effects = machine.loaded(Ok(loaded));
+                    let [Effect::Commit(commit)] = &effects[..] else { panic!("{effects:?}") };
+                    return Some(commit.parking.aside[0].cause.clone());
+                }
                 other => panic!("{other:?}"),
             }
         }
         let claim = Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0) };
         let bounds = crate::log::Bounds { start: Offset(0), end: Offset(9) };
-        machine.claimed(&accounts(0), Ok(Claimed { topic_id: TOPIC_ID, bounds, claim }));
+        machine.claimed(&accounts(0), Ok(Claimed { topic_id: TOPIC_ID, bounds, claim, parked: 0 }));
         None
     };
     let nothing = crate::RecordBatch::new();
     assert_eq!(poll(&nothing, Some(&GroupEvent::Assigned(vec![accounts(0)]))), None);
     assert_eq!(poll(&nothing, None), None);
-    expect![[r#"poison event: own::keys at bank.account.events/0@0: gave ["ada", "bob"], and Scope::Aggregate says the aggregate's id"#]]
-        .assert_eq(&poll(&records.batch, None).unwrap());
+    expect![[
+        r#"own::keys at bank.account.events/0@0: gave ["ada", "bob"], and Scope::Aggregate says the aggregate's id"#
+    ]]
+    .assert_eq(&poll(&records.batch, None).unwrap());
 }

@@ -78,7 +78,7 @@ fn a_reset_backward_delivers_again_and_applies_nothing_twice() {
     .assert_eq(&rig.trace());
     rig.records(deposits(1, 4));
     expect!["[ada=30 bob=7 eve=3]"].assert_eq(&rig.balances());
-    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 0, unknown: 0, repeated: 3 });
+    assert_eq!(rig.machine.status()[&accounts(0)].counts, Counts { applied: 0, unknown: 0, repeated: 3, parked: 0 });
 }
 
 #[test]

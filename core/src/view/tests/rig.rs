@@ -190,6 +190,8 @@ pub(super) struct Rig {
     pub(super) rows: BTreeMap<String, Vec<Value>>,
     pub(super) last: BTreeMap<(Topic, AggregateId), LastEvent>,
     pub(super) progress: BTreeMap<TopicPartition, Stored>,
+    /// What is left aside, by topic, key and offset.
+    pub(super) parked: BTreeMap<(Topic, AggregateId, Offset), Parked>,
     /// What the group has committed.
     pub(super) group: BTreeMap<TopicPartition, Committed>,
     /// All partitions of the view's topics: these are reviewed.
@@ -215,6 +217,7 @@ impl Rig {
             rows: BTreeMap::new(),
             last: BTreeMap::new(),
             progress: BTreeMap::new(),
+            parked: BTreeMap::new(),
             group: BTreeMap::new(),
             all: vec![accounts(0), accounts(1)],
             skipped: Vec::new(),
@@ -288,7 +291,10 @@ impl Rig {
                 row.epoch += 1;
                 let claim = Claim { topic_id: row.topic_id, epoch: row.epoch, position: row.position };
                 self.trace.push(format!("claim {place}: epoch {}, position {}", claim.epoch, claim.position));
-                self.machine.claimed(&place, Ok(Claimed { topic_id: TOPIC_ID, bounds: self.bounds, claim }))
+                self.machine.claimed(
+                    &place,
+                    Ok(Claimed { topic_id: TOPIC_ID, bounds: self.bounds, claim, parked: self.parked_keys(&place) }),
+                )
             }
             Effect::Review => {
                 let reviewed = Reviewed { standing: self.standing(), group: self.group_places() };
@@ -304,16 +310,8 @@ impl Rig {
                 self.machine.honoured(Ok(()))
             }
             Effect::Load(request) => {
-                let keys = request.keys.iter();
                 self.trace.push(format!("load {:?} {:?}", request.keys, request.locking));
-                let loaded = Loaded {
-                    rows: keys.map(|key| self.rows.get(key).cloned()).collect(),
-                    last: request
-                        .aggregates
-                        .iter()
-                        .map(|aggregate| self.last.get(aggregate).copied().unwrap_or_default())
-                        .collect(),
-                };
+                let loaded = self.load(&request);
                 self.machine.loaded(Ok(loaded))
             }
             Effect::Commit(commit) => {
@@ -347,6 +345,39 @@ impl Rig {
             Effect::Stop { place, stop } => self.note(format!("stop {place}: {stop}")),
             Effect::Rollback => self.note("rollback".into()),
         }
+    }
+
+    pub(super) fn load(&self, request: &LoadRequest) -> Loaded {
+        let is_parked = |number: &usize| self.is_parked(&request.aggregates[*number]);
+        let last = request.aggregates.iter().map(|aggregate| self.last.get(aggregate).copied().unwrap_or_default());
+        Loaded {
+            rows: request.keys.iter().map(|key| self.rows.get(key).cloned()).collect(),
+            last: last.collect(),
+            parked: request.may_be_parked.iter().copied().filter(is_parked).collect(),
+        }
+    }
+
+    fn is_parked(&self, (topic, id): &(Topic, AggregateId)) -> bool {
+        self.parked.keys().any(|(of, aggregate, _)| of == topic && aggregate == id)
+    }
+
+    fn parked_keys(&self, place: &TopicPartition) -> u64 {
+        self.parked.values().filter(|record| record.place == *place && !record.cause.is_empty()).count() as u64
+    }
+
+    /// The records of a key that are left aside.
+    pub(super) fn parked_of(&self, place: &TopicPartition, id: &str) -> Vec<Parked> {
+        let records = self.parked.values();
+        records.filter(|record| record.place == *place && record.aggregate.as_str() == id).cloned().collect()
+    }
+
+    /// What is left aside, a line for each record.
+    pub(super) fn aside(&self) -> String {
+        let line = |record: &Parked| {
+            let Parked { place, aggregate, offset, version, cause, attempts, .. } = record;
+            format!("{aggregate} {version} {place}@{offset} tried {attempts}: {cause}")
+        };
+        self.parked.values().map(line).collect::<Vec<_>>().join("\n")
     }
 
     fn note(&mut self, line: String) -> Vec<Effect> {
@@ -411,7 +442,7 @@ impl Rig {
         }
     }
 
-    fn commit(&mut self, commit: Commit) -> CommitOutcome {
+    pub(super) fn commit(&mut self, commit: Commit) -> CommitOutcome {
         let lost: Vec<TopicPartition> = commit
             .moves
             .iter()
@@ -424,6 +455,13 @@ impl Rig {
         if !lost.is_empty() {
             return CommitOutcome::ClaimLost(lost);
         }
+        if !commit.parking.still.iter().all(|key| self.is_parked(key)) || !self.redrive(commit.parking.redriven) {
+            return CommitOutcome::RowsChanged;
+        }
+        for record in commit.parking.aside {
+            let key = (record.place.topic.clone(), record.aggregate.clone(), record.offset);
+            self.parked.entry(key).or_insert(record);
+        }
         for m in commit.moves {
             let row = self.progress.get_mut(&m.place).unwrap();
             (row.position, row.topic_id) = (m.to, m.topic_id);
@@ -432,6 +470,27 @@ impl Rig {
         commit.deletes.iter().for_each(|key| drop(self.rows.remove(key)));
         self.last.extend(commit.watermarks.into_iter().map(|w| ((w.topic, w.aggregate), w.last)));
         CommitOutcome::Committed
+    }
+
+    /// Whether the key was as it was read.
+    fn redrive(&mut self, redriven: Option<Redriven>) -> bool {
+        let Some(Redriven { place, aggregate, expected, done, next, owner }) = redriven else { return true };
+        let records = self.parked_of(&place, aggregate.as_str());
+        if !records.iter().map(|record| record.offset).take(expected.len()).eq(expected.iter().copied()) {
+            return false;
+        }
+        for offset in &expected[..done] {
+            self.parked.remove(&(place.topic.clone(), aggregate.clone(), *offset));
+        }
+        if let Some(record) = records.get(done) {
+            let key = (place.topic.clone(), aggregate, record.offset);
+            let head = Parked { cause: next.cause, attempts: next.attempts, ..record.clone() };
+            self.parked.insert(key, head);
+        }
+        if owner == Owner::ClaimsAgain {
+            self.progress.get_mut(&place).unwrap().epoch += 1;
+        }
+        true
     }
 
     pub(super) fn balances(&self) -> String {

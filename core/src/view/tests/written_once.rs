@@ -2,7 +2,7 @@
 
 use super::super::{
     intake,
-    work::{Folded, Work},
+    work::{Folded, Rules, Work},
 };
 use super::rig::*;
 use crate::{Topic, view::*, wire::Traces};
@@ -42,13 +42,14 @@ fn rows_that_are_written_once_are_not_loaded() {
         let codec = TextCodec::default();
         let whole = intake::take(&mut held, record, &codec, &Focus::default(), &mut Traces::default(), &mut source);
         assert!(whole.unwrap());
-        work.add(0, &at, held.take().unwrap(), &Focus::default()).unwrap();
+        work.add(0, &at, held.take().unwrap(), &Focus::default());
     }
-    let request = work.request(|_| at.clone(), RowLocking::Unlocked);
+    let request = work.request(|_| at.clone(), |_| false, RowLocking::Unlocked);
     assert_eq!((request.keys.len(), request.aggregates.len()), (0, 1));
-    let loaded = Loaded { rows: Vec::new(), last: vec![LastEvent::NONE] };
+    let loaded = Loaded { rows: Vec::new(), last: vec![LastEvent::NONE], ..Loaded::default() };
     let shape = RowShape::learn().unwrap();
-    let folded = work.fold(&shape, loaded, true, |_| at.clone(), |_, _, _| false, &mut Vec::new()).unwrap();
+    let rules = Rules { versions: true, ordered: true, at: &|_| at.clone(), was_skipped: &|_, _, _| false };
+    let folded = work.fold(&shape, loaded, &rules, &mut Vec::new()).unwrap();
     let Folded::Done(changes) = folded else { panic!("there is nothing to fold again") };
     let topic = Topic::from("bank.account.events");
     let row = |version: u64, cents| (format!("{topic}/ada/{version}/test"), vec![Value::Integer(cents)]);

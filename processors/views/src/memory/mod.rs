@@ -1,12 +1,15 @@
 //! A sink in memory: for tests, and for views that are folded anew at each start.
 
+mod parked;
 mod rebuild;
 mod resets;
 
 use crate::{Build, Page, Progress, Query, Rebuild as _, Rows, Sink, evaluate, rows::never_built};
 use factum_core::{
     AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition,
-    view::{Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, RowLocking, Value, ViewTable},
+    view::{
+        Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Parked, RowLocking, Value, ViewTable,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -53,6 +56,7 @@ struct Table {
     progress: BTreeMap<TopicPartition, Claim>,
     /// What an operator had the view leave out.
     skipped: BTreeMap<TopicPartition, Vec<Range<Offset>>>,
+    parked: BTreeMap<(Topic, AggregateId, Offset), Parked>,
     /// The version of the fold that made the rows.
     fold_version: u32,
     /// The sink that holds the view's lock.
@@ -73,6 +77,8 @@ pub struct MemorySink {
     number: u64,
     /// What was loaded to be locked: keys, and the commits that wrote the rows.
     loaded: Vec<(String, Option<u64>)>,
+    /// A progress row that must be so at the next commit.
+    held: Option<(TopicPartition, Option<Claim>)>,
     /// The live table whose view this sink has locked.
     locked: Option<String>,
     /// This sink's table as it was when it began to hold the live one still.
@@ -90,6 +96,7 @@ impl MemorySink {
             table: table.clone(),
             number: 0,
             loaded: Vec::new(),
+            held: None,
             locked: None,
             before: None,
         };
@@ -100,6 +107,7 @@ impl MemorySink {
             last: BTreeMap::new(),
             progress: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            parked: BTreeMap::new(),
             fold_version: table.fold_version(),
             reviewer: None,
             sinks: 0,
@@ -182,6 +190,12 @@ impl Sink for MemorySink {
             let loaded = Loaded {
                 rows: found.into_iter().map(|row| row.map(|(_, values)| values.clone())).collect(),
                 last: last.collect(),
+                parked: request
+                    .may_be_parked
+                    .iter()
+                    .copied()
+                    .filter(|number| parked::is_parked(table, &request.aggregates[*number]))
+                    .collect(),
             };
             (loaded, locked)
         })?;
@@ -191,6 +205,7 @@ impl Sink for MemorySink {
 
     fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome> {
         let loaded = std::mem::take(&mut self.loaded);
+        let held = self.held.take();
         self.change(|table| {
             let mut lost = Vec::new();
             for moved in &commit.moves {
@@ -208,6 +223,11 @@ impl Sink for MemorySink {
             if loaded.iter().any(|(key, wrote)| table.rows.get(key).map(|(commit, _)| *commit) != *wrote) {
                 return CommitOutcome::RowsChanged;
             }
+            let is_held = held.is_none_or(|(place, row)| table.progress.get(&place) == row.as_ref());
+            if !is_held || !parked::is_as_read(table, &commit.parking) {
+                return CommitOutcome::RowsChanged;
+            }
+            parked::park(table, &commit.parking);
             for moved in &commit.moves {
                 if let Some(row) = table.progress.get_mut(&moved.place) {
                     (row.position, row.topic_id) = (moved.to, moved.topic_id);
@@ -229,6 +249,7 @@ impl Sink for MemorySink {
 
     fn rollback(&mut self) -> Result<()> {
         self.loaded.clear();
+        self.held = None;
         let me = self.number;
         if let Some(table) = self.state().tables.get_mut(&self.table.name()) {
             table.reviewer = table.reviewer.filter(|reviewer| *reviewer != me);

@@ -28,6 +28,7 @@ impl Resets for MemorySink {
                 table.rows.clear();
                 table.last.clear();
                 table.skipped.clear();
+                table.parked.clear();
                 table.fold_version = fold_version;
                 for row in table.progress.values_mut() {
                     (row.epoch, row.position) = (row.epoch + 1, Offset(0));

@@ -222,6 +222,7 @@ fn rename_all(connection: &mut Connection, doing: &str, renames: &[Rename<'_>]) 
         let calls = [
             Call { sql: "UPDATE factum_progress SET view = $1, epoch = $2 WHERE view = $3", parameters: &moved },
             Call { sql: "UPDATE factum_skipped SET view = $1 WHERE view = $2", parameters: &noted },
+            Call { sql: "UPDATE factum_parked SET view = $1 WHERE view = $2", parameters: &noted },
             Call { sql: "UPDATE factum_folds SET view = $1 WHERE view = $2", parameters: &noted },
         ];
         connection.pipeline(doing, None, &calls)?;

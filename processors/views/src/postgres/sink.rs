@@ -4,6 +4,7 @@ use super::{
     PostgresLimits, PostgresUrl,
     connection::{Call, Connection, Parameter},
     hand_written::Transaction,
+    parked::FIND,
     statements::{CLAIM, MOVE, MOVE_UNCHECKED, Statements},
     tables,
     text::{original, stored},
@@ -13,8 +14,8 @@ use crate::{HandWritten, Sink};
 use factum_core::{
     Error, Offset, Result, TopicId, TopicPartition, Version,
     view::{
-        Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Move, RowLocking, Value, ViewTable,
-        Watermark, Watermarks,
+        Claim, Commit, CommitOutcome, Compare, LastEvent, LoadRequest, Loaded, Move, Parking, RowLocking, Value,
+        ViewTable, Watermark, Watermarks,
     },
 };
 use std::{
@@ -30,6 +31,7 @@ use tokio_postgres::Row;
 /// | `<name>_v<version>` | `key` and the row's columns; `factum_version` and `factum_offset` where rows are of one aggregate each |
 /// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied, if not in its row |
 /// | `factum_progress` | epoch and position of each partition, of all views |
+/// | `factum_parked` | the records that views have left aside |
 /// | `factum_meta` | the database's id |
 ///
 /// A batch is one statement for each table: three round trips with the locks
@@ -105,17 +107,31 @@ impl PostgresSink {
         let is_locked = request.locking == RowLocking::Locked;
         let rows = if is_locked { &self.sql.lock_rows } else { &self.sql.select_rows };
         let (by_key, versions): ([Parameter<'_>; 1], [Parameter<'_>; 2]) = ([&keys], [&topics, &aggregates]);
-        let mut calls = Vec::with_capacity(2);
+        let mut calls = Vec::with_capacity(3);
         if !keys.is_empty() {
             calls.push(Call { sql: rows, parameters: &by_key });
         }
         if !request.aggregates.is_empty() {
             calls.push(Call { sql: &self.sql.select_versions, parameters: &versions });
         }
+        let may_be = request.may_be_parked.iter().map(|number| (topics[*number], aggregates[*number].as_ref()));
+        let (of, ids): (Vec<&str>, Vec<&str>) = may_be.unzip();
+        let view = self.table.name();
+        let find: [Parameter<'_>; 3] = [&view, &of, &ids];
+        if !of.is_empty() {
+            calls.push(Call { sql: FIND, parameters: &find });
+        }
         let begin = (is_locked && !self.connection.in_transaction()).then_some("BEGIN");
         let mut answers = self.connection.pipeline(&doing, begin, &calls)?.into_iter();
         let rows = if keys.is_empty() { Vec::new() } else { answers.next().unwrap_or_default() };
-        let versions = answers.next().unwrap_or_default();
+        let versions = if request.aggregates.is_empty() { Vec::new() } else { answers.next().unwrap_or_default() };
+        let parked = answers.next().unwrap_or_default();
+        // WITH ORDINALITY counts from 1.
+        let parked = parked.iter().map(|row| {
+            let number: usize = number(row.get::<_, i64>(0) - 1, "number")?;
+            Ok(request.may_be_parked[number])
+        });
+        let parked = parked.collect::<Result<_>>()?;
 
         let columns = self.table.columns();
         let mut last = last_events(&versions, request.aggregates.len())?;
@@ -135,7 +151,7 @@ impl PostgresSink {
         let rows: Vec<_> = request.keys.iter().map(|key| found.remove(key)).collect();
         let absent = request.keys.iter().zip(&rows).filter(|(_, row)| is_locked && row.is_none());
         self.absent = absent.map(|(key, _)| key.clone()).collect();
-        Ok(Loaded { rows, last })
+        Ok(Loaded { rows, last, parked })
     }
 
     fn write(&mut self, commit: &Commit) -> Result<CommitOutcome> {
@@ -192,6 +208,10 @@ impl PostgresSink {
             return Ok(CommitOutcome::ClaimLost(lost));
         }
         if !inserts.keys.is_empty() && answers[1].len() != inserts.keys.len() {
+            self.undo(&doing)?;
+            return Ok(CommitOutcome::RowsChanged);
+        }
+        if commit.parking != Parking::default() && !self.park(&doing, &commit.parking)? {
             self.undo(&doing)?;
             return Ok(CommitOutcome::RowsChanged);
         }

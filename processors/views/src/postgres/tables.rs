@@ -50,6 +50,8 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
                  ON CONFLICT (name) DO NOTHING;
              CREATE TABLE IF NOT EXISTS factum_progress ({}, PRIMARY KEY (view, topic, partition));
              CREATE TABLE IF NOT EXISTS factum_skipped ({}, PRIMARY KEY (view, topic, partition, from_offset));
+             CREATE TABLE IF NOT EXISTS factum_parked ({}, PRIMARY KEY (view, topic, aggregate, record_offset));
+             CREATE INDEX IF NOT EXISTS factum_parked_keys ON factum_parked (view, topic, partition) WHERE cause <> '';
              CREATE TABLE IF NOT EXISTS factum_folds ({}, PRIMARY KEY (view));
              CREATE TABLE IF NOT EXISTS factum_builds ({}, PRIMARY KEY (built));",
             list(&progress_columns()),
@@ -59,6 +61,18 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
                 ("partition", "integer"),
                 ("from_offset", "bigint"),
                 ("to_offset", "bigint")
+            ])),
+            list(&fixed(&[
+                ("view", TEXT),
+                ("topic", TEXT),
+                ("aggregate", TEXT),
+                ("record_offset", "bigint"),
+                ("partition", "integer"),
+                ("topic_id", TEXT),
+                ("version", "bigint"),
+                ("cause", TEXT),
+                ("attempts", "bigint"),
+                ("parked_at", "bigint")
             ])),
             list(&fixed(&[("view", TEXT), ("fold_version", "bigint")])),
             list(&fixed(&[("built", TEXT), ("view", TEXT), ("what", TEXT), ("owner", TEXT), ("is_last", "boolean")]))

@@ -74,6 +74,8 @@ pub struct RebuildProgress {
     pub total: u64,
     /// Events that this process has folded.
     pub applied: u64,
+    /// Aggregates with an event that could not be folded, left aside with their later ones.
+    pub parked: u64,
     /// What it waits for, if it does.
     pub waits: Option<String>,
 }
@@ -365,6 +367,7 @@ impl Rebuilder {
         progress.waits.clone_from(&status.trouble);
         for (place, end) in &self.goal.ends {
             let Some(place) = status.places.get(place) else { continue };
+            progress.parked += place.parked_keys;
             let position = place.position.unwrap_or(Offset(0));
             progress.done += u64::try_from(position.0.min(end.0)).unwrap_or_default();
             progress.total += u64::try_from(end.0).unwrap_or_default();

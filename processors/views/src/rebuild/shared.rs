@@ -1,12 +1,15 @@
 //! One sink for a runner, which writes with it, and for the rebuild around it.
 
 use super::Rebuild;
-use crate::{Resets, Sink};
+use crate::{ParkedFilter, ParkedKey, ParkedRecords, Resets, Sink};
 use factum_core::{
-    Result, TopicId, TopicPartition,
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ResetPlan, Standing, ViewTable},
+    AggregateId, Offset, Result, Topic, TopicId, TopicPartition,
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, ResetPlan, Standing, ViewTable},
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// A handle on a sink; its clones are the same one.
 #[derive(Debug, Clone)]
@@ -39,6 +42,35 @@ impl Resets for Shared {
 
     fn standing(&mut self) -> Result<Standing> {
         self.get().standing()
+    }
+}
+
+impl ParkedRecords for Shared {
+    fn parked_keys(
+        &mut self,
+        filter: &ParkedFilter,
+        after: Option<(&Topic, &AggregateId)>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        self.get().parked_keys(filter, after, limit)
+    }
+
+    fn parked_records(
+        &mut self,
+        topic: &Topic,
+        aggregate: &AggregateId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<Parked>> {
+        self.get().parked_records(topic, aggregate, after, limit)
+    }
+
+    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
+        self.get().count_parked()
+    }
+
+    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
+        self.get().hold(place)
     }
 }
 

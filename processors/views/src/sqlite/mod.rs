@@ -3,6 +3,7 @@
 mod batch;
 mod hand_written;
 mod open;
+mod parked;
 mod rebuild;
 mod resets;
 mod rows;
@@ -30,6 +31,7 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied, if not in its row |
 /// | `factum_progress` | epoch and position of each partition, of all views |
 /// | `factum_skipped` | what operators had views leave out |
+/// | `factum_parked` | the records that views have left aside |
 /// | `factum_folds` | the version of the fold that made each view's rows |
 /// | `factum_meta` | the database's id |
 ///
@@ -52,6 +54,8 @@ pub struct SqliteSink {
     build_lock: Option<File>,
     /// Whether a transaction of `freeze` is open, in which commits are savepoints.
     frozen: bool,
+    /// Whether a transaction of `hold` is open, which the next commit ends.
+    held: bool,
     hand_written: Option<Box<dyn HandWritten>>,
 }
 
@@ -116,6 +120,7 @@ impl SqliteSink {
             name,
             build_lock: None,
             frozen: false,
+            held: false,
             hand_written: None,
         })
     }
@@ -143,7 +148,8 @@ impl SqliteSink {
             keys: request.keys.clone(),
             rows: rows.clone(),
         });
-        Ok(Loaded { rows, last })
+        let parked = if request.may_be_parked.is_empty() { Vec::new() } else { self.find_parked(request)? };
+        Ok(Loaded { rows, last, parked })
     }
 
     /// It differs from an earlier one when another connection has committed since
@@ -162,6 +168,11 @@ impl SqliteSink {
         let seen = self.seen.take();
         if self.frozen {
             self.connection.execute_batch("SAVEPOINT batch")?;
+        } else if std::mem::take(&mut self.held) {
+            if self.connection.is_autocommit() {
+                // What was held was lost with the transaction.
+                return Ok(CommitOutcome::RowsChanged);
+            }
         } else {
             self.begin()?;
         }
@@ -173,6 +184,10 @@ impl SqliteSink {
         if let Some(seen) = seen
             && !self.is_as_seen(&seen)?
         {
+            self.undo()?;
+            return Ok(CommitOutcome::RowsChanged);
+        }
+        if !self.park(&commit.parking)? {
             self.undo()?;
             return Ok(CommitOutcome::RowsChanged);
         }
@@ -275,6 +290,7 @@ impl Sink for SqliteSink {
 
     fn rollback(&mut self) -> Result<()> {
         self.seen = None;
+        self.held = false;
         if self.frozen || self.connection.is_autocommit() {
             return Ok(());
         }

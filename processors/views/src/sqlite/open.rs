@@ -1,6 +1,6 @@
 //! Making and checking a view's tables.
 
-use super::{failed, resets};
+use super::{failed, parked, resets};
 use factum_core::{
     Error, Result,
     view::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, VERSION_COLUMN, ViewTable, Watermarks},
@@ -57,6 +57,7 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
          ) STRICT, WITHOUT ROWID;",
     )?;
     connection.execute_batch(resets::TABLES)?;
+    connection.execute_batch(parked::TABLES)?;
     let id = connection.query_row("SELECT value FROM factum_meta WHERE name = 'database_id'", [], |row| row.get(0))?;
     let plain: Vec<String> = std::iter::once(key_column()).chain(table.columns().iter().map(definition)).collect();
     let mut wanted = plain.clone();

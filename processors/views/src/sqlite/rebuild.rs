@@ -219,7 +219,7 @@ fn rename_all(connection: &Connection, renames: &[Rename<'_>]) -> rusqlite::Resu
         let sql = "UPDATE factum_progress SET view = ?1, epoch = ?2 WHERE view = ?3";
         connection.execute(sql, params![to, epoch + 1, from])?;
         resets::forget(connection, &to)?;
-        for table in ["factum_skipped", "factum_folds"] {
+        for table in ["factum_skipped", "factum_parked", "factum_folds"] {
             connection.execute(&format!("UPDATE {table} SET view = ?1 WHERE view = ?2"), [&to, &from])?;
         }
     }

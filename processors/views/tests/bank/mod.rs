@@ -1,16 +1,20 @@
 //! A bank's events on a log in memory, and a view of them.
 
 use factum_core::{
-    CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch, Result,
-    TimestampMs, Topic, TopicId, TopicPartition, Version,
+    AggregateId, CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch,
+    Result, TimestampMs, Topic, TopicId, TopicPartition, Version,
     log::{Log, TopicSpec, TransactionOptions},
     view::{
-        Claim, Commit, CommitOutcome, LoadRequest, Loaded, Recorded, ResetPlan, Scope, Standing, Value, View, ViewTable,
+        Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, Recorded, ResetPlan, Scope, Standing, Value, View,
+        ViewTable,
     },
     wire::EventHeader,
 };
 use factum_log_memory::MemoryLog;
-use factum_views::{Query, Resets, Rows, Sink, SqliteRows, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
+use factum_views::{
+    ParkedFilter, ParkedKey, ParkedRecords, Query, Resets, Rows, Sink, SqliteRows, SqliteSink, ViewOptions, ViewRunner,
+    ViewStatus,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -343,6 +347,35 @@ impl<S: Sink> Resets for Interrupted<S> {
 
     fn standing(&mut self) -> Result<Standing> {
         self.sink.standing()
+    }
+}
+
+impl<S: Sink> ParkedRecords for Interrupted<S> {
+    fn parked_keys(
+        &mut self,
+        filter: &ParkedFilter,
+        after: Option<(&Topic, &AggregateId)>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>> {
+        self.sink.parked_keys(filter, after, limit)
+    }
+
+    fn parked_records(
+        &mut self,
+        topic: &Topic,
+        aggregate: &AggregateId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<Parked>> {
+        self.sink.parked_records(topic, aggregate, after, limit)
+    }
+
+    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
+        self.sink.count_parked()
+    }
+
+    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
+        self.sink.hold(place)
     }
 }
 
