@@ -11,6 +11,7 @@ mod http;
 mod kafka;
 mod limits;
 mod output;
+mod parked;
 mod publish;
 mod query;
 mod registry;
@@ -92,6 +93,8 @@ enum Verb {
     #[command(subcommand)]
     Views(views::ViewsVerb),
     #[command(subcommand)]
+    Parked(parked::ParkedVerb),
+    #[command(subcommand)]
     Topics(topics::TopicsVerb),
     #[command(subcommand)]
     Schemas(schemas::SchemasVerb),
@@ -149,6 +152,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Run(verb) => run::run(app, verb),
         Verb::Snapshots(verb) => snapshots::snapshots(app, &verb),
         Verb::Views(verb) => views::views(app, &verb),
+        Verb::Parked(verb) => parked::parked(app, &verb),
         Verb::Health(args) => health::health(&args),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Schemas(verb) => schemas::schemas(app, &verb),

@@ -1,7 +1,7 @@
 //! A view behind an object-safe interface.
 
 use super::{
-    RefoldRequest, RefoldTally, Running, Stop, refold,
+    RedriveRequest, RedriveTally, RefoldRequest, RefoldTally, Running, Stop, redrive, refold,
     slowed::{self, Slowed},
     touched::{self, TouchedKeys},
 };
@@ -169,6 +169,19 @@ pub trait ViewHost: Send + Sync {
         request: &RefoldRequest<'_>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<RefoldTally>;
+
+    /// Tries the records of a parked key again, in their order, whether the view
+    /// runs or not; `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// `Conflict`: the key moved on; what log, registry and database say.
+    fn redrive(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        request: &RedriveRequest<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<RedriveTally>;
 }
 
 /// The host of a Rust type.
@@ -214,18 +227,24 @@ impl<V: View> TypedView<V> {
         W::Event: AvroMessage,
     {
         let codec = self.codec::<W::Event>(environment)?;
-        let mut sink = database.open(ViewTable::of::<W>()?)?;
-        if let Some(make) = &self.hand_written {
-            sink.alongside(make())?;
-        }
-        if let Some(wrap) = &self.wrap {
-            sink = wrap(environment, database, sink)?;
-        }
+        let sink = self.sink::<W>(environment, database)?;
         let runner = ViewRunner::<W, _>::start(environment.log.clone(), codec, sink, options)?;
         let status = runner.status();
         let stop = stop.clone();
         let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;
         Ok((running, ViewProgress { status, ..ViewProgress::new(W::NAME, &self.inputs) }))
+    }
+
+    /// Its sink, with everything that takes part in its transactions.
+    fn sink<W: View>(&self, environment: &Environment, database: &Database) -> Result<Box<dyn Sink>> {
+        let mut sink = database.open(ViewTable::of::<W>()?)?;
+        if let Some(make) = &self.hand_written {
+            sink.alongside(make())?;
+        }
+        match &self.wrap {
+            Some(wrap) => wrap(environment, database, sink),
+            None => Ok(sink),
+        }
     }
 
     /// Checks what it reads, and reads it.
@@ -340,5 +359,16 @@ where
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<RefoldTally> {
         refold::refold::<V>(environment, sink, request, progress)
+    }
+
+    fn redrive(
+        &self,
+        environment: &Environment,
+        database: &Database,
+        request: &RedriveRequest<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<RedriveTally> {
+        let mut sink = self.sink::<V>(environment, database)?;
+        redrive::redrive::<V>(environment, &mut *sink, request, progress)
     }
 }
