@@ -41,11 +41,22 @@ pub(super) fn health(args: &HealthArgs) -> Result<()> {
     let status = answer.status();
     if status.is_success() {
         output::line(state);
+        let parked = parked(&answer.json().unwrap_or_default());
+        if parked > 0 {
+            output::note(&format!("{parked} aggregates of its views are parked: `factum parked list VIEW` says why"));
+        }
         return Ok(());
     }
     let told: Value = answer.json().unwrap_or_default();
     let why = told["reason"].as_str().map_or_else(|| format!("status {}", status.as_u16()), str::to_owned);
     Err(Error::unavailable(format!("not {state}: {why}")))
+}
+
+/// How many aggregates wait for a redrive.
+fn parked(told: &Value) -> u64 {
+    let members = told["members"].as_array().into_iter().flatten();
+    let partitions = members.flat_map(|member| member["partitions"].as_array().into_iter().flatten());
+    partitions.filter_map(|partition| partition["parked_aggregates"].as_u64()).sum()
 }
 
 /// An address that means every address is this machine's too.

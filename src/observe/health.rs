@@ -70,6 +70,9 @@ struct Partition {
     position: Option<i64>,
     end: Option<i64>,
     lag_records: Option<u64>,
+    /// Aggregates of a view that wait for `factum parked redrive`; the others go on, so the partition is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked_aggregates: Option<u64>,
     last_progress: String,
 }
 
@@ -92,6 +95,7 @@ pub(super) fn ready(snapshot: &Snapshot) -> Ready {
                 position: partition.position.map(|offset| offset.0),
                 end: partition.end.map(|offset| offset.0),
                 lag_records: partition.lag(),
+                parked_aggregates: partition.parked,
                 last_progress: rfc3339(partition.since.progress),
             })
             .collect(),

@@ -205,10 +205,17 @@ fn views(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
         })
         .collect();
     let events = views.iter().flat_map(|(name, totals, ..)| {
-        let outcomes = [("applied", totals.applied), ("unknown", totals.unknown), ("repeated", totals.repeated)];
+        let Counts { applied, unknown, repeated, parked } = *totals;
+        let outcomes = [("applied", applied), ("unknown", unknown), ("repeated", repeated), ("parked", parked)];
         outcomes.map(|(outcome, count)| (vec![*name, outcome], count))
     });
     writer.counters(&names::VIEW_EVENTS, events)?;
+    let places = snapshot.members.iter().flat_map(|member| member.partitions.iter().map(move |at| (member.name, at)));
+    let places: Vec<_> = places.map(|(view, at)| (view, at, at.place.partition.to_string())).collect();
+    let parked = places.iter().filter_map(|(view, at, partition)| {
+        Some((vec![*view, at.place.topic.as_str(), partition.as_str()], at.parked? as f64))
+    });
+    writer.gauges(&names::PARKED, parked)?;
     writer
         .histograms(&names::VIEW_COMMIT_SECONDS, views.iter().map(|(name, _, seconds, _)| (vec![*name], *seconds)))?;
     writer.histograms(&names::VIEW_BATCH_RECORDS, views.iter().map(|(name, _, _, records)| (vec![*name], *records)))

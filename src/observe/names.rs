@@ -50,6 +50,7 @@ metrics! {
     AGGREGATES: Gauge "factum_state_aggregates" ["aggregate_type", "partition"] "Aggregates in memory";
     STATE_BYTES: Gauge "factum_state_bytes" ["aggregate_type", "partition"] "Memory of the aggregates, about, without what states hold on the heap";
     VIEW_EVENTS: Counter "factum_view_events_total" ["view", "outcome"] "Events of a view by what became of them";
+    PARKED: Gauge "factum_parked_aggregates" ["view", "topic", "partition"] "Aggregates of a view that wait for a redrive, as counted every 2 seconds where there are some";
     VIEW_COMMIT_SECONDS: Histogram "factum_view_commit_seconds" ["view"] "How long the commits of the view's database took";
     VIEW_BATCH_RECORDS: Histogram "factum_view_batch_records" ["view"] "Records that a poll brought; those that brought none are left out";
 }

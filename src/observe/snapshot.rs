@@ -82,6 +82,8 @@ pub(super) struct PartitionNow {
     pub(super) end: Option<Offset>,
     /// Aggregates in memory, and the bytes they take.
     pub(super) size: Option<(usize, usize)>,
+    /// Aggregates that a view has parked.
+    pub(super) parked: Option<u64>,
 }
 
 impl PartitionNow {
@@ -199,6 +201,7 @@ impl Judge<'_> {
                     since: status.since.get(&health.partition).copied().unwrap_or_default(),
                     position,
                     size: Some((health.aggregates, health.size_bytes)),
+                    parked: None,
                 },
             )
         });
@@ -229,8 +232,16 @@ impl Judge<'_> {
             let since = status.since.get(place).copied().unwrap_or_default();
             let (state, reason) = self.view_state(found, since);
             let end = self.ends.known.get(place).copied();
-            let partition =
-                PartitionNow { place: place.clone(), state, reason, since, position: found.position, end, size: None };
+            let partition = PartitionNow {
+                place: place.clone(),
+                state,
+                reason,
+                since,
+                position: found.position,
+                end,
+                size: None,
+                parked: Some(found.parked_keys),
+            };
             self.judged(status.trouble.as_ref(), partition)
         });
         let partitions: Vec<_> = partitions.collect();

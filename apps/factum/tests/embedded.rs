@@ -37,6 +37,8 @@ mod journal;
 mod kill;
 #[path = "embedded/live.rs"]
 mod live;
+#[path = "embedded/parked.rs"]
+mod parked;
 #[path = "embedded/query.rs"]
 mod query;
 #[path = "embedded/rebuild.rs"]

@@ -37,6 +37,8 @@ mod observed;
 mod open_transaction;
 #[path = "kafka/outage.rs"]
 mod outage;
+#[path = "kafka/parked.rs"]
+mod parked;
 #[path = "kafka/rebuild.rs"]
 mod rebuild;
 #[path = "kafka/recovery.rs"]

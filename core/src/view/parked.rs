@@ -80,7 +80,8 @@ pub enum Owner {
 /// The text, cut where it is too long to be kept.
 pub(super) fn cause(mut text: String) -> String {
     if text.len() > MAX_CAUSE_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_CAUSE_BYTES));
+        let end = (0..=MAX_CAUSE_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
         text.push('…');
     }
     text

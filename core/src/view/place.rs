@@ -2,7 +2,8 @@
 
 use super::intake::Held;
 use crate::{Offset, TimestampMs, TopicId, TopicPartition};
-use std::{fmt, ops::Range};
+use foldhash::fast::FixedState;
+use std::{fmt, hash::BuildHasher, ops::Range};
 
 /// Why a partition stands still until somebody acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -202,11 +203,13 @@ impl<E> Place<E> {
         self.skipped.iter().any(|range| range.start < before && range.end > after.next())
     }
 
-    /// When to try again: 50 ms after `now`, doubled by each failure in a row, at most 5 s.
+    /// When to try again: within 50 ms after `now`, doubled by each failure in a row, at most 5 s. The
+    /// second half of that is spread over partitions and moments, so that not all of them come at once.
     pub(super) fn retry_at(&mut self, now: TimestampMs) -> TimestampMs {
         let wait = FIRST_BACKOFF_MS.checked_shl(self.attempts).unwrap_or(LAST_BACKOFF_MS).clamp(1, LAST_BACKOFF_MS);
         self.attempts = (self.attempts + 1).min(16);
-        TimestampMs(now.0 + wait)
+        let spread = FixedState::with_seed(0).hash_one((&self.at, now.0)) >> 32;
+        TimestampMs(now.0 + wait - i64::try_from(spread).unwrap_or_default() % (wait / 2 + 1))
     }
 
     pub(super) fn status(&self) -> PlaceStatus {
@@ -221,5 +224,29 @@ impl<E> Place<E> {
             (Phase::Stopped(stop), _) => PlaceState::Stopped(stop.clone()),
         };
         PlaceStatus { position: self.stored, end: None, state, counts: self.counts, parked_keys: self.parked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Partition, Topic};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn retries_wait_longer_each_time_and_partitions_do_not_come_at_once() {
+        let mut waits: Vec<BTreeSet<i64>> = vec![BTreeSet::new(); 10];
+        for partition in 0..50 {
+            let mut place = Place::<()>::new(Topic::from("bank.account.events").partition(Partition(partition)));
+            for waits in &mut waits {
+                waits.insert(place.retry_at(TimestampMs(1_000)).0 - 1_000);
+            }
+        }
+        for (failures, waits) in (0..).zip(&waits) {
+            let longest = (50_i64 << failures).min(5_000);
+            let (Some(least), Some(most)) = (waits.first(), waits.last()) else { panic!("there are waits") };
+            assert!(longest / 2 <= *least && *most <= longest, "{failures}: {waits:?}");
+            assert!(waits.len() > 10, "{failures}: {waits:?}");
+        }
     }
 }

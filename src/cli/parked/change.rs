@@ -59,7 +59,7 @@ pub(in crate::cli) struct DropArgs {
     #[command(flatten)]
     filters: Filters,
     /// Every parked aggregate that no filter leaves out; without it --key says which.
-    #[arg(long, required_unless_present = "key")]
+    #[arg(long)]
     all: bool,
     /// Only the events of the first parked command.
     #[arg(long)]
@@ -164,6 +164,9 @@ fn told(key: &ParkedKey, tally: &RedriveTally, args: &RedriveArgs) {
 }
 
 pub(in crate::cli) fn drop(app: &App, args: &DropArgs) -> Result<()> {
+    if args.filters.key.is_none() && !args.all {
+        return Err(Error::invalid("say what is to be given up: --key ID for one aggregate, or --all"));
+    }
     let (view, host) = (&args.which.view, args.which.host(app)?);
     let database = args.which.database()?;
     let stop = stop_on_signal()?;
