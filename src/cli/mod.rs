@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod config;
 mod connect;
+mod dead_letters;
 mod gateway;
 mod health;
 mod history;
@@ -95,6 +96,8 @@ enum Verb {
     #[command(subcommand)]
     Parked(parked::ParkedVerb),
     #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersVerb),
+    #[command(subcommand)]
     Topics(topics::TopicsVerb),
     #[command(subcommand)]
     Schemas(schemas::SchemasVerb),
@@ -153,6 +156,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Snapshots(verb) => snapshots::snapshots(app, &verb),
         Verb::Views(verb) => views::views(app, &verb),
         Verb::Parked(verb) => parked::parked(app, &verb),
+        Verb::DeadLetters(verb) => dead_letters::dead_letters(app, &verb),
         Verb::Health(args) => health::health(&args),
         Verb::Topics(verb) => topics::topics(app, &verb),
         Verb::Schemas(verb) => schemas::schemas(app, &verb),

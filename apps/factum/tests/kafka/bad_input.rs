@@ -14,7 +14,7 @@ use factum::{
 };
 use factum_bank::Account;
 use factum_test_broker::{bootstrap, kafka_tool};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Tries to start a handler, which is refused.
@@ -159,6 +159,22 @@ fn bytes_that_are_no_command_are_dead_lettered() {
     producer.flush(Duration::from_secs(30)).unwrap();
     handler.says("command dead-lettered", 3);
     assert_eq!(site.deposit("anna", 1), 1);
+    let list = site.run(&["dead-letters", "list", BANK, "--code", "undecodable", "--json"]);
+    let letters: Vec<Value> = list.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(letters.len(), 3, "{list:?}");
+    assert_eq!(
+        (&letters[0]["key"], &letters[0]["command"]),
+        (&json!("anna"), &json!(format!("{}/0@0", topics.commands)))
+    );
+    let shown = site.run(&["dead-letters", "show", BANK, letters[0]["letter"].as_str().unwrap()]);
+    assert!(
+        shown.ok && shown.stdout.contains("\"bytes\": 8") && shown.stdout.contains("dead-letter-cause"),
+        "{shown:?}"
+    );
+    let none = site.run(&["dead-letters", "list", BANK, "--code", "failed"]);
+    assert!(none.ok && none.stdout.contains("no dead letters"), "{none:?}");
+    site.run(&["dead-letters", "show", BANK, "0/999999"]).refused_with(&["there is no dead letter at"]);
+    site.run(&["dead-letters", "show", BANK, "17"]).refused_with(&["give PARTITION/OFFSET, for example 3/17"]);
     handler.stop();
 }
 
