@@ -362,7 +362,8 @@ fn every_generation_of_tables_in_sqlite_has_its_indexes() {
     let folder = tempfile::tempdir().unwrap();
     let indexes = || -> Vec<String> {
         let connection = rusqlite::Connection::open(folder.path().join("views.db")).unwrap();
-        let sql = "SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY tbl_name";
+        let sql = "SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND tbl_name LIKE 'accounts%' \
+                   AND sql IS NOT NULL ORDER BY tbl_name";
         let mut select = connection.prepare(sql).unwrap();
         select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
