@@ -106,6 +106,19 @@ pub struct ResetPlan {
     pub told: Vec<String>,
 }
 
+impl ResetPlan {
+    /// What the group's offsets become before the plan is recorded: an operator's reset of
+    /// everything to the start, where that is what the reset comes to. If the marks are then
+    /// lost, the next reviewer finds positions and offsets equal. It would take an offset that
+    /// was set elsewhere for a step forward from the new position 0, and leave records out.
+    pub fn restated(&self) -> Vec<CommitOffset> {
+        match self.extent {
+            Extent::Whole => self.marks.iter().map(|m| CommitOffset { metadata: String::new(), ..m.clone() }).collect(),
+            Extent::Places => Vec::new(),
+        }
+    }
+}
+
 /// What is to be done about the group's offsets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {

@@ -90,6 +90,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
 
     /// Records resets and gives the lock back; then marks the group's offsets.
     pub(crate) fn honour(&mut self, plan: &ResetPlan) -> Result<(), ClaimFailed> {
+        let restated = plan.restated();
+        if !restated.is_empty() {
+            self.consumer.commit(&restated).map_err(of_log)?;
+        }
         self.sink.record(plan).map_err(of_database)?;
         for reset in &plan.told {
             info!(view = V::NAME, reset, "an operator set the group's offset, which is honoured");

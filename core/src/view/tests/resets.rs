@@ -1,7 +1,11 @@
 //! Offsets of the group that an operator set while the view was down.
 
 use super::rig::*;
-use crate::{Error, GroupEvent, Offset, Protections, TopicId, Version, log::Bounds, view::*};
+use crate::{
+    Error, GroupEvent, Offset, Protections, TopicId, Version,
+    log::{Bounds, Committed},
+    view::*,
+};
 use expect_test::{Expect, expect};
 
 fn both() -> [crate::TopicPartition; 2] {
@@ -328,4 +332,32 @@ fn an_aggregate_that_came_after_the_skip_has_no_gap_to_explain() {
     rig.restart(&both());
     rig.records(Records::new().event(&accounts(0), 6, "ada", 3, "1:deposited:1"));
     assert_eq!(rig.stop_class(&accounts(0)), Some(StopClass::VersionGap));
+}
+
+#[test]
+fn a_rebuild_whose_marks_were_lost_is_no_reset_of_the_other_partitions() {
+    let database = "db";
+    let place = |partition, committed| GroupPlace {
+        place: accounts(partition),
+        topic_id: TopicId([7; 16]),
+        committed: Some(Committed { offset: Offset(committed), metadata: String::new() }),
+        bounds: Bounds { start: Offset(0), end: Offset(9) },
+    };
+    let verdict = |positions: [i64; 2], group: &[GroupPlace]| {
+        let rows = both().into_iter().zip(positions).map(|(place, position)| ProgressRow {
+            place,
+            topic_id: TopicId([7; 16]),
+            position: Offset(position),
+        });
+        let standing = Standing { rows: rows.collect(), ..Standing::default() };
+        Review { view: "balances", database, fold_version: 1, standing: &standing, group }.verdict().plan.unwrap()
+    };
+    let plan = verdict([8, 9], &[place(0, 0), place(1, 4)]);
+    assert_eq!((plan.extent, plan.places.len()), (Extent::Whole, 2));
+    let restated: Vec<GroupPlace> = plan.restated().into_iter().zip(0..).map(|(o, p)| place(p, o.offset.0)).collect();
+    // The plan was recorded, its marks were not.
+    let again = verdict([0, 0], &restated);
+    assert_eq!((again.places, again.marks.len()), (Vec::new(), 2));
+    // Before it was recorded it is the same rebuild.
+    assert_eq!(verdict([8, 9], &restated).extent, Extent::Whole);
 }
