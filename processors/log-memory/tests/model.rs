@@ -233,3 +233,50 @@ fn a_waiting_reader_wakes_for_a_record() {
     assert_eq!(read.len(), 1);
     assert!(started.elapsed() < timeout / 2, "it waited for the timeout, not for the record");
 }
+
+#[test]
+fn a_commit_whose_markers_come_late_is_decided_before_it_is_seen() {
+    let world = World::new(2);
+    let mut admin = world.log.admin().unwrap();
+    let mut producer = world.producer();
+    let write = |producer: &mut Box<dyn TransactionalProducer>| {
+        producer.begin().unwrap();
+        let mut batch = world.record();
+        let mut other = batch.start(&world.topic, Partition(1));
+        other.value(b"w");
+        other.finish();
+        producer.produce(&batch).unwrap();
+    };
+    write(&mut producer);
+    // The markers come in the order of the partitions, each after half of the time.
+    world.log.delay_next_markers(1_001);
+    producer.commit().unwrap();
+    assert_eq!(world.committed_records(), 1, "the first one is written at once");
+    let second = world.topic.partition(Partition(1));
+    let mut ends =
+        || [Isolation::ReadCommitted, Isolation::ReadUncommitted].map(|i| admin.bounds(&second, i).unwrap().end.0);
+    assert_eq!(ends(), [0, 1], "a committed record is hidden");
+    world.clock.fetch_add(500, Ordering::Relaxed);
+    assert_eq!(ends(), [2, 2]);
+    // The producer's next transaction waits for what is left of the last one.
+    write(&mut producer);
+    world.log.delay_next_markers(1_001);
+    producer.commit().unwrap();
+    assert_eq!(ends(), [2, 3]);
+    write(&mut producer);
+    assert_eq!(ends(), [4, 5]);
+}
+
+#[test]
+fn a_forgotten_transactional_id_is_refused_and_an_open_transaction_keeps_its_own() {
+    let world = World::new(1);
+    let mut producer = world.writing();
+    world.log.forget_producer("p");
+    producer.commit().unwrap();
+    assert_eq!(world.committed_records(), 1);
+    world.log.forget_producer("p");
+    producer.begin().unwrap();
+    assert!(matches!(producer.produce(&world.record()), Err(TxnError::Fatal(_))));
+    world.writing().commit().unwrap();
+    assert_eq!(world.committed_records(), 2);
+}

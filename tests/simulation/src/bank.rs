@@ -59,7 +59,12 @@ impl Bank {
 
     /// The codec of a process that knows no schema yet.
     pub(crate) fn process(&self) -> ProcessCodec {
-        ProcessCodec { codec: self.codec.clone(), known: Known::default() }
+        ProcessCodec { codec: self.codec.clone(), known: Some(Known::default()) }
+    }
+
+    /// The codec of a process that knows every schema.
+    pub(crate) fn knowing(&self) -> ProcessCodec {
+        ProcessCodec { codec: self.codec.clone(), known: None }
     }
 }
 
@@ -70,7 +75,8 @@ type Known = Arc<Mutex<BTreeSet<u32>>>;
 #[derive(Debug)]
 pub(crate) struct ProcessCodec {
     codec: Codec<Account>,
-    known: Known,
+    /// None knows them all.
+    known: Option<Known>,
 }
 
 impl ProcessCodec {
@@ -80,16 +86,19 @@ impl ProcessCodec {
         Arc::new(move |id| {
             let world = world.upgrade().ok_or_else(|| Error::unavailable("the simulation is over"))?;
             world.ask_registry()?;
-            known.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            known.iter().for_each(|known| {
+                known.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            });
             Ok(())
         })
     }
 
     fn check(&self, value: &[u8]) -> Result<(), DecodeError> {
         // The Confluent wire format: a zero and the schema's id.
+        let Some(known) = &self.known else { return Ok(()) };
         let Some(&[a, b, c, d]) = value.get(1..5) else { return Ok(()) };
         let id = u32::from_be_bytes([a, b, c, d]);
-        match self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
+        match known.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
             true => Ok(()),
             false => Err(DecodeError::UnknownSchema(id)),
         }

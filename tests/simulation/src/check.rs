@@ -5,15 +5,18 @@ use crate::{
     bank::Bank,
     handler::{PARTITIONS, WINDOW},
     history::{Asked, History},
+    views::{ALL, Totals},
     world::World,
 };
-use factum_bank::Account;
+use factum_bank::{Account, Balances};
 use factum_core::{
     Aggregate, CommandId, Offset, Partition, RecordBatch, Result, TimestampMs, Topic, Version,
     log::{Isolation, Log},
     partition_of,
+    view::{Value, ViewTable},
     wire::{Answer, AnswerCode, CommandHeaders, EventHeader},
 };
+use factum_views::{MemoryDatabase, Query, Rows as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The events of one command, as the log has them.
@@ -254,6 +257,33 @@ fn check_money(truth: &Truth, history: &History, batches: &BTreeMap<CommandId, &
     if under_way > 0 && wrong.is_empty() {
         wrong.push(format!("{under_way} were withdrawn and never deposited"));
     }
+}
+
+/// Every row is the fold of the log.
+pub(crate) fn check_views(database: &MemoryDatabase, truth: &Truth) -> Result<Vec<String>> {
+    let rows = |table: ViewTable| -> Result<BTreeMap<String, (i64, i64)>> {
+        let mut rows = BTreeMap::new();
+        for row in database.page(&Query::new(&table))?.rows {
+            if let [Value::Text(key), Value::Integer(balance), Value::Integer(entries), ..] = &row[..] {
+                rows.insert(key.clone(), (*balance, *entries));
+            }
+        }
+        Ok(rows)
+    };
+    let as_row = |folded: &Folded| (folded.state.balance_cents, i64::try_from(folded.version.0).unwrap_or(i64::MAX));
+    let balances: BTreeMap<String, (i64, i64)> =
+        truth.accounts.iter().map(|(account, folded)| (account.clone(), as_row(folded))).collect();
+    let all = balances.values().fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+    let totals = BTreeMap::from([(ALL.to_owned(), all)]);
+    let mut wrong = Vec::new();
+    for (table, expected) in [(ViewTable::of::<Balances>()?, balances), (ViewTable::of::<Totals>()?, totals)] {
+        let name = table.name();
+        let found = rows(table)?;
+        if found != expected {
+            wrong.push(format!("view {name} has (balance, entries) {found:?}, the log says {expected:?}"));
+        }
+    }
+    Ok(wrong)
 }
 
 /// The memory of every owner is the fold of its log.

@@ -11,7 +11,7 @@ use crate::{
 };
 use factum_bank::{Command, Deposit, Withdraw};
 use factum_core::{
-    AggregateId, CommandId, DecodeError, Error, Offset, Partition, RecordBatch, Result, TimestampMs, Version,
+    AggregateId, CommandId, DecodeError, Error, Partition, RecordBatch, Result, TimestampMs, Version,
     client::{ClientConfig, ClientEffect, ClientMachine, Fate, Until},
     log::{Isolation, Log, Producer, Reader},
     partition_of,
@@ -265,6 +265,3 @@ fn command_id(random: &mut crate::random::Random) -> CommandId {
     id[8..].copy_from_slice(&random.next().to_be_bytes());
     CommandId(id)
 }
-
-/// The start of a partition's records.
-pub(crate) const START: Offset = Offset(0);

@@ -43,6 +43,16 @@ faults! {
     Outage = "log away", 60;
     /// The registry is away for everybody.
     RegistryOutage = "registry away", 30_000;
+    /// The views' database is away for everybody.
+    DatabaseOutage = "database away", 500;
+    /// A process hangs before a call to its database.
+    DatabaseHang = "view hangs in a transaction (zombie)", 1_500;
+    /// A process hangs between its decision and its transaction.
+    HangBeforeTransaction = "handler hangs before a transaction (zombie)", 2_500;
+    /// A client does not know its generation for a while.
+    UnsettledMember = "generation not known for a while", 1_500;
+    /// A producer's start is to be repeated: the log still ends what its predecessor left.
+    StartRetried = "producer's start to be repeated", 30_000;
     /// A commit happens, and its producer is not told.
     UnknownCommitted = "commit unknown, committed", 3_000;
     /// A commit does not happen, and its producer is not told.
@@ -73,6 +83,8 @@ faults! {
     ClientCrash = "client killed", 600;
     /// An operator sets the handler's group to an earlier offset.
     OffsetReset = "handler's offsets reset", 1_500;
+    /// An operator sets a view's group to an earlier offset.
+    ViewReset = "view's offsets reset", 1_500;
 }
 
 impl fmt::Display for Fault {

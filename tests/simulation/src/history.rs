@@ -21,6 +21,8 @@ pub(crate) struct History {
     pub(crate) commands: BTreeMap<CommandId, Asked>,
     /// Transfers that were begun: the withdrawal's id, the deposit's, and the amount.
     pub(crate) transfers: Vec<(CommandId, CommandId, i64)>,
+    /// Answers that the auditor has not looked at.
+    pub(crate) fresh: Vec<(String, Answer)>,
     /// What somebody saw go wrong before the end.
     pub(crate) violations: Vec<String>,
     /// Workers that ended by themselves, with what they said.
@@ -46,7 +48,10 @@ impl History {
     /// Notes an answer, whoever waits for it.
     pub(crate) fn answered(&mut self, answer: &Answer) {
         match self.commands.get_mut(&answer.command) {
-            Some(asked) => asked.answers.push(answer.clone()),
+            Some(asked) => {
+                asked.answers.push(answer.clone());
+                self.fresh.push((asked.account.to_string(), answer.clone()));
+            }
             None => self.violations.push(format!("an answer to {}, which nobody asked: {answer:?}", answer.command)),
         }
     }

@@ -23,6 +23,7 @@
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
+mod auditor;
 mod bank;
 mod check;
 mod client;
@@ -30,11 +31,15 @@ mod fault;
 mod handler;
 mod history;
 mod log;
+mod mutation;
 mod operator;
 mod random;
 mod run;
+mod sink;
 mod time;
+mod views;
 mod world;
 
 pub use fault::{Fault, Struck};
+pub use mutation::{each_switched_off, first_caught};
 pub use run::{Report, Simulator};

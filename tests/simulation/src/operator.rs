@@ -1,47 +1,41 @@
 //! Somebody at a keyboard, and the log's own housekeeping.
 
 use crate::{
-    client::START,
     fault::Fault,
-    handler::PARTITIONS,
     time,
+    views::Totals,
     world::{Actor, World},
 };
-use factum_bank::Account;
+use factum_bank::{Account, Balances};
 use factum_core::{
-    Aggregate, Offset, Partition, Result, TimestampMs, Topics,
-    log::{CommitOffset, Isolation, Log},
+    Aggregate, Offset, Result, TimestampMs, Topic, Topics,
+    log::{CommitOffset, Log},
+    view::view_group,
 };
 use std::sync::Arc;
 
-/// Compacts, and sets the handler's offsets back.
+/// Compacts, and sets offsets back.
 #[derive(Debug, Default)]
 pub(crate) struct Operator {
     /// Since when the handlers are held to reset their offsets.
-    holding: Option<TimestampMs>,
+    handlers: Option<TimestampMs>,
+    /// Since when the views are held to reset theirs.
+    views: Option<TimestampMs>,
 }
 
-impl Operator {
-    /// Sets every offset of the handler's group to some earlier one.
-    fn reset(world: &World) -> Result<()> {
-        let mut admin = world.log.admin()?;
-        let mut offsets = Vec::new();
-        for partition in (0..PARTITIONS).map(Partition) {
-            let place = world.topics.commands.partition(partition);
-            let end = admin.bounds(&place, Isolation::ReadUncommitted)?.end;
-            let offset = Offset(world.draw(|random| random.between(START.0, end.0)));
-            offsets.push(CommitOffset { place, offset, metadata: String::new() });
-        }
-        // Not forward: that leaves commands out, and the operator wants that.
-        let group = Topics::handler_group(Account::TYPE);
-        let places: Vec<_> = offsets.iter().map(|offset| offset.place.clone()).collect();
-        let before = admin.group_offsets(&group, &places)?;
-        offsets.retain_mut(|offset| {
-            let found = before.iter().find(|(place, _)| *place == offset.place);
-            found.is_some_and(|(_, committed)| offset.offset <= committed.offset)
-        });
-        admin.reset_group_offsets(&group, &offsets)
-    }
+/// Sets every offset of a group to some earlier one. A group with members takes none.
+fn reset(world: &World, group: &str, topic: &Topic) -> Result<()> {
+    let mut admin = world.log.admin()?;
+    let places: Vec<_> = world.ends(topic).into_iter().map(|(place, _)| place).collect();
+    let offsets: Vec<CommitOffset> = admin
+        .group_offsets(group, &places)?
+        .into_iter()
+        .map(|(place, committed)| {
+            let offset = Offset(world.draw(|random| random.between(0, committed.offset.0)));
+            CommitOffset { place, offset, metadata: String::new() }
+        })
+        .collect();
+    admin.reset_group_offsets(group, &offsets)
 }
 
 impl Actor for Operator {
@@ -49,19 +43,32 @@ impl Actor for Operator {
         if world.strikes(Fault::Cleaning) {
             world.log.run_cleaner();
         }
-        if self.holding.is_none() && world.strikes(Fault::OffsetReset) {
+        if self.handlers.is_none() && world.strikes(Fault::OffsetReset) {
             world.hold_handlers(true);
-            self.holding = Some(time::now());
+            self.handlers = Some(time::now());
         }
-        // A group with members takes no reset; it is tried until they are gone.
-        if self.holding.is_some() && (Self::reset(world).is_ok() || world.is_calm()) {
-            self.holding = None;
+        if self.views.is_none() && world.strikes(Fault::ViewReset) {
+            world.hold_views(true);
+            self.views = Some(time::now());
+        }
+        // It is tried until the members are gone.
+        let group = Topics::handler_group(Account::TYPE);
+        if self.handlers.is_some() && (reset(world, &group, &world.topics.commands).is_ok() || world.is_calm()) {
+            self.handlers = None;
             world.hold_handlers(false);
+        }
+        let events = &world.topics.events;
+        let reset_views = || {
+            reset(world, &view_group::<Balances>(), events).and_then(|()| reset(world, &view_group::<Totals>(), events))
+        };
+        if self.views.is_some() && (reset_views().is_ok() || world.is_calm()) {
+            self.views = None;
+            world.hold_views(false);
         }
     }
 
     fn is_done(&self, _world: &World) -> bool {
-        self.holding.is_none()
+        self.handlers.is_none() && self.views.is_none()
     }
 
     fn describe(&self) -> String {

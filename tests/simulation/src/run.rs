@@ -1,28 +1,34 @@
 //! One simulation from its seed to the verdict.
 
 use crate::{
+    auditor::Auditor,
     bank::Bank,
-    check::{check, read_truth},
+    check::{check, check_views, read_truth},
     client::Client,
     fault::Struck,
     handler::{HandlerProcess, PARTITIONS},
     operator::Operator,
     random::Random,
     time,
+    views::{Totals, ViewProcess},
     world::World,
 };
+use factum_bank::Balances;
 use factum_core::{
     AggregateId, Offset, Partition, Protections, Result,
     log::{Isolation, Log},
     topics::topic_specs,
 };
 use factum_log_memory::MemoryLog;
+use factum_views::MemoryDatabase;
 use std::{fmt, sync::Arc};
 
 /// How many turns a world may need to come to rest once nothing goes wrong any more.
 const MAX_REST: u64 = 6_000;
 const HANDLERS: usize = 3;
 const CLIENTS: usize = 3;
+/// Processes of each view.
+const VIEWS: usize = 2;
 const ACCOUNTS: usize = 7;
 
 /// What a simulation came to.
@@ -78,7 +84,7 @@ impl Simulator {
         log.admin()?.create_topics(&topic_specs(&topics, PARTITIONS, None))?;
         let world = Arc::new(World::new(log, topics, Random::new(seed)));
         time::belongs_to(&world);
-        self.assemble(&world)?;
+        let database = self.assemble(&world)?;
         while world.turns() < steps {
             world.turn();
         }
@@ -86,7 +92,7 @@ impl Simulator {
         let (begin_rest, mut settled) = (world.turns(), false);
         while !settled && world.turns() - begin_rest < MAX_REST {
             (0..50).for_each(|_| world.turn());
-            settled = self.has_settled(&world)?;
+            settled = Self::has_settled(&world);
         }
         let mut violations = Vec::new();
         if !settled {
@@ -96,10 +102,13 @@ impl Simulator {
                     doing.push(actor.describe());
                 }
             });
-            violations.push(format!("it does not come to rest: {}", doing.join("; ")));
+            let owned = Self::owned(&world);
+            violations
+                .push(format!("it does not come to rest ({owned} partitions have an owner): {}", doing.join("; ")));
         }
         let mut truth = read_truth(&world, &self.bank)?;
         violations.extend(check(&world, &mut truth)?);
+        violations.extend(check_views(&database, &truth)?);
         let trace = self.trace(&world)?;
         let (commands, answers) = {
             let history = world.history();
@@ -122,7 +131,7 @@ impl Simulator {
         Ok(report)
     }
 
-    fn assemble(&self, world: &Arc<World>) -> Result<()> {
+    fn assemble(&self, world: &Arc<World>) -> Result<MemoryDatabase> {
         let accounts: Vec<AggregateId> =
             (0..ACCOUNTS).map(|number| AggregateId::new(format!("account-{number}"))).collect::<Result<_>>()?;
         for number in 0..HANDLERS {
@@ -135,19 +144,29 @@ impl Simulator {
             }
             world.add(Box::new(client));
         }
+        let database = MemoryDatabase::new("simulated");
+        for number in 0..VIEWS {
+            world.add(Box::new(ViewProcess::<Balances>::new(number, &self.bank, &database, self.protections)));
+            world.add(Box::new(ViewProcess::<Totals>::new(number, &self.bank, &database, self.protections)));
+        }
+        world.add(Box::new(Auditor::new(&database)));
         world.add(Box::new(Operator::default()));
-        Ok(())
+        Ok(database)
     }
 
     /// Whether everybody is done and no command waits.
-    fn has_settled(&self, world: &World) -> Result<bool> {
-        let (mut done, mut owned) = (true, 0);
-        world.each(|actor| {
-            done &= actor.is_done(world);
-            owned += actor.partitions().len();
-        });
-        // The three may not have agreed yet on who has what.
-        Ok(done && owned == usize::try_from(PARTITIONS).unwrap_or(usize::MAX))
+    fn has_settled(world: &World) -> bool {
+        let mut done = true;
+        world.each(|actor| done &= actor.is_done(world));
+        // The handlers may not have agreed yet on who has what.
+        done && Self::owned(world) == usize::try_from(PARTITIONS).unwrap_or(usize::MAX)
+    }
+
+    /// How many partitions of the handler somebody has, each counted as often as somebody has it.
+    fn owned(world: &World) -> usize {
+        let mut owned = 0;
+        world.each(|actor| owned += actor.partitions().len());
+        owned
     }
 
     fn trace(&self, world: &World) -> Result<Vec<String>> {

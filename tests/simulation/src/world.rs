@@ -2,12 +2,16 @@
 
 use crate::{
     fault::{Fault, Profile, Struck},
+    handler::PARTITIONS,
     history::History,
     random::Random,
     time,
 };
 use factum_bank::Account;
-use factum_core::{Error, Partition, Result, TimestampMs, Topics, Version};
+use factum_core::{
+    Error, Offset, Partition, Result, TimestampMs, Topic, TopicPartition, Topics, Version,
+    log::{Isolation, Log as _},
+};
 use factum_log_memory::MemoryLog;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -62,8 +66,11 @@ struct State {
     turns: u64,
     log_back: TimestampMs,
     registry_back: TimestampMs,
+    database_back: TimestampMs,
     /// An operator has all handlers stopped.
     handlers_held: bool,
+    /// An operator has all views stopped.
+    views_held: bool,
 }
 
 /// A process was killed: unwinds to its actor.
@@ -81,7 +88,9 @@ impl World {
             turns: 0,
             log_back: TimestampMs(0),
             registry_back: TimestampMs(0),
+            database_back: TimestampMs(0),
             handlers_held: false,
+            views_held: false,
         };
         World { log, topics, state: Mutex::new(state), cast: Mutex::default(), history: Mutex::default() }
     }
@@ -124,7 +133,7 @@ impl World {
     pub(crate) fn calm(&self) {
         let mut state = self.state();
         state.chaos = false;
-        (state.log_back, state.registry_back) = (TimestampMs(0), TimestampMs(0));
+        (state.log_back, state.registry_back, state.database_back) = (TimestampMs(0), TimestampMs(0), TimestampMs(0));
     }
 
     pub(crate) fn is_calm(&self) -> bool {
@@ -137,6 +146,24 @@ impl World {
 
     pub(crate) fn are_handlers_held(&self) -> bool {
         self.state().handlers_held
+    }
+
+    pub(crate) fn hold_views(&self, held: bool) {
+        self.state().views_held = held;
+    }
+
+    pub(crate) fn are_views_held(&self) -> bool {
+        self.state().views_held
+    }
+
+    /// Where the partitions of a topic end for committed readers.
+    pub(crate) fn ends(&self, topic: &Topic) -> Vec<(TopicPartition, Offset)> {
+        let places = (0..PARTITIONS).map(|number| topic.partition(Partition(number)));
+        let end = |place: &TopicPartition| {
+            let bounds = self.log.admin().and_then(|mut admin| admin.bounds(place, Isolation::ReadCommitted));
+            bounds.map_or(Offset(0), |bounds| bounds.end)
+        };
+        places.map(|place| (place.clone(), end(&place))).collect()
     }
 
     /// A choice by chance.
@@ -224,6 +251,29 @@ impl World {
         match self.strikes(Fault::LostReply) {
             true => Err(Error::unavailable("the reply was lost")),
             false => Ok(()),
+        }
+    }
+
+    /// A process before a call to its database, which may be away.
+    pub(crate) fn ask_database(self: &Arc<Self>) -> Result<()> {
+        if self.strikes(Fault::Crash) {
+            resume_unwind(Box::new(Killed));
+        }
+        self.may_hang(Fault::DatabaseHang);
+        if self.strikes(Fault::DatabaseOutage) {
+            let until = time::now().0 + self.draw(|random| random.between(50, 2 * SESSION_MS));
+            self.state().database_back = TimestampMs(until);
+        }
+        match self.state().database_back > time::now() {
+            true => Err(Error::unavailable("the database is away")),
+            false => Ok(()),
+        }
+    }
+
+    /// A process may hang here for longer than its session.
+    pub(crate) fn may_hang(self: &Arc<Self>, fault: Fault) {
+        if self.state().depth < MAX_DEPTH && self.strikes(fault) {
+            self.sleep(self.draw(|random| random.between(SESSION_MS / 2, 3 * SESSION_MS)));
         }
     }
 

@@ -12,6 +12,8 @@ use std::{
     thread,
 };
 
+/// More are run by `factum simulate --seeds 2000`.
+const SEEDS: u64 = 60;
 const STEPS: u64 = 2_000;
 
 /// Runs seeds on every core; each run has a thread to itself.
@@ -37,7 +39,7 @@ fn run(seeds: std::ops::Range<u64>) -> Vec<Report> {
 
 #[test]
 fn whatever_goes_wrong_the_history_is_right() {
-    let reports = run(1..61);
+    let reports = run(1..SEEDS + 1);
     let mut struck = Struck::default();
     reports.iter().for_each(|report| struck.add(&report.struck));
     eprintln!("how often each fault struck in {} seeds:\n{struck}", reports.len());

@@ -1,7 +1,7 @@
 //! Reading, as a process does it.
 
 use super::SimulatedLog;
-use crate::time;
+use crate::{fault::Fault, time};
 use factum_core::{
     Offset, RecordBatch, Result, TimestampMs, TopicPartition,
     log::{CommitOffset, Committed, GroupConsumer, GroupEvent, GroupOptions, Membership, Reader},
@@ -18,12 +18,14 @@ pub(super) struct SimulatedConsumer {
     inner: Box<dyn GroupConsumer>,
     session_ms: i64,
     polled: TimestampMs,
+    /// The client's own thread settles its membership until then.
+    settled: TimestampMs,
 }
 
 impl SimulatedConsumer {
     pub(super) fn new(log: SimulatedLog, inner: Box<dyn GroupConsumer>, options: &GroupOptions) -> Self {
         let session_ms = i64::try_from(options.session_timeout.as_millis()).unwrap_or(i64::MAX);
-        SimulatedConsumer { log, inner, session_ms, polled: time::now() }
+        SimulatedConsumer { log, inner, session_ms, polled: time::now(), settled: time::now() }
     }
 }
 
@@ -46,8 +48,15 @@ impl GroupConsumer for SimulatedConsumer {
     }
 
     fn membership(&mut self) -> Result<Membership> {
-        self.log.world.before_call()?;
+        let world = &self.log.world;
+        world.may_hang(Fault::HangBeforeTransaction);
         let member = self.inner.membership()?;
+        if world.strikes(Fault::UnsettledMember) {
+            self.settled = TimestampMs(time::now().0 + world.draw(|random| random.between(50, 2_000)));
+        }
+        if !world.is_calm() && time::now() < self.settled {
+            return Ok(Membership { generation: -1, ..member });
+        }
         // The client's own thread learns of a lost session before a poll tells.
         let silent_ms = time::now().0 - self.polled.0;
         if silent_ms > self.session_ms && self.log.world.draw(|random| random.chance(50_000)) {

@@ -70,6 +70,9 @@ impl SimulatedTransactionalProducer {
 impl TransactionalProducer for SimulatedTransactionalProducer {
     fn init(&mut self) -> Result<(), TxnError> {
         self.before(TxnError::Retry)?;
+        if self.log.world.strikes(Fault::StartRetried) {
+            return Err(TxnError::Retry(Error::unavailable("a transaction of the predecessor is being ended")));
+        }
         self.inner.init()
     }
 
@@ -109,7 +112,9 @@ impl TransactionalProducer for SimulatedTransactionalProducer {
         } else if world.strikes(Fault::SlowMarkers) {
             world.log.delay_next_markers(world.draw(|random| random.between(1, 800)));
         }
-        self.inner.commit()
+        self.inner.commit()?;
+        // It is committed, and the producer, which goes on, is told that it failed.
+        self.after(TxnError::Abort)
     }
 
     fn abort(&mut self) -> Result<(), TxnError> {

@@ -1,0 +1,151 @@
+//! Processes that run views, over a database in memory: the production runner
+//! and machine, with one view of single accounts and one whose row all
+//! partitions share.
+
+use crate::{
+    bank::{Bank, ProcessCodec},
+    fault::Fault,
+    log::SimulatedLog,
+    sink::SimulatedSink,
+    time,
+    world::{Actor, SESSION_MS, World, unless_killed},
+};
+use factum_bank::Event;
+use factum_core::{
+    Aggregate, Protections, Result, TimestampMs,
+    view::{Recorded, Scope, View, ViewTable},
+};
+use factum_views::{MemoryDatabase, MemorySink, Rows as _, ViewOptions, ViewRunner};
+use std::{sync::Arc, time::Duration};
+
+/// All money of the bank, in one row.
+#[derive(Debug)]
+pub(crate) struct Totals;
+
+/// The key of its row.
+pub(crate) const ALL: &str = "all";
+
+/// The row of the totals.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Total {
+    /// The sum of all balances, in cents.
+    pub(crate) balance: i64,
+    /// How many entries changed it.
+    pub(crate) entries: i64,
+}
+
+impl View for Totals {
+    const NAME: &'static str = "totals";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [&'static str] = &[factum_bank::Account::TYPE];
+    const SCOPE: Scope = Scope::Shared;
+    type Event = Event;
+    type Row = Total;
+
+    fn keys(_: &Recorded<Event>) -> Vec<String> {
+        vec![ALL.to_owned()]
+    }
+
+    fn fold(_: &str, row: Option<Total>, event: &Recorded<Event>) -> Option<Total> {
+        let row = row.unwrap_or(Total { balance: 0, entries: 0 });
+        Some(Total { balance: row.balance + event.event.change_cents(), entries: row.entries + 1 })
+    }
+}
+
+/// A process that runs one view.
+pub(crate) struct ViewProcess<V: View<Event = Event>> {
+    name: String,
+    bank: Bank,
+    database: MemoryDatabase,
+    protections: Protections,
+    runner: Option<ViewRunner<V, ProcessCodec>>,
+    start_at: TimestampMs,
+    failed: Option<String>,
+}
+
+impl<V: View<Event = Event>> ViewProcess<V> {
+    pub(crate) fn new(number: usize, bank: &Bank, database: &MemoryDatabase, protections: Protections) -> Self {
+        ViewProcess {
+            name: format!("{}-{number}", V::NAME),
+            bank: bank.clone(),
+            database: database.clone(),
+            protections,
+            runner: None,
+            start_at: time::now(),
+            failed: None,
+        }
+    }
+
+    fn start(&self, world: &Arc<World>) -> Result<ViewRunner<V, ProcessCodec>> {
+        let sink = SimulatedSink::new(world, MemorySink::open(&self.database, ViewTable::of::<V>()?)?);
+        let options = ViewOptions {
+            session_timeout: Duration::from_millis(SESSION_MS.unsigned_abs()),
+            max_records: 20,
+            // The health is not looked at.
+            ends_interval: Duration::MAX,
+            protections: self.protections,
+            ..ViewOptions::new(Arc::new(|_| Ok(())), time::now)
+        };
+        ViewRunner::start(Arc::new(SimulatedLog::new(world)), self.bank.knowing(), Box::new(sink), options)
+    }
+
+    fn down_for(&mut self, ms: i64) {
+        self.start_at = TimestampMs(time::now().0 + ms);
+    }
+}
+
+impl<V: View<Event = Event>> Actor for ViewProcess<V>
+where
+    ViewRunner<V, ProcessCodec>: Send,
+{
+    fn step(&mut self, world: &Arc<World>) {
+        let Some(mut runner) = self.runner.take() else {
+            if time::now() < self.start_at || world.are_views_held() {
+                return;
+            }
+            match unless_killed(|| self.start(world)) {
+                Some(Ok(runner)) => self.runner = Some(runner),
+                Some(Err(error)) => {
+                    self.failed = Some(error.to_string());
+                    self.down_for(100);
+                }
+                None => self.down_for(world.draw(|random| random.between(10, 2 * SESSION_MS))),
+            }
+            return;
+        };
+        if world.are_views_held() || world.strikes(Fault::Rebalance) {
+            unless_killed(|| runner.close().is_ok());
+            self.down_for(world.draw(|random| random.between(10, SESSION_MS)));
+            return;
+        }
+        match unless_killed(|| (runner.step(Duration::ZERO), runner)) {
+            Some((Ok(_), runner)) => self.runner = Some(runner),
+            Some((Err(error), _)) => {
+                world.history().ended(&self.name, &error);
+                self.failed = Some(error.to_string());
+                self.down_for(100);
+            }
+            None => self.down_for(world.draw(|random| random.between(10, 2 * SESSION_MS))),
+        }
+    }
+
+    fn is_done(&self, world: &World) -> bool {
+        let ends = world.ends(&world.topics.events);
+        let progress = ViewTable::of::<V>().and_then(|table| self.database.progress(&table)).unwrap_or_default();
+        ends.iter().all(|(place, end)| {
+            end.0 == 0 || progress.iter().any(|found| found.place == *place && found.position >= *end)
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "{}: {:?}",
+            self.name,
+            self.runner.as_ref().map_or(self.failed.clone(), |runner| {
+                let status = runner.status();
+                let status = status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                Some(format!("{:?} {:?}", status.places, status.trouble))
+            })
+        )
+    }
+}

@@ -1,0 +1,65 @@
+//! Without any one protection the checker finds something wrong.
+
+#![allow(clippy::unwrap_used)] // a test's failure is its panic
+
+use factum_core::Protections;
+use factum_simulation::{each_switched_off, first_caught};
+use std::{sync::Mutex, thread};
+
+const SEEDS: u64 = 200;
+const STEPS: u64 = 2_000;
+
+/// What this simulation cannot see, or sees seldom, and what proves it instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("tenure_check", "the shell empties the inbox before a new tenure is ready: core/tests/handler/protections.rs"),
+    ("topic_identity", "no topic is recreated here: core/tests/handler/protections.rs, core/src/view/tests"),
+    (
+        "handled_position",
+        "one seed in a hundred shows it, too few for each test run: core/tests/handler/protections.rs",
+    ),
+    (
+        "high_watermark_recovery",
+        "one seed in a hundred shows it, too few for each test run: core/tests/handler/protections.rs",
+    ),
+    ("offset_resets", "what is not honoured leaves right rows behind: core/src/view/tests/resets.rs"),
+];
+
+type Caught = Option<(u64, String)>;
+
+/// The verdicts about every protection that is proved here.
+fn table() -> Vec<(&'static str, Caught)> {
+    let proved = |(name, _): &(&str, Protections)| ELSEWHERE.iter().all(|(other, _)| other != name);
+    let todo = Mutex::new(each_switched_off().into_iter().filter(proved));
+    let table = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some((name, protections)) = todo.lock().unwrap().next() else { return };
+                    let caught = first_caught(protections, SEEDS, STEPS).unwrap();
+                    table.lock().unwrap().push((name, caught));
+                }
+            });
+        }
+    });
+    let mut table = table.into_inner().unwrap();
+    table.sort_unstable();
+    table
+}
+
+#[test]
+fn without_any_one_protection_the_history_is_wrong_within_so_many_seeds() {
+    let table = table();
+    for (name, caught) in &table {
+        match caught {
+            Some((seed, what)) => {
+                eprintln!("{name:<28} {seed:>4}  {}", what.chars().take(160).collect::<String>())
+            }
+            None => eprintln!("{name:<28}    -  not caught"),
+        }
+    }
+    ELSEWHERE.iter().for_each(|(name, why)| eprintln!("{name:<28}       {why}"));
+    assert_eq!(table.len() + ELSEWHERE.len(), each_switched_off().len());
+    let missed: Vec<_> = table.iter().filter(|(_, caught)| caught.is_none()).map(|(name, _)| name).collect();
+    assert!(missed.is_empty(), "not caught within {SEEDS} seeds: {missed:?}");
+}
