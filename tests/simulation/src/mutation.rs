@@ -32,6 +32,7 @@ names!(
     offset_resets,
     shared_row_locking,
     version_check,
+    ordered_redrive,
 );
 
 /// The first of the seeds from 1 on whose history is wrong, and what is wrong with it.
