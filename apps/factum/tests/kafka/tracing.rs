@@ -6,13 +6,16 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Whether the process, which logs JSON, has had a span of that name with that trace.
+/// Whether the process, which logs JSON, has had a span of that name with that trace, perhaps
+/// among others: how many commands or events share a batch is a matter of timing.
 fn had_span(process: &Process, name: &str, trace_id: &str) -> Option<()> {
     let text = process.stderr();
     // The last line may be half written.
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let spans = lines.flat_map(|line| line["spans"].as_array().cloned().unwrap_or_default());
-    let mut traced = spans.filter(|span| span["name"] == name && span["trace_ids"] == trace_id);
+    let has_trace =
+        |span: &Value| span["trace_ids"].as_str().is_some_and(|ids| ids.split(',').any(|id| id == trace_id));
+    let mut traced = spans.filter(|span| span["name"] == name && has_trace(span));
     traced.next().map(|_| ())
 }
 
