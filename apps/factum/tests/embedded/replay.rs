@@ -116,6 +116,15 @@ fn where_the_fold_changed_touched_rows_are_folded_again_from_their_history() {
 }
 
 #[test]
+fn a_view_whose_rows_are_not_of_one_aggregate_each_is_to_be_built_anew() {
+    let site = caught_up();
+    site.run(&["replay", "journal", "--to", "earliest", "--aggregate", "anna"])
+        .refused_with(&["--aggregate needs rows of one aggregate each", "`factum views rebuild journal`"]);
+    let outcome = replay(&site, &["--to", "earliest", "--aggregate", "anna"]);
+    assert_eq!(outcome["rows_folded"], 1);
+}
+
+#[test]
 fn it_needs_the_view_down_and_says_what_to_do() {
     let site = caught_up();
     let mut up = site.serve();
