@@ -126,16 +126,12 @@ impl Site {
     }
 }
 
-#[test]
-fn what_is_beyond_the_limit_is_told_to_come_again_and_the_next_is_served() {
-    let site = Site::start(Limits { max_in_flight: 1, ..Limits::default() });
+/// Does something while one request is under way; that one and the next are served.
+fn while_one_is_under_way(limits: Limits, check: impl FnOnce(&Site)) {
+    let site = Site::start(limits);
     let first = std::thread::spawn(site.get("/shop/order/1"));
     site.arrived.recv().unwrap();
-    let refused = site.get("/shop/order/2")();
-    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
-    let problem: Value = refused.json().unwrap();
-    assert_eq!(problem["detail"], "1 requests are under way, which is the limit; try again later");
-    assert_eq!(problem["title"], "overloaded");
+    check(&site);
     site.go.send(()).unwrap();
     assert_eq!(first.join().unwrap().status(), 200);
     site.go.send(()).unwrap();
@@ -143,30 +139,38 @@ fn what_is_beyond_the_limit_is_told_to_come_again_and_the_next_is_served() {
     site.stop.stop();
 }
 
+/// Refused with that status and a time to come again.
+fn told_to_come_again(site: &Site, path: &str, status: u16) -> Response {
+    let refused = site.get(path)();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (status, &"1".parse().unwrap()));
+    refused
+}
+
+#[test]
+fn what_is_beyond_the_limit_is_told_to_come_again_and_the_next_is_served() {
+    while_one_is_under_way(Limits { max_in_flight: 1, ..Limits::default() }, |site| {
+        let problem: Value = told_to_come_again(site, "/shop/order/2", 503).json().unwrap();
+        assert_eq!(problem["detail"], "1 requests are under way, which is the limit; try again later");
+        assert_eq!(problem["title"], "overloaded");
+    });
+}
+
 #[test]
 fn a_client_with_its_share_is_told_to_wait_for_itself() {
-    let site = Site::start(Limits { max_in_flight_per_client: 1, max_streams_per_client: 0, ..Limits::default() });
-    let first = std::thread::spawn(site.get("/shop/order/1"));
-    site.arrived.recv().unwrap();
-    let refused = site.get("/shop/order/2")();
-    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
-    let problem: Value = refused.json().unwrap();
-    assert_eq!(problem["detail"], "1 requests of this client are under way, which is its share; wait for one of them");
-    assert_eq!(problem["title"], "too many requests");
-    let stream = site.get("/shop/order/1/events")();
-    assert_eq!((stream.status().as_u16(), &stream.headers()["retry-after"]), (429, &"1".parse().unwrap()));
-    site.go.send(()).unwrap();
-    assert_eq!(first.join().unwrap().status(), 200);
-    site.go.send(()).unwrap();
-    assert_eq!(site.get("/shop/order/2")().status(), 200);
-    site.stop.stop();
+    let limits = Limits { max_in_flight_per_client: 1, max_streams_per_client: 0, ..Limits::default() };
+    while_one_is_under_way(limits, |site| {
+        let problem: Value = told_to_come_again(site, "/shop/order/2", 429).json().unwrap();
+        let share = "1 requests of this client are under way, which is its share; wait for one of them";
+        assert_eq!(problem["detail"], share);
+        assert_eq!(problem["title"], "too many requests");
+        told_to_come_again(site, "/shop/order/1/events", 429);
+    });
 }
 
 #[test]
 fn a_log_that_is_away_is_503_with_a_time_to_come_again() {
     let site = Site::start(Limits::default());
-    let answer = site.get("/shop/order/1/commands/3f0a4a34-6f3c-4c31-a6d5-3d6f2a1c9b10")();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    let answer = told_to_come_again(&site, "/shop/order/1/commands/3f0a4a34-6f3c-4c31-a6d5-3d6f2a1c9b10", 503);
     assert_eq!(answer.json::<Value>().unwrap()["detail"], "the log is away");
     site.stop.stop();
 }
