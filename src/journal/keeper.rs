@@ -6,12 +6,11 @@ use super::{
 };
 use crate::{environment::Environment, host::AggregateHost};
 use factum_core::{
-    AggregateId, Error, Offset, Result, Topic, TopicId, TopicPartition, Version,
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, ResetPlan, Standing, Value, ViewTable},
+    Error, Result, TopicId, TopicPartition, Version,
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Value, ViewTable},
 };
-use factum_views::{Database, ParkedFilter, ParkedKey, ParkedRecords, Query, Resets, Rows, Sink};
+use factum_views::{AroundSink, Database, Query, Rows, Sink};
 use std::{
-    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -155,46 +154,9 @@ impl Sink for StateKeeper {
     }
 }
 
-impl ParkedRecords for StateKeeper {
-    fn parked_keys(
-        &mut self,
-        filter: &ParkedFilter,
-        after: Option<(&Topic, &AggregateId)>,
-        limit: usize,
-    ) -> Result<Vec<ParkedKey>> {
-        self.journal.parked_keys(filter, after, limit)
-    }
-
-    fn parked_records(
-        &mut self,
-        topic: &Topic,
-        aggregate: &AggregateId,
-        after: Option<Offset>,
-        limit: usize,
-    ) -> Result<Vec<Parked>> {
-        self.journal.parked_records(topic, aggregate, after, limit)
-    }
-
-    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
-        self.journal.count_parked()
-    }
-
-    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
-        self.journal.hold(place)
-    }
-}
-
-impl Resets for StateKeeper {
-    fn review(&mut self) -> Result<Standing> {
-        self.journal.review()
-    }
-
-    fn record(&mut self, plan: &ResetPlan) -> Result<()> {
-        self.journal.record(plan)
-    }
-
-    fn standing(&mut self) -> Result<Standing> {
-        self.journal.standing()
+impl AroundSink for StateKeeper {
+    fn within<R>(&mut self, ask: impl FnOnce(&mut dyn Sink) -> Result<R>) -> Result<R> {
+        ask(&mut *self.journal)
     }
 }
 

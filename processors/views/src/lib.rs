@@ -26,6 +26,7 @@
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
+mod around;
 mod claiming;
 mod database;
 mod fresh;
@@ -44,6 +45,7 @@ mod sink;
 mod sqlite;
 mod status;
 
+pub use around::AroundSink;
 pub use database::Database;
 pub use fresh::{Behind, MAX_TOKENS, Tokens};
 pub use hand_written::{HandWritten, SqlTransaction};

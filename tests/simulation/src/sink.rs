@@ -2,11 +2,11 @@
 
 use crate::world::World;
 use factum_core::{
-    AggregateId, Offset, Result, Topic, TopicId, TopicPartition,
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, ResetPlan, Standing, ViewTable},
+    Result, TopicId, TopicPartition,
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ViewTable},
 };
-use factum_views::{MemorySink, ParkedFilter, ParkedKey, ParkedRecords, Resets, Sink};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use factum_views::{AroundSink, MemorySink, Sink};
+use std::{fmt, sync::Arc};
 
 /// The production sink in memory, behind a database that can be away.
 pub(crate) struct SimulatedSink {
@@ -26,53 +26,10 @@ impl fmt::Debug for SimulatedSink {
     }
 }
 
-impl Resets for SimulatedSink {
-    fn review(&mut self) -> Result<Standing> {
+impl AroundSink for SimulatedSink {
+    fn within<R>(&mut self, ask: impl FnOnce(&mut dyn Sink) -> Result<R>) -> Result<R> {
         self.world.ask_database()?;
-        self.inner.review()
-    }
-
-    fn record(&mut self, plan: &ResetPlan) -> Result<()> {
-        self.world.ask_database()?;
-        self.inner.record(plan)
-    }
-
-    fn standing(&mut self) -> Result<Standing> {
-        self.world.ask_database()?;
-        self.inner.standing()
-    }
-}
-
-impl ParkedRecords for SimulatedSink {
-    fn parked_keys(
-        &mut self,
-        filter: &ParkedFilter,
-        after: Option<(&Topic, &AggregateId)>,
-        limit: usize,
-    ) -> Result<Vec<ParkedKey>> {
-        self.world.ask_database()?;
-        self.inner.parked_keys(filter, after, limit)
-    }
-
-    fn parked_records(
-        &mut self,
-        topic: &Topic,
-        aggregate: &AggregateId,
-        after: Option<Offset>,
-        limit: usize,
-    ) -> Result<Vec<Parked>> {
-        self.world.ask_database()?;
-        self.inner.parked_records(topic, aggregate, after, limit)
-    }
-
-    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
-        self.world.ask_database()?;
-        self.inner.count_parked()
-    }
-
-    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
-        self.world.ask_database()?;
-        self.inner.hold(place)
+        ask(&mut self.inner)
     }
 }
 

@@ -1,15 +1,12 @@
 //! One sink for a runner, which writes with it, and for the rebuild around it.
 
 use super::Rebuild;
-use crate::{ParkedFilter, ParkedKey, ParkedRecords, Resets, Sink};
+use crate::{AroundSink, Sink};
 use factum_core::{
-    AggregateId, Offset, Result, Topic, TopicId, TopicPartition,
-    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, ResetPlan, Standing, ViewTable},
+    Result, TopicId, TopicPartition,
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ViewTable},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A handle on a sink; its clones are the same one.
 #[derive(Debug, Clone)]
@@ -31,46 +28,9 @@ impl Shared {
     }
 }
 
-impl Resets for Shared {
-    fn review(&mut self) -> Result<Standing> {
-        self.get().review()
-    }
-
-    fn record(&mut self, plan: &ResetPlan) -> Result<()> {
-        self.get().record(plan)
-    }
-
-    fn standing(&mut self) -> Result<Standing> {
-        self.get().standing()
-    }
-}
-
-impl ParkedRecords for Shared {
-    fn parked_keys(
-        &mut self,
-        filter: &ParkedFilter,
-        after: Option<(&Topic, &AggregateId)>,
-        limit: usize,
-    ) -> Result<Vec<ParkedKey>> {
-        self.get().parked_keys(filter, after, limit)
-    }
-
-    fn parked_records(
-        &mut self,
-        topic: &Topic,
-        aggregate: &AggregateId,
-        after: Option<Offset>,
-        limit: usize,
-    ) -> Result<Vec<Parked>> {
-        self.get().parked_records(topic, aggregate, after, limit)
-    }
-
-    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
-        self.get().count_parked()
-    }
-
-    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
-        self.get().hold(place)
+impl AroundSink for Shared {
+    fn within<R>(&mut self, ask: impl FnOnce(&mut dyn Sink) -> Result<R>) -> Result<R> {
+        ask(&mut **self.get())
     }
 }
 

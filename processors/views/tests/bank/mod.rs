@@ -1,20 +1,14 @@
 //! A bank's events on a log in memory, and a view of them.
 
 use factum_core::{
-    AggregateId, CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch,
-    Result, TimestampMs, Topic, TopicId, TopicPartition, Version,
+    CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch, Result,
+    TimestampMs, Topic, TopicId, TopicPartition, Version,
     log::{Log, TopicSpec, TransactionOptions},
-    view::{
-        Claim, Commit, CommitOutcome, LoadRequest, Loaded, Parked, Recorded, ResetPlan, Scope, Standing, Value, View,
-        ViewTable,
-    },
+    view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Recorded, Scope, Value, View, ViewTable},
     wire::EventHeader,
 };
 use factum_log_memory::MemoryLog;
-use factum_views::{
-    ParkedFilter, ParkedKey, ParkedRecords, Query, Resets, Rows, Sink, SqliteRows, SqliteSink, ViewOptions, ViewRunner,
-    ViewStatus,
-};
+use factum_views::{AroundSink, Query, Rows, Sink, SqliteRows, SqliteSink, ViewOptions, ViewRunner, ViewStatus};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -336,46 +330,9 @@ impl<S: Sink> std::fmt::Debug for Interrupted<S> {
     }
 }
 
-impl<S: Sink> Resets for Interrupted<S> {
-    fn review(&mut self) -> Result<Standing> {
-        self.sink.review()
-    }
-
-    fn record(&mut self, plan: &ResetPlan) -> Result<()> {
-        self.sink.record(plan)
-    }
-
-    fn standing(&mut self) -> Result<Standing> {
-        self.sink.standing()
-    }
-}
-
-impl<S: Sink> ParkedRecords for Interrupted<S> {
-    fn parked_keys(
-        &mut self,
-        filter: &ParkedFilter,
-        after: Option<(&Topic, &AggregateId)>,
-        limit: usize,
-    ) -> Result<Vec<ParkedKey>> {
-        self.sink.parked_keys(filter, after, limit)
-    }
-
-    fn parked_records(
-        &mut self,
-        topic: &Topic,
-        aggregate: &AggregateId,
-        after: Option<Offset>,
-        limit: usize,
-    ) -> Result<Vec<Parked>> {
-        self.sink.parked_records(topic, aggregate, after, limit)
-    }
-
-    fn count_parked(&mut self) -> Result<BTreeMap<TopicPartition, u64>> {
-        self.sink.count_parked()
-    }
-
-    fn hold(&mut self, place: &TopicPartition) -> Result<()> {
-        self.sink.hold(place)
+impl<S: Sink> AroundSink for Interrupted<S> {
+    fn within<R>(&mut self, ask: impl FnOnce(&mut dyn Sink) -> Result<R>) -> Result<R> {
+        ask(&mut self.sink)
     }
 }
 
