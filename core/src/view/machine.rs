@@ -1,16 +1,14 @@
 //! The view runtime as a pure state machine: what happened in, what to do out.
 
 use super::{
-    Awaited, Claim, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, Parked, Parking,
-    PlaceStatus, RowLocking, RowShape, Scope, Stop, StopClass, View,
-    intake::{self, Refused},
-    parked,
+    Awaited, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, Parked, Parking, PlaceStatus,
+    RowLocking, RowShape, Scope, Stop, StopClass, View, parked,
     place::{Phase, Place},
     work::{Aside, Changes, Folded, Met, Rules, Work},
 };
 use crate::{
-    CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, RecordRef, Result, Retry,
-    TimestampMs, TopicId, TopicPartition, log::Bounds, wire::Traces,
+    CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs,
+    TopicPartition, wire::Traces,
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -30,28 +28,6 @@ pub struct Polled<'a> {
     pub positions: &'a [(TopicPartition, Offset)],
 }
 
-/// What the shell learned for a [`Effect::Claim`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claimed {
-    /// The topic's identity now.
-    pub topic_id: TopicId,
-    /// The partition's bounds, read uncommitted.
-    pub bounds: Bounds,
-    /// The progress row.
-    pub claim: Claim,
-    /// How many aggregates of the partition are parked, asked after the claim.
-    pub parked: u64,
-}
-
-/// A claim that failed.
-#[derive(Debug)]
-pub struct ClaimFailed {
-    /// Where.
-    pub awaited: Awaited,
-    /// Why.
-    pub error: Error,
-}
-
 /// The runtime of one view in one member of its group.
 ///
 /// Invariants: a row, its aggregates' watermarks and its partition's progress
@@ -61,18 +37,18 @@ pub struct ClaimFailed {
 /// One transaction at a time is under way: the shell polls again only after
 /// the effects of the poll before, and of all that they led to, are done.
 pub struct ViewMachine<V: View, C> {
-    codec: C,
+    pub(super) codec: C,
     pub(super) database: String,
     pub(super) protections: Protections,
-    focus: Focus,
+    pub(super) focus: Focus,
     shape: RowShape<V::Row>,
     pub(super) places: Vec<Place<V::Event>>,
     flight: Option<Flight<V>>,
-    traces: Traces,
+    pub(super) traces: Traces,
     /// Of the last event: its neighbours have the same.
-    source: Arc<str>,
+    pub(super) source: Arc<str>,
     totals: Counts,
-    now: TimestampMs,
+    pub(super) now: TimestampMs,
 }
 
 /// The transaction under way.
@@ -196,106 +172,6 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         effects
     }
 
-    /// Takes the answer to [`Effect::Claim`].
-    pub fn claimed(&mut self, at: &TopicPartition, outcome: Result<Claimed, ClaimFailed>) -> Vec<Effect> {
-        let Some(index) = self.places.iter().position(|place| place.at == *at && place.phase == Phase::Claiming) else {
-            return Vec::new(); // revoked since
-        };
-        let mut effects = Vec::new();
-        let claimed = match outcome {
-            Ok(claimed) => claimed,
-            Err(ClaimFailed { awaited, error }) => {
-                self.fail(index, &error, awaited, &mut effects);
-                return effects;
-            }
-        };
-        let Claimed { topic_id, bounds, claim, parked } = claimed;
-        let stop = if !self.protections.topic_identity {
-            None
-        } else if claim.topic_id != topic_id {
-            Some(Stop::new(
-                StopClass::TopicIdentity,
-                format!(
-                    "the progress of view {} at {at}@{} belongs to topic id {}, and the topic is {topic_id} now: it was \
-                     deleted and created again; build the view anew with `factum views rebuild {}`, or drop its tables",
-                    V::NAME,
-                    claim.position,
-                    claim.topic_id,
-                    V::NAME
-                ),
-            ))
-        } else if claim.position > bounds.end {
-            Some(Stop::new(
-                StopClass::TopicIdentity,
-                format!(
-                    "view {} has applied {at} up to {}, and the log ends at {}: it was truncated or restored; build \
-                     the view anew with `factum views rebuild {}`",
-                    V::NAME,
-                    claim.position,
-                    bounds.end,
-                    V::NAME
-                ),
-            ))
-        } else {
-            None
-        };
-        let stop = stop.or_else(|| {
-            (claim.position < bounds.start).then(|| {
-                Stop::new(
-                    StopClass::DeletedRecords,
-                    format!(
-                        "view {} has applied {at} up to {}, and the log begins at {}: up to {} records were deleted \
-                         before they were read; restore the log",
-                        V::NAME,
-                        claim.position,
-                        bounds.start,
-                        bounds.start.0 - claim.position.0
-                    ),
-                )
-            })
-        });
-        let place = &mut self.places[index];
-        place.stored = Some(claim.position);
-        match stop {
-            Some(stop) => self.stop(index, stop, &mut effects),
-            None => {
-                place.topic_id = topic_id;
-                place.epoch = claim.epoch;
-                place.next = claim.position;
-                place.held = None;
-                place.parked = parked;
-                place.phase = Phase::Running;
-                effects.push(Effect::Start(at.clone(), claim.position));
-            }
-        }
-        effects
-    }
-
-    /// Takes the answer to [`Effect::FetchSchema`].
-    pub fn schema_fetched(&mut self, fetched: u32, outcome: Result<()>) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for place in &mut self.places {
-            let Phase::AwaitingSchema { id, retry_at, why } = &place.phase else { continue };
-            if *id != fetched || retry_at.is_some() {
-                continue;
-            }
-            match &outcome {
-                Ok(()) => {
-                    place.fetched = Some(fetched);
-                    place.phase = Phase::Running;
-                    effects.push(Effect::Start(place.at.clone(), place.next));
-                }
-                Err(e) => {
-                    let why = format!("{why}: {e}");
-                    let retry_at = Some(place.retry_at(self.now));
-                    place.phase = Phase::AwaitingSchema { id: fetched, retry_at, why: why.clone() };
-                    effects.push(Effect::Wait { place: place.at.clone(), why });
-                }
-            }
-        }
-        effects
-    }
-
     /// Takes the answer to [`Effect::Load`].
     ///
     /// # Panics
@@ -402,93 +278,6 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             }
         }
         effects
-    }
-
-    /// Claims what is new or due. The poll that brings us here followed the
-    /// assignment, or the failure, and reported no loss.
-    fn claim_due(&mut self, effects: &mut Vec<Effect>) {
-        let now = self.now;
-        let due = |place: &&mut Place<V::Event>| match &place.phase {
-            Phase::Assigned => true,
-            Phase::Backoff { until, .. } => *until <= now,
-            _ => false,
-        };
-        for place in self.places.iter_mut().filter(due) {
-            place.phase = Phase::Claiming;
-        }
-        if self.places.iter().all(|place| place.phase != Phase::Claiming) {
-            return;
-        }
-        match self.protections.offset_resets {
-            true => effects.push(Effect::Review),
-            false => self.claims(effects),
-        }
-    }
-
-    fn fetch_due(&mut self, effects: &mut Vec<Effect>) {
-        for place in &mut self.places {
-            let Phase::AwaitingSchema { id, retry_at, .. } = &mut place.phase else { continue };
-            if retry_at.is_some_and(|at| at <= self.now) {
-                *retry_at = None;
-                let fetch = Effect::FetchSchema(*id);
-                if !effects.contains(&fetch) {
-                    effects.push(fetch);
-                }
-            }
-        }
-    }
-
-    /// Checks and decodes records; whole batches become work.
-    fn take_in(&mut self, records: &RecordBatch, effects: &mut Vec<Effect>) -> Work<V> {
-        let mut work = Work::new();
-        let mut last = 0;
-        for record in records.iter() {
-            // Records of a partition come in runs.
-            let is_of =
-                |place: &Place<V::Event>| place.at.partition == record.partition() && place.at.topic == *record.topic();
-            if !self.places.get(last).is_some_and(is_of) {
-                match self.places.iter().position(is_of) {
-                    Some(index) => last = index,
-                    None => continue,
-                }
-            }
-            if self.places[last].is_running() && record.offset() >= self.places[last].next {
-                self.take(last, record, &mut work, effects);
-            }
-        }
-        work
-    }
-
-    fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
-        let place = &mut self.places[index];
-        let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
-        match intake::take(&mut place.held, record, &self.codec, &self.focus, &mut self.traces, &mut self.source) {
-            Ok(false) => place.next = record.offset().next(),
-            Ok(true) => {
-                place.next = record.offset().next();
-                place.fetched = None;
-                let batch = place.held.take().expect("a whole batch is held");
-                work.add(index, &place.at, batch, &self.focus);
-            }
-            Err(Refused::Stop(stop)) => self.stop(index, stop, effects),
-            Err(Refused::UnknownSchema(id)) => {
-                // The batch is read again from its start once the schema is known.
-                place.held = None;
-                place.next = start;
-                let why = format!("{record:?} has schema {id}, which is not known yet");
-                // A schema that was fetched just now and is still unknown is not asked for at once.
-                let retry_at = (place.fetched == Some(id)).then(|| place.retry_at(self.now));
-                let fetch = Effect::FetchSchema(id);
-                match retry_at {
-                    Some(_) => effects.push(Effect::Wait { place: place.at.clone(), why: why.clone() }),
-                    None => effects.push(Effect::Pause(place.at.clone())),
-                }
-                if retry_at.is_none() && !effects.contains(&fetch) {
-                    effects.push(fetch);
-                }
-                place.phase = Phase::AwaitingSchema { id, retry_at, why };
-            }
-        }
     }
 
     /// Moves progress past control records, which no batch will do.

@@ -4,6 +4,7 @@
 //! thread, clock or database: a shell polls the log, executes [`Effect`]s on a
 //! sink, and tells what came of them.
 
+mod claiming;
 mod effect;
 mod focus;
 mod intake;
@@ -11,6 +12,7 @@ mod machine;
 mod parked;
 mod place;
 mod progress;
+mod reading;
 mod redrive;
 mod refold;
 mod reset;
@@ -21,10 +23,11 @@ mod table;
 mod tests;
 mod work;
 
+pub use claiming::{ClaimFailed, Claimed};
 pub use effect::Effect;
 pub use focus::{Focus, Sample};
 pub use intake::MAX_HELD_EVENTS;
-pub use machine::{ClaimFailed, Claimed, Polled, ViewMachine};
+pub use machine::{Polled, ViewMachine};
 pub use parked::{Head, Owner, Parked, Parking, Redriven};
 pub use place::{Awaited, Counts, PlaceState, PlaceStatus, Stop, StopClass};
 pub use progress::{

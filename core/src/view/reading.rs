@@ -1,0 +1,103 @@
+//! The machine's part in taking records in: checked and decoded, whole batches become work, and what
+//! cannot be decoded yet waits for its schema.
+
+use super::{
+    Effect, View, ViewMachine,
+    intake::{self, Refused},
+    place::{Phase, Place},
+    work::Work,
+};
+use crate::{MessageCodec, RecordBatch, RecordRef, Result};
+
+impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
+    /// Takes the answer to [`Effect::FetchSchema`].
+    pub fn schema_fetched(&mut self, fetched: u32, outcome: Result<()>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for place in &mut self.places {
+            let Phase::AwaitingSchema { id, retry_at, why } = &place.phase else { continue };
+            if *id != fetched || retry_at.is_some() {
+                continue;
+            }
+            match &outcome {
+                Ok(()) => {
+                    place.fetched = Some(fetched);
+                    place.phase = Phase::Running;
+                    effects.push(Effect::Start(place.at.clone(), place.next));
+                }
+                Err(e) => {
+                    let why = format!("{why}: {e}");
+                    let retry_at = Some(place.retry_at(self.now));
+                    place.phase = Phase::AwaitingSchema { id: fetched, retry_at, why: why.clone() };
+                    effects.push(Effect::Wait { place: place.at.clone(), why });
+                }
+            }
+        }
+        effects
+    }
+
+    pub(super) fn fetch_due(&mut self, effects: &mut Vec<Effect>) {
+        for place in &mut self.places {
+            let Phase::AwaitingSchema { id, retry_at, .. } = &mut place.phase else { continue };
+            if retry_at.is_some_and(|at| at <= self.now) {
+                *retry_at = None;
+                let fetch = Effect::FetchSchema(*id);
+                if !effects.contains(&fetch) {
+                    effects.push(fetch);
+                }
+            }
+        }
+    }
+
+    /// Checks and decodes records; whole batches become work.
+    pub(super) fn take_in(&mut self, records: &RecordBatch, effects: &mut Vec<Effect>) -> Work<V> {
+        let mut work = Work::new();
+        let mut last = 0;
+        for record in records.iter() {
+            // Records of a partition come in runs.
+            let is_of =
+                |place: &Place<V::Event>| place.at.partition == record.partition() && place.at.topic == *record.topic();
+            if !self.places.get(last).is_some_and(is_of) {
+                match self.places.iter().position(is_of) {
+                    Some(index) => last = index,
+                    None => continue,
+                }
+            }
+            if self.places[last].is_running() && record.offset() >= self.places[last].next {
+                self.take(last, record, &mut work, effects);
+            }
+        }
+        work
+    }
+
+    fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
+        let place = &mut self.places[index];
+        let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
+        match intake::take(&mut place.held, record, &self.codec, &self.focus, &mut self.traces, &mut self.source) {
+            Ok(false) => place.next = record.offset().next(),
+            Ok(true) => {
+                place.next = record.offset().next();
+                place.fetched = None;
+                let batch = place.held.take().expect("a whole batch is held");
+                work.add(index, &place.at, batch, &self.focus);
+            }
+            Err(Refused::Stop(stop)) => self.stop(index, stop, effects),
+            Err(Refused::UnknownSchema(id)) => {
+                // The batch is read again from its start once the schema is known.
+                place.held = None;
+                place.next = start;
+                let why = format!("{record:?} has schema {id}, which is not known yet");
+                // A schema that was fetched just now and is still unknown is not asked for at once.
+                let retry_at = (place.fetched == Some(id)).then(|| place.retry_at(self.now));
+                let fetch = Effect::FetchSchema(id);
+                match retry_at {
+                    Some(_) => effects.push(Effect::Wait { place: place.at.clone(), why: why.clone() }),
+                    None => effects.push(Effect::Pause(place.at.clone())),
+                }
+                if retry_at.is_none() && !effects.contains(&fetch) {
+                    effects.push(fetch);
+                }
+                place.phase = Phase::AwaitingSchema { id, retry_at, why };
+            }
+        }
+    }
+}
