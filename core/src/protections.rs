@@ -14,6 +14,8 @@ pub struct Protections {
     pub offset_of_written_partition: bool,
     /// After an unknown outcome the state is dropped and read again.
     pub unknown_outcome_recovery: bool,
+    /// A transaction that failed is ended by its producer's successor, whose epoch fences what is still on its way.
+    pub epoch_after_abort: bool,
     /// After an abort the touched aggregates are as before.
     pub pre_image_undo: bool,
     /// A revoked or lost partition's state is destroyed.
@@ -51,6 +53,7 @@ impl Protections {
         sentinel_refusal: true,
         offset_of_written_partition: true,
         unknown_outcome_recovery: true,
+        epoch_after_abort: true,
         pre_image_undo: true,
         state_dropped_on_revocation: true,
         handled_position: true,

@@ -6,6 +6,11 @@
 //! it reads (KIP-447), so nothing that follows can slip past the fence
 //! (`docs/decisions/0006-offsets-first.md`).
 //!
+//! A transaction that fails on the way is not aborted by its producer: what it
+//! sent and nobody acknowledged could arrive after the abort, under the same
+//! epoch, and become part of the next one
+//! (`docs/decisions/0011-an-epoch-after-each-abort.md`).
+//!
 //! Source: KIP-98 (transactions), KIP-447 (fencing by the group's generation);
 //! the rule that an error after `commit` leaves the outcome open is ours
 //! (DESIGN §3, "Outcome unknown").
@@ -41,9 +46,10 @@ pub enum TxnStep {
 pub enum Outcome {
     /// Everything is in the log.
     Committed,
-    /// Nothing is, and the same producer may go on.
+    /// Nothing is, and a request may still be on its way (KIP-890): the producer
+    /// must not write again, and its successor ends the transaction.
     Aborted,
-    /// Nothing is, because the group has moved on: poll before anything else.
+    /// Nothing is, because the group has moved on: poll before anything else. The same producer may go on.
     Stale,
     /// Nobody can say before the log was read again, with a new producer.
     Unknown,
@@ -51,21 +57,38 @@ pub enum Outcome {
     Broken,
 }
 
+/// Who ends a transaction that is given up although its member is none of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GivenUp {
+    /// Its producer's successor: the epoch is raised first, and the markers tell
+    /// it to every partition, which refuses what is still on its way.
+    #[default]
+    ToSuccessor,
+    /// Its producer, which goes on with the same epoch. Only the test kit does this.
+    ByAbort,
+}
+
 /// A transaction under way.
 #[derive(Debug)]
 pub struct Transaction {
     step: TxnStep,
     attempts: u32,
+    given_up: GivenUp,
     after_abort: Outcome,
 }
 
 impl Default for Transaction {
     fn default() -> Self {
-        Transaction { step: TxnStep::Begin, attempts: 0, after_abort: Outcome::Aborted }
+        Transaction::new(GivenUp::default())
     }
 }
 
 impl Transaction {
+    /// A transaction that has not begun.
+    pub fn new(given_up: GivenUp) -> Self {
+        Transaction { step: TxnStep::Begin, attempts: 0, given_up, after_abort: Outcome::Aborted }
+    }
+
     /// The step to execute now.
     pub fn step(&self) -> TxnStep {
         self.step
@@ -96,7 +119,10 @@ impl Transaction {
                 self.after_abort = Outcome::Stale;
                 TxnStep::Abort
             }
-            (_, Err(TxnError::Abort(_) | TxnError::Retry(_))) => TxnStep::Abort,
+            (_, Err(TxnError::Abort(_) | TxnError::Retry(_))) => match self.given_up {
+                GivenUp::ToSuccessor => TxnStep::Finished(Outcome::Aborted),
+                GivenUp::ByAbort => TxnStep::Abort,
+            },
         };
         self.step = next;
         self.attempts = 0;

@@ -5,7 +5,7 @@
 use factum_core::{
     Error,
     log::TxnError,
-    transaction::{Outcome, Transaction, TxnStep},
+    transaction::{GivenUp, Outcome, Transaction, TxnStep},
 };
 
 const STEPS: [TxnStep; 5] = [TxnStep::Begin, TxnStep::SendOffsets, TxnStep::Produce, TxnStep::Deliver, TxnStep::Commit];
@@ -22,7 +22,11 @@ fn errors() -> [(&'static str, TxnError); 4] {
 
 /// A transaction in which everything before `step` went well.
 fn at(step: TxnStep) -> Transaction {
-    let mut transaction = Transaction::default();
+    given_up_at(GivenUp::default(), step)
+}
+
+fn given_up_at(given_up: GivenUp, step: TxnStep) -> Transaction {
+    let mut transaction = Transaction::new(given_up);
     for earlier in STEPS {
         if earlier == step {
             break;
@@ -33,9 +37,9 @@ fn at(step: TxnStep) -> Transaction {
     transaction
 }
 
-/// One that is to be aborted because of `cause`.
+/// One that its producer is to abort because of `cause`.
 fn aborting(cause: &TxnError) -> Transaction {
-    let mut transaction = at(TxnStep::SendOffsets);
+    let mut transaction = given_up_at(GivenUp::ByAbort, TxnStep::SendOffsets);
     transaction.result(Err(cause));
     assert_eq!(transaction.step(), TxnStep::Abort);
     transaction
@@ -48,9 +52,9 @@ fn each_result_leads_where_the_table_says() {
     // step; ok, retry, abort, stale member, fatal
     let table = [
         (Begin, [SendOffsets, Begin, Finished(Broken), Finished(Broken), Finished(Broken)]),
-        (Produce, [Deliver, Abort, Abort, Abort, Finished(Broken)]),
-        (Deliver, [Commit, Abort, Abort, Abort, Finished(Broken)]),
-        (SendOffsets, [Produce, SendOffsets, Abort, Abort, Finished(Broken)]),
+        (Produce, [Deliver, Finished(Aborted), Finished(Aborted), Abort, Finished(Broken)]),
+        (Deliver, [Commit, Finished(Aborted), Finished(Aborted), Abort, Finished(Broken)]),
+        (SendOffsets, [Produce, SendOffsets, Finished(Aborted), Abort, Finished(Broken)]),
         (Commit, [Finished(Committed), Commit, Finished(Unknown), Finished(Unknown), Finished(Unknown)]),
     ];
     for (step, [ok, after @ ..]) in table {
@@ -81,9 +85,13 @@ fn each_result_leads_where_the_table_says() {
 
 #[test]
 fn a_step_is_repeated_20_times_and_then_given_up() {
-    use TxnStep::{Abort, Begin, Commit, Finished, SendOffsets};
+    use TxnStep::{Begin, Commit, Finished, SendOffsets};
     let [(_, retry), ..] = errors();
-    let cases = [(Begin, Finished(Outcome::Broken)), (SendOffsets, Abort), (Commit, Finished(Outcome::Unknown))];
+    let cases = [
+        (Begin, Finished(Outcome::Broken)),
+        (SendOffsets, Finished(Outcome::Aborted)),
+        (Commit, Finished(Outcome::Unknown)),
+    ];
     for (step, end) in cases {
         let mut transaction = at(step);
         for _ in 0..20 {

@@ -1,9 +1,20 @@
 //! What the outcome of a transaction means for the memory.
 
 use super::{Effect, Handler, tenure::Phase};
-use crate::{Aggregate, AggregateCodec, Offset, TimestampMs, transaction::Outcome};
+use crate::{
+    Aggregate, AggregateCodec, Offset, TimestampMs,
+    transaction::{GivenUp, Outcome, Transaction},
+};
 
 impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
+    /// The transaction that runs the plan.
+    pub fn transaction(&self) -> Transaction {
+        Transaction::new(match self.protections.epoch_after_abort {
+            true => GivenUp::ToSuccessor,
+            false => GivenUp::ByAbort,
+        })
+    }
+
     /// Takes the outcome of the plan's transaction, and of a commit the
     /// offsets of the plan's records in their order.
     pub fn finished(&mut self, outcome: Outcome, offsets: &[Offset], now: TimestampMs) {
@@ -15,6 +26,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             Outcome::Committed => self.committed(offsets, now),
             Outcome::Aborted | Outcome::Stale => {
                 self.stats.aborted += 1;
+                if outcome == Outcome::Aborted && self.protections.epoch_after_abort {
+                    self.effects.push_back(Effect::RenewProducer);
+                }
                 if self.protections.pre_image_undo {
                     self.batch.undo(&mut self.tenures);
                 } else {

@@ -3,7 +3,10 @@
 
 use crate::rig::{Kept, Rig, cmd, event_header, key_in};
 use factum_core::{
-    GroupEvent, Offset, Partition, Protections, TopicId, handler::Activity, log::Committed, transaction::Outcome,
+    Error, GroupEvent, Offset, Partition, Protections, TopicId,
+    handler::Activity,
+    log::{Committed, TxnError},
+    transaction::{Outcome, TxnStep},
     wire::EventHeader,
 };
 use std::fmt::Debug;
@@ -82,6 +85,26 @@ fn without_recovery_after_an_unknown_outcome_commands_are_handled_twice() {
         rig.event_lines()
     };
     check(|p| p.unknown_outcome_recovery = false, scenario, lines(["a1 added 5"]), lines(["a1 added 5", "a1 added 5"]));
+}
+
+#[test]
+fn without_an_epoch_after_an_abort_the_same_producer_goes_on() {
+    let scenario = |protections| {
+        let mut rig = rig(protections);
+        rig.send([cmd(1, "a", "add 5")]);
+        rig.poll();
+        assert!(rig.plan());
+        let mut transaction = rig.handler.transaction();
+        let failed = TxnError::Abort(Error::unavailable("a record was not delivered"));
+        (0..3).for_each(|_| transaction.result(Ok(())));
+        transaction.result(Err(&failed));
+        let step = transaction.step();
+        rig.done.clear();
+        rig.abort();
+        (step, rig.done.iter().any(|done| done == "renew producer"))
+    };
+    let good = (TxnStep::Finished(Outcome::Aborted), true);
+    check(|p| p.epoch_after_abort = false, scenario, good, (TxnStep::Abort, false));
 }
 
 #[test]

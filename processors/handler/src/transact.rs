@@ -20,14 +20,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// After `patience`, which is the transaction's own time-out, no step is tried
 /// again: the broker has aborted it by then, or is away.
 pub(crate) fn execute(
-    plan: &Plan,
+    (plan, mut transaction): (&Plan, Transaction),
     patience: Duration,
     surroundings: Surroundings,
     producer: &mut dyn TransactionalProducer,
     offsets: &mut Vec<Offset>,
     pause_point: &mut Option<PausePoint>,
 ) -> Outcome {
-    let mut transaction = Transaction::default();
     let begun = (surroundings.now)();
     offsets.clear();
     loop {

@@ -225,7 +225,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
                 .entered();
             let (patience, surroundings) = (self.options.transaction.timeout, self.options.surroundings);
             let outcome = execute(
-                plan,
+                (plan, self.handler.transaction()),
                 patience,
                 surroundings,
                 &mut *self.producer,

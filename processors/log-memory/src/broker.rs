@@ -4,6 +4,7 @@
 use crate::faults::CommitFault;
 use crate::group::{CommitKind, Group, Join, Refusal, Step};
 use crate::journal::{Effect, Recorder};
+use crate::late::{Late, LateWrites};
 use crate::markers::{Marker, Markers, Target as MarkerTarget};
 use crate::partition::{Ending, TxnNumber};
 use crate::topic::{Target, TopicState, Topics, unknown_topic};
@@ -22,6 +23,7 @@ pub(crate) struct Broker {
     pub(crate) recorder: Recorder,
     pub(crate) faults: VecDeque<CommitFault>,
     pub(crate) markers: Markers,
+    pub(crate) late: LateWrites,
     changed: bool,
 }
 
@@ -37,7 +39,10 @@ impl Broker {
     /// Does what is due: overdue transactions are aborted, silent members removed.
     pub(crate) fn tick(&mut self, now: TimestampMs) {
         for open in self.transactions.expire(now) {
-            self.end(&open, Ending::Abort);
+            self.end_fenced(&open);
+        }
+        for late in self.late.due(now) {
+            self.arrived(&late, now);
         }
         for marker in self.markers.due(now) {
             self.write(&marker);
@@ -50,7 +55,8 @@ impl Broker {
     /// When [`Broker::tick`] has something to do next.
     pub(crate) fn next_deadline(&self) -> Option<TimestampMs> {
         let sessions = self.groups.values().filter_map(Group::next_deadline);
-        sessions.chain(self.transactions.next_deadline()).chain(self.markers.next_deadline()).min()
+        let transactions = self.transactions.next_deadline().into_iter();
+        sessions.chain(transactions).chain(self.markers.next_deadline()).chain(self.late.next_deadline()).min()
     }
 
     /// Whether something changed, since the last call, that a waiting client may be waiting for.
@@ -156,7 +162,7 @@ impl Broker {
         self.write_markers_of(id);
         let (epoch, open) = self.transactions.init(id, timeout_ms);
         if let Some(open) = open {
-            self.end(&open, Ending::Abort);
+            self.end_fenced(&open);
         }
         epoch
     }
@@ -172,12 +178,42 @@ impl Broker {
         record: RecordRef<'_>,
         now: TimestampMs,
     ) -> Result<Result<Offset>, Superseded> {
+        let place = record.topic().partition(record.partition());
+        let number = self.add_partition((id, epoch), &place, now)?;
+        for late in self.late.before_write((id, epoch), &place) {
+            self.arrived(&late, now);
+        }
+        Ok(self.append_owned(record, Some(number), now))
+    }
+
+    /// Adds a partition to a producer's transaction, which it opens if need be.
+    pub(crate) fn add_partition(
+        &mut self,
+        (id, epoch): (&str, Epoch),
+        place: &TopicPartition,
+        now: TimestampMs,
+    ) -> Result<TxnNumber, Superseded> {
         self.write_markers_of(id);
         let open = self.transactions.open(id, epoch, now)?;
-        let place = record.topic().partition(record.partition());
-        let number = open.number;
-        open.places.insert(place);
-        Ok(self.append_owned(record, Some(number), now))
+        open.places.insert(place.clone());
+        Ok(open.number)
+    }
+
+    /// A late write arrives, in whatever transaction its producer has there by now.
+    fn arrived(&mut self, late: &Late, now: TimestampMs) {
+        let Late { producer, place, records, .. } = late;
+        let known = self.transactions.open_in(producer, place).or_else(|| self.late.hanging(producer, place));
+        let number = known.unwrap_or_else(|| {
+            let number = self.transactions.unknown();
+            self.late.hangs(producer, place, number);
+            number
+        });
+        for record in records.iter() {
+            // Its topic may have been deleted since, and then nobody misses it.
+            if self.append_owned(record, Some(number), now).is_err() {
+                return;
+            }
+        }
     }
 
     /// Adds a group's offsets to a producer's transaction.
@@ -233,6 +269,9 @@ impl Broker {
                 // A topic may have been deleted since.
                 if let Ok(log) = self.topics.partition_mut(place) {
                     log.end_transaction(marker.number, marker.ending);
+                    if let Some(hanging) = self.late.end(&marker.producer, place) {
+                        log.end_transaction(hanging, marker.ending);
+                    }
                 }
             }
             MarkerTarget::Group(group) => {
@@ -257,8 +296,15 @@ impl Broker {
     /// Fences a producer as another one with its transactional id would.
     pub(crate) fn fence(&mut self, id: &str) {
         if let Some(open) = self.transactions.fence(id) {
-            self.end(&open, Ending::Abort);
+            self.end_fenced(&open);
         }
+    }
+
+    /// Aborts a transaction with a higher epoch than its own: its markers tell
+    /// every leader to refuse what its producer still sends.
+    fn end_fenced(&mut self, open: &Open) {
+        self.end(open, Ending::Abort);
+        self.late.refuse(&open.producer, &open.places);
     }
 
     pub(crate) fn end(&mut self, open: &Open, ending: Ending) {
@@ -267,6 +313,9 @@ impl Broker {
             // A topic may have been deleted since.
             if let Ok(log) = self.topics.partition_mut(place) {
                 log.end_transaction(open.number, ending);
+                if let Some(hanging) = self.late.end(&open.producer, place) {
+                    log.end_transaction(hanging, ending);
+                }
                 log.written(written);
             }
         }

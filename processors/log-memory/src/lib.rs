@@ -44,6 +44,7 @@ pub mod faults;
 mod fetcher;
 mod group;
 pub mod journal;
+mod late;
 mod log;
 mod markers;
 mod offsets;

@@ -127,6 +127,14 @@ impl MemoryLog {
         self.shared.call(|broker, _| broker.markers.delay_next(within_ms));
     }
 
+    /// Holds up the next write of a transaction: the records of one partition,
+    /// from the record with this number on, counted round and round, arrive after
+    /// so many milliseconds. Their producer is told that they were not
+    /// delivered. What of them a leader still takes then is the protocol's affair.
+    pub fn delay_next_write(&self, from: usize, late_ms: i64) {
+        self.shared.call(|broker, _| broker.late.order(from, late_ms));
+    }
+
     /// Forgets a transactional id that has no open transaction, as Kafka does
     /// with one that was idle for too long.
     pub fn forget_producer(&self, id: &str) {

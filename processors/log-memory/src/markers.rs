@@ -18,7 +18,7 @@ pub(crate) struct Marker {
     pub(crate) number: TxnNumber,
     pub(crate) ending: Ending,
     pub(crate) target: Target,
-    producer: String,
+    pub(crate) producer: String,
     due: TimestampMs,
 }
 

@@ -6,7 +6,7 @@ use crate::log::{Shared, millis};
 use crate::partition::Ending;
 use crate::transactions::Epoch;
 use factum_core::log::{CommitOffset, TransactionOptions, TransactionalProducer, TxnError};
-use factum_core::{Error, Membership, Offset, RecordBatch, Result};
+use factum_core::{Error, Membership, Offset, RecordBatch, Result, TimestampMs, TopicPartition};
 
 /// A transactional producer of the log in memory.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct MemoryTransactionalProducer {
     epoch: Option<Epoch>,
     state: State,
     delivered: Vec<Offset>,
+    /// Some records of the transaction have not arrived in time.
+    undelivered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ impl MemoryTransactionalProducer {
             epoch: None,
             state: State::Ready,
             delivered: Vec::new(),
+            undelivered: false,
         })
     }
 
@@ -99,6 +102,7 @@ impl MemoryTransactionalProducer {
         }
         self.state = State::Ready;
         self.delivered.clear();
+        self.undelivered = false;
         Ok(())
     }
 }
@@ -121,7 +125,7 @@ impl TransactionalProducer for MemoryTransactionalProducer {
 
     fn produce(&mut self, records: &RecordBatch) -> Result<(), TxnError> {
         let epoch = self.require(&[State::Open], "produce")?;
-        let (id, delivered) = (self.id.as_str(), &mut self.delivered);
+        let (id, delivered, undelivered) = (self.id.as_str(), &mut self.delivered, &mut self.undelivered);
         let produced = self.shared.write(|broker, now| {
             if broker.check_epoch(id, epoch).is_err() {
                 return Ok(Err(()));
@@ -129,11 +133,28 @@ impl TransactionalProducer for MemoryTransactionalProducer {
             for record in records.iter() {
                 broker.check(record)?;
             }
-            for record in records.iter() {
+            let late = broker.late.take_order(records);
+            let mut held = RecordBatch::new();
+            for (index, record) in records.iter().enumerate() {
+                let is_late = |(from, place, _): &(usize, TopicPartition, i64)| {
+                    index >= *from && *record.topic() == place.topic && record.partition() == place.partition
+                };
+                if late.as_ref().is_some_and(is_late) {
+                    held.push(record);
+                    continue;
+                }
                 match broker.append_in_transaction((id, epoch), record, now) {
                     Ok(offset) => delivered.push(offset?),
                     Err(_) => return Ok(Err(())),
                 }
+            }
+            if let Some((_, place, late_ms)) = late {
+                // The coordinator hears of the partition before its leader gets a record.
+                if broker.add_partition((id, epoch), &place, now).is_err() {
+                    return Ok(Err(()));
+                }
+                broker.late.hold((id, epoch), place, held, TimestampMs(now.0.saturating_add(late_ms)));
+                *undelivered = true;
             }
             Ok(Ok(()))
         });
@@ -146,6 +167,9 @@ impl TransactionalProducer for MemoryTransactionalProducer {
 
     fn deliver(&mut self, offsets: &mut Vec<Offset>) -> Result<(), TxnError> {
         self.require(&[State::Open], "deliver")?;
+        if self.undelivered {
+            return Err(self.fail(Error::unavailable(format!("records of {} were not delivered in time", self.id))));
+        }
         offsets.append(&mut self.delivered);
         Ok(())
     }

@@ -26,6 +26,7 @@ pub(crate) struct Epoch(i32);
 /// offset, so the timeout counts from there.
 #[derive(Debug)]
 pub(crate) struct Open {
+    pub(crate) producer: String,
     pub(crate) number: TxnNumber,
     pub(crate) places: BTreeSet<TopicPartition>,
     pub(crate) groups: BTreeSet<String>,
@@ -35,7 +36,13 @@ pub(crate) struct Open {
 impl Open {
     /// One that is read from a journal: its producer is gone.
     pub(crate) fn orphan(number: TxnNumber) -> Self {
-        Open { number, places: BTreeSet::new(), groups: BTreeSet::new(), deadline: TimestampMs(0) }
+        Open {
+            producer: String::new(),
+            number,
+            places: BTreeSet::new(),
+            groups: BTreeSet::new(),
+            deadline: TimestampMs(0),
+        }
     }
 }
 
@@ -69,6 +76,18 @@ impl Transactions {
         }
     }
 
+    /// The transaction that an id has open in a partition.
+    pub(crate) fn open_in(&self, id: &str, place: &TopicPartition) -> Option<TxnNumber> {
+        let open = self.ids.get(id)?.open.as_ref()?;
+        open.places.contains(place).then_some(open.number)
+    }
+
+    /// The number of a transaction that no coordinator knows.
+    pub(crate) fn unknown(&mut self) -> TxnNumber {
+        self.begun += 1;
+        TxnNumber(self.begun)
+    }
+
     /// Whether the id has an open transaction.
     pub(crate) fn has_open(&self, id: &str) -> bool {
         self.ids.get(id).is_some_and(|entry| entry.open.is_some())
@@ -80,6 +99,7 @@ impl Transactions {
         Ok(entry.open.get_or_insert_with(|| {
             self.begun += 1;
             Open {
+                producer: id.to_owned(),
                 number: TxnNumber(self.begun),
                 places: BTreeSet::new(),
                 groups: BTreeSet::new(),

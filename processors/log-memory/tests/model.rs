@@ -280,3 +280,61 @@ fn a_forgotten_transactional_id_is_refused_and_an_open_transaction_keeps_its_own
     world.writing().commit().unwrap();
     assert_eq!(world.committed_records(), 2);
 }
+
+/// The first producer gives up a transaction one record of which is on its way for a second.
+fn given_up(world: &World) -> Box<dyn TransactionalProducer> {
+    world.log.delay_next_write(0, 1_000);
+    let mut producer = world.writing();
+    assert!(matches!(producer.deliver(&mut Vec::new()), Err(TxnError::Abort(_))));
+    producer
+}
+
+#[test]
+fn a_late_write_becomes_part_of_its_producers_next_transaction() {
+    let world = World::new(1);
+    let mut producer = given_up(&world);
+    producer.abort().unwrap();
+    producer.begin().unwrap();
+    producer.produce(&world.record()).unwrap();
+    producer.commit().unwrap();
+    assert_eq!(world.committed_records(), 2, "the sequence numbers let the late one in before the new one");
+
+    // Without a next one it opens a transaction that nobody ends.
+    let mut producer = given_up(&world);
+    producer.abort().unwrap();
+    world.pass(Duration::from_secs(100));
+    world.log.producer().unwrap().produce(&world.record()).unwrap();
+    assert_eq!(world.committed_records(), 2);
+    world.writing().commit().unwrap();
+    assert_eq!(world.committed_records(), 5, "until its producer's next marker, which takes it for its own");
+}
+
+#[test]
+fn a_late_write_is_refused_once_a_marker_or_a_record_told_a_higher_epoch() {
+    let world = World::new(1);
+    // The successor ends what was open: its markers have the new epoch.
+    let given_up_by_all = given_up(&world);
+    let mut successor = world.producer();
+    world.pass(Duration::from_secs(2));
+    successor.begin().unwrap();
+    successor.produce(&world.record()).unwrap();
+    successor.commit().unwrap();
+    assert_eq!(world.committed_records(), 1);
+    drop(given_up_by_all);
+
+    // The coordinator ends what takes too long, and raises the epoch, too.
+    world.log.delay_next_write(0, 100_000);
+    let hung = world.writing();
+    world.pass(Duration::from_secs(200));
+    world.log.producer().unwrap().produce(&world.record()).unwrap();
+    assert_eq!(world.committed_records(), 2);
+    drop(hung);
+
+    // After an abort the new epoch is known with the first record of it.
+    let mut producer = given_up(&world);
+    producer.abort().unwrap();
+    world.writing().commit().unwrap();
+    world.pass(Duration::from_secs(2));
+    world.writing().commit().unwrap();
+    assert_eq!(world.committed_records(), 4);
+}

@@ -65,6 +65,8 @@ faults! {
     ProducerFenced = "producer fenced", 1_500;
     /// The log forgets a transactional id.
     ExpiredId = "transactional id expired", 1_500;
+    /// A part of a transaction's records arrives when its producer has given them up.
+    LateWrite = "write late, after its producer gave it up (torn)", 2_500;
     /// A transaction is committed, and its markers are written one by one, later.
     SlowMarkers = "markers written late", 15_000;
     /// The log's cleaner compacts and deletes.
@@ -100,8 +102,9 @@ pub(crate) struct Profile(BTreeMap<Fault, u32>);
 
 impl Profile {
     /// A profile by chance: a third of the faults stays away, others are rare or frequent.
-    pub(crate) fn draw(random: &mut Random) -> Self {
-        let rate = |fault: &Fault, random: &mut Random| {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let rate = |fault: &Fault| {
+            let mut random = Random::named(seed, &format!("how often: {fault}"));
             let most = u64::from(fault.most());
             let rate = match random.below(3) {
                 0 => 0,
@@ -110,7 +113,7 @@ impl Profile {
             };
             u32::try_from(rate).unwrap_or(0)
         };
-        Profile(Fault::ALL.iter().map(|fault| (*fault, rate(fault, random))).collect())
+        Profile(Fault::ALL.iter().map(|fault| (*fault, rate(fault))).collect())
     }
 
     pub(crate) fn rate(&self, fault: Fault) -> u32 {

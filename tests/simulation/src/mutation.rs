@@ -19,6 +19,7 @@ names!(
     sentinel_refusal,
     offset_of_written_partition,
     unknown_outcome_recovery,
+    epoch_after_abort,
     pre_image_undo,
     state_dropped_on_revocation,
     handled_position,

@@ -10,6 +10,14 @@ impl Random {
         Random(seed)
     }
 
+    /// Numbers of their own for something with a name: who draws them disturbs nobody else.
+    pub(crate) fn named(seed: u64, name: &str) -> Self {
+        // FNV-1a, then one round to part seeds that differ in one bit.
+        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let mut mixed = Random(name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv) ^ seed);
+        Random(mixed.next())
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

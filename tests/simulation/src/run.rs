@@ -8,7 +8,6 @@ use crate::{
     fault::Struck,
     handler::{HandlerProcess, PARTITIONS},
     operator::Operator,
-    random::Random,
     time,
     views::{Totals, ViewProcess},
     world::World,
@@ -82,7 +81,7 @@ impl Simulator {
         let log = MemoryLog::stepped(Arc::new(time::now));
         let topics = Bank::topics();
         log.admin()?.create_topics(&topic_specs(&topics, PARTITIONS, None))?;
-        let world = Arc::new(World::new(log, topics, Random::new(seed)));
+        let world = Arc::new(World::new(log, topics, seed));
         time::belongs_to(&world);
         let database = self.assemble(&world)?;
         while world.turns() < steps {

@@ -14,6 +14,7 @@ use factum_core::{
 };
 use factum_log_memory::MemoryLog;
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -59,6 +60,8 @@ pub(crate) struct World {
 
 struct State {
     random: Random,
+    /// Each fault's own chance.
+    dice: BTreeMap<Fault, Random>,
     profile: Profile,
     struck: Struck,
     chaos: bool,
@@ -77,11 +80,11 @@ struct State {
 pub(crate) struct Killed;
 
 impl World {
-    pub(crate) fn new(log: MemoryLog, topics: Topics, mut random: Random) -> Self {
-        let profile = Profile::draw(&mut random);
+    pub(crate) fn new(log: MemoryLog, topics: Topics, seed: u64) -> Self {
         let state = State {
-            random,
-            profile,
+            random: Random::new(seed),
+            dice: Fault::ALL.iter().map(|fault| (*fault, Random::named(seed, fault.name()))).collect(),
+            profile: Profile::draw(seed),
             struck: Struck::default(),
             chaos: true,
             depth: 0,
@@ -171,11 +174,21 @@ impl World {
         choose(&mut self.state().random)
     }
 
+    /// A choice about a fault that strikes.
+    pub(crate) fn draw_for<T>(&self, fault: Fault, choose: impl FnOnce(&mut Random) -> T) -> T {
+        let mut state = self.state();
+        let State { dice, random, .. } = &mut *state;
+        choose(dice.get_mut(&fault).unwrap_or(random))
+    }
+
     /// Whether this fault strikes now.
     pub(crate) fn strikes(&self, fault: Fault) -> bool {
         let mut state = self.state();
         let rate = state.profile.rate(fault);
-        let strikes = state.chaos && rate > 0 && state.random.chance(rate);
+        if !state.chaos || rate == 0 {
+            return false;
+        }
+        let strikes = state.dice.get_mut(&fault).is_some_and(|dice| dice.chance(rate));
         if strikes {
             state.struck.count(fault);
         }

@@ -9,6 +9,9 @@ use factum_core::{
 use factum_log_memory::faults::CommitFault;
 use std::time::Duration;
 
+/// The longest that a write is on its way.
+const MAX_LATE_MS: i64 = 3_000;
+
 /// An idempotent producer, as a process has one.
 #[derive(Debug)]
 pub(super) struct SimulatedProducer {
@@ -83,6 +86,12 @@ impl TransactionalProducer for SimulatedTransactionalProducer {
 
     fn produce(&mut self, records: &RecordBatch) -> Result<(), TxnError> {
         self.before(TxnError::Abort)?;
+        let world = &self.log.world;
+        if !records.is_empty() && world.strikes(Fault::LateWrite) {
+            let (from, late_ms) = world
+                .draw_for(Fault::LateWrite, |random| (random.index(records.len()), random.between(1, MAX_LATE_MS)));
+            world.log.delay_next_write(from, late_ms);
+        }
         self.inner.produce(records)
     }
 
