@@ -1,5 +1,7 @@
 //! A member of a consumer group.
 
+mod departure;
+
 use crate::{
     KafkaConfig,
     config::invalid_property,
@@ -8,6 +10,7 @@ use crate::{
     reader::wait_ms,
     slots::{Fetch, Slots},
     sys::{self, ConsumerEvent, RawConsumer},
+    watch::Watch,
 };
 use factum_core::{
     CommitOffset, Error, ErrorKind, GroupEvent, Membership, Offset, RecordBatch, Result, TopicPartition,
@@ -35,23 +38,25 @@ pub(crate) struct KafkaGroupConsumer {
     options: GroupOptions,
     /// The member id at the last assignment.
     member_id: String,
+    /// Over the group, where the coordinator needs it.
+    watch: Option<Watch>,
+    config: KafkaConfig,
 }
 
 impl KafkaGroupConsumer {
     pub(crate) fn new(config: &KafkaConfig, options: &GroupOptions) -> Result<Self> {
         let state = ClientState::new(config.servers());
-        let consumer = RawConsumer::new(&config.group(options), state.clone()).map_err(|e| invalid_property(&e))?;
-        let topics: Vec<&str> = options.topics.iter().map(|t| t.as_str()).collect();
-        consumer
-            .inner()
-            .subscribe(&topics)
-            .map_err(|e| Error::invalid(format!("group {} cannot subscribe to {topics:?}: {e}", options.group)))?;
+        let consumer = subscribed(config, options, &state)?;
+        let watch = (options.protocol == GroupProtocol::Classic)
+            .then(|| Watch::new(config, &options.group, &options.topics, options.session_timeout));
         Ok(KafkaGroupConsumer {
             consumer,
             slots: Slots::default(),
             state,
             options: options.clone(),
             member_id: String::new(),
+            watch,
+            config: config.clone(),
         })
     }
 
@@ -66,6 +71,7 @@ impl KafkaGroupConsumer {
     /// over paused at the log's end would lose records, because its own query
     /// for that end may be answered after a seek and then wins over it.
     fn assigned(&mut self, partitions: Vec<(String, i32)>) -> Result<Option<GroupEvent>> {
+        self.moved();
         self.member_id = self.consumer.membership().0;
         self.change(&TopicPartitionList::new(), Change::Assign)?;
         let places: Vec<_> = partitions.iter().map(|(topic, number)| places::place(topic, *number)).collect();
@@ -77,13 +83,18 @@ impl KafkaGroupConsumer {
 
     /// Gives partitions up: these, or all if this member is none any more.
     fn revoked(&mut self, partitions: &[(String, i32)]) -> Result<Option<GroupEvent>> {
+        self.moved();
         // Asked first: giving partitions up resets it.
         let lost = self.is_lost();
-        let places = if lost {
-            self.slots.places()
-        } else {
-            partitions.iter().map(|(topic, number)| places::place(topic, *number)).collect()
-        };
+        let mut places: Vec<_> = partitions.iter().map(|(topic, number)| places::place(topic, *number)).collect();
+        if lost {
+            let all = self.slots.places();
+            if self.options.protocol == GroupProtocol::Classic && all.iter().any(|place| !places.contains(place)) {
+                // librdkafka keeps the others, and would never speak of them again.
+                return self.join_anew("the membership ended while some of its partitions were taken from it");
+            }
+            places = all;
+        }
         let known = self.forget(&places)?;
         self.change(&places::list(&known, rdkafka::Offset::Invalid)?, Change::Unassign)?;
         Ok(match (places.is_empty(), lost) {
@@ -91,17 +102,6 @@ impl KafkaGroupConsumer {
             (false, true) => Some(GroupEvent::Lost(places)),
             (false, false) => Some(GroupEvent::Revoked(places)),
         })
-    }
-
-    /// Whether the partitions are somebody else's already. librdkafka's flag is
-    /// not enough: an orderly revocation may wait in the queue while the
-    /// membership ends, and `start` resets it.
-    fn is_lost(&self) -> bool {
-        let (member_id, generation) = self.consumer.membership();
-        self.consumer.inner().assignment_lost()
-            || member_id.is_empty()
-            || member_id != self.member_id
-            || (self.options.protocol == GroupProtocol::Consumer && generation <= 0)
     }
 
     /// Stops delivering these; returns those that librdkafka knows of.
@@ -220,6 +220,17 @@ impl KafkaGroupConsumer {
     }
 }
 
+/// A client that is about to join.
+fn subscribed(config: &KafkaConfig, options: &GroupOptions, state: &Arc<ClientState>) -> Result<RawConsumer> {
+    let consumer = RawConsumer::new(&config.group(options), state.clone()).map_err(|e| invalid_property(&e))?;
+    let topics: Vec<&str> = options.topics.iter().map(|t| t.as_str()).collect();
+    consumer
+        .inner()
+        .subscribe(&topics)
+        .map_err(|e| Error::invalid(format!("group {} cannot subscribe to {topics:?}: {e}", options.group)))?;
+    Ok(consumer)
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Assign,
@@ -228,6 +239,9 @@ enum Change {
 
 impl GroupConsumer for KafkaGroupConsumer {
     fn poll(&mut self, max_records: usize, timeout: Duration, into: &mut RecordBatch) -> Result<Option<GroupEvent>> {
+        if let Some(lost) = self.tend()? {
+            return Ok(Some(lost));
+        }
         let deadline = Instant::now() + timeout;
         let mut taken = 0;
         loop {
@@ -248,15 +262,7 @@ impl GroupConsumer for KafkaGroupConsumer {
                 }
                 Some(ConsumerEvent::Assign(partitions)) => self.assigned(partitions)?,
                 Some(ConsumerEvent::Revoke(partitions)) => self.revoked(&partitions)?,
-                Some(ConsumerEvent::Error { code: Code::PollExceeded, .. }) => {
-                    // The client has left the group already; its revocations follow and find nothing.
-                    let places = self.slots.places();
-                    let known = self.forget(&places)?;
-                    for place in &known {
-                        self.unassign(place)?;
-                    }
-                    (!places.is_empty()).then_some(GroupEvent::Lost(places))
-                }
+                Some(ConsumerEvent::Error { code: Code::PollExceeded, .. }) => self.hung()?,
                 Some(ConsumerEvent::Error { code, place, text, fatal }) => {
                     match self.event_error(code, place, &text, fatal) {
                         Some(error) => return Err(error),

@@ -34,6 +34,7 @@ mod slots;
 mod sys;
 mod targets;
 mod transactional;
+mod watch;
 
 pub use config::KafkaConfig;
 
