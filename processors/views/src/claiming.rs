@@ -6,7 +6,7 @@ use factum_core::{
     log::{Bounds, Committed, Isolation},
     view::{Awaited, ClaimFailed, Claimed, Effect, GroupPlace, Mark, ResetPlan, Reviewed, View, was_reset},
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{debug, info, warn};
 
 /// Between two looks at the progress rows.
@@ -23,10 +23,9 @@ fn of_database(error: Error) -> ClaimFailed {
 impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     /// Looks now and then whether the progress is what this instance left; what follows if not.
     pub(crate) fn look_at_progress(&mut self) -> Vec<Effect> {
-        if self.machine.running().next().is_none() || self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+        if self.machine.running().next().is_none() || !self.looks.is_due((self.options.clock)(), LOOK) {
             return Vec::new();
         }
-        self.looked = Some(Instant::now());
         match self.sink.standing() {
             Ok(standing) => self.machine.looked(&standing),
             Err(error) => {

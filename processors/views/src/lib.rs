@@ -32,6 +32,7 @@ mod database;
 mod fresh;
 mod hand_written;
 mod memory;
+mod pace;
 mod parked;
 mod pool;
 mod postgres;

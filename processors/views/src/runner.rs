@@ -2,6 +2,7 @@
 
 use crate::{
     Sink, ViewStatus,
+    pace::Pace,
     schemas::{Fetches, SchemaFetch},
 };
 use factum_core::{
@@ -108,16 +109,16 @@ pub struct ViewRunner<V: View, C> {
     pub(crate) admin: Box<dyn Admin>,
     /// Those that the group shares.
     pub(crate) topics: Vec<Topic>,
-    options: ViewOptions,
+    pub(crate) options: ViewOptions,
     fetches: Fetches,
     records: RecordBatch,
     ends: BTreeMap<TopicPartition, Offset>,
-    ends_asked: Option<Instant>,
+    ends_asked: Pace,
     /// When the progress rows were looked at.
-    pub(crate) looked: Option<Instant>,
+    pub(crate) looks: Pace,
     /// Whether it was said that the group's offsets are of another database.
     pub(crate) other_database_told: bool,
-    counted: Option<Instant>,
+    counts: Pace,
     status: Arc<Mutex<ViewStatus>>,
     clocks: Clocks<TopicPartition, Discriminant<PlaceState>, Option<Offset>>,
     commit_seconds: Histogram,
@@ -186,10 +187,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             options,
             records: RecordBatch::new(),
             ends: BTreeMap::new(),
-            ends_asked: None,
-            looked: None,
+            ends_asked: Pace::default(),
+            looks: Pace::default(),
             other_database_told: false,
-            counted: None,
+            counts: Pace::default(),
             trouble: None,
         })
     }
@@ -394,10 +395,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
 
     /// Asks for the ends now and then. Nothing depends on them but the health.
     fn ask_ends(&mut self) {
-        if self.ends_asked.is_some_and(|asked| asked.elapsed() < self.options.ends_interval) {
+        if !self.ends_asked.is_due((self.options.clock)(), self.options.ends_interval) {
             return;
         }
-        self.ends_asked = Some(Instant::now());
         self.ends.clear();
         for place in self.machine.status().into_keys() {
             match self.admin.bounds(&place, Isolation::ReadCommitted) {
@@ -409,10 +409,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
 
     /// Counts what is parked, for the health and so that batches are not asked about in vain.
     fn count_parked(&mut self) {
-        if !self.machine.has_parked() || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_INTERVAL) {
+        if !self.machine.has_parked() || !self.counts.is_due((self.options.clock)(), COUNT_INTERVAL) {
             return;
         }
-        self.counted = Some(Instant::now());
         match self.sink.count_parked() {
             Ok(counts) => self.machine.parked_counted(&counts),
             Err(error) => debug!(view = V::NAME, %error, "what is parked was not counted"),

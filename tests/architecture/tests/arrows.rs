@@ -40,9 +40,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("factum-bank", &["factum"]),
     ("factum-cli", &["factum", "factum-bank", "factum-simulation"]),
+    ("factum-history", &["factum-bank", "factum-core"]),
     (
         "factum-simulation",
-        &["factum-bank", "factum-core", "factum-handler", "factum-log-memory", "factum-schemas", "factum-views"],
+        &[
+            "factum-bank",
+            "factum-core",
+            "factum-handler",
+            "factum-history",
+            "factum-log-memory",
+            "factum-schemas",
+            "factum-views",
+        ],
     ),
     ("factum-log-contract", &["factum-core"]),
     ("factum-test-scripts", &[]),
@@ -50,7 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-test-orders", &["factum"]),
     ("factum-test-database", &["factum-test-scripts"]),
     // It runs the binary, and sends commands and reads topics as a user of the library does.
-    ("factum-faults", &["factum", "factum-bank"]),
+    ("factum-faults", &["factum", "factum-bank", "factum-history"]),
     ("factum-architecture-tests", &[]),
 ];
 

@@ -1,18 +1,20 @@
 //! A run's history from where it lies: journals, topics, tables.
 
 use crate::{
-    checker::{Event, History, Row},
-    journal::{Entry, Journal},
+    journal::{Answered, Entry, Journal, Order, Reply, Sent},
+    site::PARTITIONS,
 };
-use factum::{Aggregate, view::ViewTable};
 use factum::{
-    DecodeError, Error, KafkaConfig, KafkaLog, MessageCodec, Offset, RecordBatch, RecordRef, Result, Topic,
+    Aggregate, CommandId, DecodeError, Error, KafkaConfig, KafkaLog, MessageCodec, RecordRef, Result, Topic, Topics,
+    Version,
     environment::Environment,
     log::Isolation,
     schemas::{LogRegistry, RecordCodec, SchemaCache},
-    wire::EventHeader,
+    view::ViewTable,
+    wire::{Answer, AnswerCode, Token},
 };
-use factum_bank::{Account, Balances};
+use factum_bank::{Account, Balances, Refusal};
+use factum_history::{Asked, History, Look, Row, Rule, Transfer, read_committed, read_events, read_requests};
 use postgres::{Client, NoTls};
 use std::{
     collections::BTreeMap,
@@ -21,10 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A topic that gives nothing for so long cannot be read.
-const STALL: Duration = Duration::from_secs(60);
+/// How long one poll of a topic waits.
+const POLL: Duration = Duration::from_millis(50);
 /// A view that has stood still for so long will not catch up.
 const CATCH_UP: Duration = Duration::from_secs(120);
+/// How many commands of an account the handlers remember: the default.
+const WINDOW: usize = 64;
 
 /// Where a run's data are.
 #[derive(Debug)]
@@ -34,35 +38,42 @@ pub(crate) struct Sources<'a> {
     pub(crate) journals: Vec<&'a Path>,
 }
 
+/// What was found there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The checker's input.
+    pub(crate) history: History,
+    /// The answers with their times.
+    pub(crate) answers: Vec<Answered>,
+    /// Looks that found the view behind.
+    pub(crate) behind: Vec<String>,
+}
+
 impl Sources<'_> {
     /// Reads everything; waits until the view has applied what is in the log.
-    /// Returns the history, and the looks that found the view behind.
     ///
     /// # Errors
     /// `Unavailable` when topics or tables cannot be read.
-    pub(crate) fn read(&self) -> Result<(History, Vec<String>)> {
-        let mut history = History::default();
-        let mut behind = Vec::new();
-        for path in &self.journals {
-            for entry in Journal::open(path)?.1 {
-                match entry {
-                    Entry::Sent(sent) => history.sent.push(sent),
-                    Entry::Answered(answered) => history.answers.push(answered),
-                    Entry::Looked(looked) => history.looks.push(looked),
-                    Entry::Behind(why) => behind.push(why),
-                }
-            }
-        }
+    pub(crate) fn read(&self) -> Result<Found> {
         let log = Arc::new(KafkaLog::new(KafkaConfig::bootstrap(self.kafka))?);
         let schemas = Arc::new(SchemaCache::in_memory(Arc::new(LogRegistry::open(log.clone(), None)?)));
         let environment = Environment { log, schemas, prefix: String::new() };
         let topics = environment.topics(Account::TYPE);
+        let mut found = Found { history: History::new(PARTITIONS, WINDOW), answers: Vec::new(), behind: Vec::new() };
+        for path in &self.journals {
+            found.note(Journal::open(path)?.1, &topics)?;
+        }
+        for topic in [&topics.events, &topics.commands, &topics.dead_letters] {
+            no_open_transaction(&environment, topic)?;
+        }
+        let history = &mut found.history;
         let codec = RecordCodec::<factum_bank::Event>::for_reading(&environment.schemas)?;
-        let events = read_topic(&environment, &topics.events)?;
-        history.events = events.iter().map(|record| event(&environment, &codec, record)).collect::<Result<_>>()?;
-        history.dead_letters = read_topic(&environment, &topics.dead_letters)?.len();
-        history.rows = self.rows(history.events.len())?;
-        Ok((history, behind))
+        let decode = |record: RecordRef<'_>| decode(&environment, &codec, record);
+        history.events = read_events(&*environment.log, &topics.events, POLL, decode)?;
+        history.requests = read_requests(&*environment.log, &topics.commands, POLL)?;
+        history.dead_letters = read_committed(&*environment.log, &topics.dead_letters, POLL)?.len();
+        history.balances = self.rows(history.events.len())?;
+        Ok(found)
     }
 
     /// The view's rows, once it has as many entries as the log has events or stands still.
@@ -87,14 +98,91 @@ impl Sources<'_> {
     }
 }
 
-/// All committed records of a topic.
-fn read_topic(environment: &Environment, topic: &Topic) -> Result<RecordBatch> {
+impl Found {
+    /// What a client wrote down.
+    fn note(&mut self, entries: Vec<Entry>, topics: &Topics) -> Result<()> {
+        let mut sent_by_id: BTreeMap<String, Sent> = BTreeMap::new();
+        for entry in entries {
+            match entry {
+                Entry::Sent(sent) => {
+                    self.sent(&sent)?;
+                    sent_by_id.insert(sent.id.clone(), sent);
+                }
+                Entry::Answered(answered) => {
+                    let sent = sent_by_id.get(&answered.id);
+                    match sent.map(|sent| answer(sent, &answered.reply, &topics.events)).transpose()?.flatten() {
+                        Some(answer) => self.history.answered(answer),
+                        None => self.history.saw(Rule::AnswersMatch, format!("{sent:?} was told {answered:?}")),
+                    }
+                    self.answers.push(answered);
+                }
+                Entry::Looked(look) => {
+                    let (version, entries) = (Version(look.version), look.entries);
+                    self.history.looks.push(Look { account: look.account, version, entries });
+                }
+                Entry::Behind(why) => self.behind.push(why),
+            }
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, sent: &Sent) -> Result<()> {
+        let id: CommandId = sent.id.parse()?;
+        let transfers = &mut self.history.transfers;
+        match &sent.order {
+            Order::Open(_) => {}
+            Order::TakeOut(cents, _) => {
+                transfers.push(Transfer { withdrawal: id, deposit: None, cents: *cents });
+            }
+            Order::PayIn(_, taken) => {
+                let withdrawal: CommandId = taken.parse()?;
+                // The halves of a transfer are of one client, and soon after one another.
+                if let Some(transfer) = transfers.iter_mut().rev().find(|one| one.withdrawal == withdrawal) {
+                    transfer.deposit = Some(id);
+                }
+            }
+        }
+        let (account, command) = (sent.account.clone(), sent.order.command());
+        let expected = sent.expected.map(Version);
+        self.history.commands.insert(id, Asked { account, command, expected, deadline: None, answers: Vec::new() });
+        Ok(())
+    }
+}
+
+/// The answer that a client wrote down; none if it is one that no command deserves.
+fn answer(sent: &Sent, reply: &Reply, events_topic: &Topic) -> Result<Option<Answer>> {
+    let none = Answer {
+        command: sent.id.parse()?,
+        code: AnswerCode::Conflict,
+        version: Version::NONE,
+        events: 0,
+        token: None,
+        detail: None,
+    };
+    Ok(match reply {
+        Reply::Accepted { version, events, token } => {
+            let token = token.map(|(partition, offset)| Token {
+                place: events_topic.partition(factum::Partition(partition)),
+                offset: factum::Offset(offset),
+                topic_id: None,
+            });
+            let (version, events) = (Version(*version), *events);
+            Some(Answer { code: AnswerCode::Accepted, version, events, token, ..none })
+        }
+        Reply::Refused { version, balance_cents } => {
+            let (balance_cents, asked_cents) = (*balance_cents, -sent.order.change_cents());
+            let detail = serde_json::to_string(&Refusal::Insufficient { balance_cents, asked_cents }).ok();
+            Some(Answer { code: AnswerCode::Refused, version: Version(*version), detail, ..none })
+        }
+        Reply::Conflict(actual) => Some(Answer { version: Version(*actual), ..none }),
+        Reply::Other(_) => None,
+    })
+}
+
+/// What lies beyond the last stable offset is of a transaction that has not ended.
+fn no_open_transaction(environment: &Environment, topic: &Topic) -> Result<()> {
     let mut admin = environment.log.admin()?;
-    let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
-    let mut batch = RecordBatch::new();
-    let mut ends = Vec::new();
     for place in admin.partitions(topic)? {
-        // What lies beyond the last stable offset is of a transaction that has not ended.
         let (committed, all) =
             (admin.bounds(&place, Isolation::ReadCommitted)?, admin.bounds(&place, Isolation::ReadUncommitted)?);
         if committed.end != all.end {
@@ -103,46 +191,21 @@ fn read_topic(environment: &Environment, topic: &Topic) -> Result<RecordBatch> {
                 committed.end, all.end
             )));
         }
-        if committed.start < committed.end {
-            reader.add(&place, committed.start)?;
-            ends.push((place, committed.end));
-        }
     }
-    let mut moved = Instant::now();
-    loop {
-        let before = batch.len();
-        reader.poll(100_000, Duration::from_millis(50), &mut batch)?;
-        let mut missing = None;
-        for (place, end) in &ends {
-            if reader.position(place)?.unwrap_or(Offset(0)) < *end {
-                missing = Some(place);
-            }
-        }
-        let Some(place) = missing else { return Ok(batch) };
-        if batch.len() > before {
-            moved = Instant::now();
-        } else if moved.elapsed() > STALL {
-            return Err(Error::unavailable(format!("reading {place} stands still")));
-        }
-    }
+    Ok(())
 }
 
-fn event(environment: &Environment, codec: &RecordCodec<factum_bank::Event>, record: RecordRef<'_>) -> Result<Event> {
-    let header = EventHeader::read(record)?;
+fn decode(
+    environment: &Environment,
+    codec: &RecordCodec<factum_bank::Event>,
+    record: RecordRef<'_>,
+) -> Result<factum_bank::Event> {
     let value = record.value().unwrap_or_default();
-    let decoded = codec.decode(value).or_else(|error| match error {
+    codec.decode(value).or_else(|error| match error {
         DecodeError::UnknownSchema(id) => {
             environment.schemas.fetch(id)?;
             codec.decode(value).map_err(|error| Error::data(format!("{record:?}: {error}")))
         }
         other => Err(Error::data(format!("{record:?}: {other}"))),
-    })?;
-    Ok(Event {
-        account: String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned(),
-        partition: record.partition().0,
-        offset: record.offset().0,
-        version: header.version.0,
-        command: header.command.to_string(),
-        change_cents: decoded.change_cents(),
     })
 }

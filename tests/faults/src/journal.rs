@@ -3,6 +3,7 @@
 //! system keeps what a process has written; the next process goes on from it.
 
 use factum::{Error, Result};
+use factum_bank::{Command, Deposit, Withdraw};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -53,6 +54,14 @@ pub(crate) enum Order {
 }
 
 impl Order {
+    /// The bank's command.
+    pub(crate) fn command(&self) -> Command {
+        match self {
+            Order::Open(cents) | Order::PayIn(cents, _) => Deposit { cents: *cents }.into(),
+            Order::TakeOut(cents, _) => Withdraw { cents: *cents }.into(),
+        }
+    }
+
     /// What it adds to the balance, in cents.
     pub(crate) fn change_cents(&self) -> i64 {
         match self {

@@ -6,13 +6,12 @@
 //! every fault is a signal, a restart or a cut network; only what strikes whom,
 //! and in which order, comes from the seed. `docs/reliability.md` says how to read it.
 //!
-//! Invariant: the checker ([`checker`]) judges by what clients wrote down before
+//! Invariant: the checker (`factum_history`) judges by what clients wrote down before
 //! they sent (their journals), by what they were told, by the events topic and
 //! by the view's tables, and asks none of the processes under test.
 
 mod account;
 mod brokers;
-mod checker;
 mod client;
 mod database;
 mod draw;

@@ -2,10 +2,10 @@
 #![allow(clippy::print_stdout)] // it is what this program is for
 
 use crate::{
-    checker::{Rule, Violation},
     outage::{Cause, Cost},
     plan::Fault,
 };
+use factum_history::{Rule, Violation};
 use std::{collections::BTreeMap, path::Path};
 
 /// The most violations of a rule that are printed; the file has all.

@@ -1,8 +1,7 @@
 //! A run: start, strike, stop, check.
 
 use crate::{
-    checker::{self, History},
-    history::Sources,
+    history::{Found, Sources},
     inject::inject,
     journal::{Answered, now_ms},
     options::RunArgs,
@@ -15,7 +14,6 @@ use crate::{
 };
 use factum::{Error, Result, partition_of};
 use std::{
-    collections::HashMap,
     env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -192,9 +190,10 @@ fn judge(args: &RunArgs, faults: &[Fault], site: &mut Site, injected: &[Injected
         views: site.database.url(),
         journals: site.journals.iter().map(PathBuf::as_path).collect(),
     };
-    let (history, behind) = sources.read()?;
-    let violations = checker::check(&history);
-    let costs = costs(injected, &history);
+    let found = sources.read()?;
+    let history = &found.history;
+    let violations = factum_history::check(history).violations;
+    let costs = costs(injected, &found);
     let mut missing = Vec::new();
     for fault in faults {
         let count = costs.get(&Cause::One(*fault)).map_or(0, |cost| cost.count);
@@ -202,8 +201,7 @@ fn judge(args: &RunArgs, faults: &[Fault], site: &mut Site, injected: &[Injected
             missing.push(format!("{count} of {fault}, and {} were asked for", args.least_of_each));
         }
     }
-    let acknowledged =
-        history.answers.iter().map(|answer| answer.id.as_str()).collect::<std::collections::HashSet<_>>().len();
+    let acknowledged = history.commands.values().filter(|asked| !asked.answers.is_empty()).count();
     if acknowledged < args.least_commands {
         missing.push(format!("{acknowledged} commands were acknowledged, and {} were asked for", args.least_commands));
     }
@@ -212,11 +210,11 @@ fn judge(args: &RunArgs, faults: &[Fault], site: &mut Site, injected: &[Injected
         choices: &site.choices,
         injected: faults,
         costs,
-        sent: history.sent.len(),
+        sent: history.commands.len(),
         acknowledged,
         events: history.events.len(),
         looks: history.looks.len(),
-        behind: behind.len(),
+        behind: found.behind.len(),
         ends: ends(&site.handlers, &site.views, &site.clients, &site.registry),
         violations: &violations,
         missing,
@@ -234,11 +232,10 @@ fn ends(handlers: &[Process], views: &[Process], clients: &[Process], registry: 
     processes.flat_map(|process| process.ends.iter().cloned()).collect()
 }
 
-fn costs(injected: &[Injected], history: &History) -> std::collections::BTreeMap<Cause, outage::Cost> {
-    let accounts: HashMap<&str, &str> =
-        history.sent.iter().map(|sent| (sent.id.as_str(), sent.account.as_str())).collect();
+fn costs(injected: &[Injected], found: &Found) -> std::collections::BTreeMap<Cause, outage::Cost> {
     let partition = |answer: &Answered| {
-        accounts.get(answer.id.as_str()).map(|account| partition_of(account.as_bytes(), PARTITIONS).0)
+        let asked = found.history.commands.get(&answer.id.parse().ok()?)?;
+        Some(partition_of(asked.account.as_bytes(), PARTITIONS).0)
     };
-    outage::costs(injected, &history.answers, partition)
+    outage::costs(injected, &found.answers, partition)
 }

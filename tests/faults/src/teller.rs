@@ -8,7 +8,7 @@ use crate::{
     reads::Reads,
 };
 use factum::{CommandId, Envelope, Error, ErrorKind, Result, TypedClient, Version, to};
-use factum_bank::{Account, Command, Deposit, Refusal, Withdraw};
+use factum_bank::{Account, Command, Refusal};
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
@@ -248,11 +248,7 @@ fn read(reply: factum::Reply<Refusal>) -> (Reply, Option<factum::wire::Token>) {
 
 fn envelope(sent: &Sent) -> Result<Envelope<Command>> {
     let id: CommandId = sent.id.parse()?;
-    let command: Command = match &sent.order {
-        Order::Open(cents) | Order::PayIn(cents, _) => Deposit { cents: *cents }.into(),
-        Order::TakeOut(cents, _) => Withdraw { cents: *cents }.into(),
-    };
-    let envelope = to(&sent.account, command).command_id(id).timeout(PATIENCE);
+    let envelope = to(&sent.account, sent.order.command()).command_id(id).timeout(PATIENCE);
     Ok(match sent.expected {
         Some(version) => envelope.expected_version(Version(version)),
         None => envelope,

@@ -8,6 +8,7 @@ use factum_core::{
     view::{Value, ViewTable},
     wire::{AnswerCode, Token},
 };
+use factum_history::Look;
 use factum_views::{MemoryDatabase, Query, Rows as _};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +26,7 @@ impl Auditor {
 
 impl Actor for Auditor {
     fn step(&mut self, world: &Arc<World>) {
-        let told = std::mem::take(&mut world.history().fresh);
+        let told = std::mem::take(&mut world.notes().fresh);
         self.waiting.extend(told.into_iter().filter_map(|(account, answer)| {
             (answer.code == AnswerCode::Accepted).then_some((account, answer.version, answer.token?))
         }));
@@ -44,12 +45,8 @@ impl Actor for Auditor {
                 Some(Value::Integer(entries)) => *entries,
                 _ => 0,
             };
-            if entries.unsigned_abs() < version.0 {
-                world.history().violations.push(format!(
-                    "the view has passed {}@{} and shows {account} with {entries} entries; the answer told version {version}",
-                    token.place, token.offset
-                ));
-            }
+            let look = Look { account: account.clone(), version: *version, entries };
+            world.notes().history.looks.push(look);
             false
         });
     }

@@ -17,6 +17,7 @@ use factum_core::{
     partition_of,
     wire::{Answer, AnswerCode, header},
 };
+use factum_history::Rule;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -90,7 +91,7 @@ impl Client {
     }
 
     fn write_down(&mut self, world: &World, id: CommandId, order: Order) {
-        world.history().asks(id, &order.account, &order.command, order.expected, order.deadline);
+        world.notes().asks(id, &order.account, &order.command, order.expected, order.deadline);
         self.book.insert(id, order);
     }
 
@@ -121,7 +122,7 @@ impl Client {
         let deadline = world
             .strikes(Fault::Deadline)
             .then(|| TimestampMs(time::now().0 + world.draw(|random| random.between(20, 1_500))));
-        world.history().transfers.push((withdrawal, deposit, cents));
+        world.notes().transfers(withdrawal, deposit, cents);
         let order = Order {
             account,
             command: Withdraw { cents }.into(),
@@ -158,10 +159,12 @@ impl Client {
         for record in batch.iter() {
             match (process.decode)(record.value().unwrap_or_default()) {
                 Ok(answer) => {
-                    world.history().answered(&answer);
+                    world.notes().answered(&answer);
                     process.machine.answered(answer);
                 }
-                Err(error) => world.history().violations.push(format!("an answer cannot be read: {error}")),
+                Err(error) => {
+                    world.notes().history.saw(Rule::AnswersMatch, format!("an answer cannot be read: {error}"))
+                }
             }
         }
     }

@@ -116,11 +116,11 @@ impl Actor for HandlerProcess {
         }
         match unless_killed(|| (worker.step(Duration::ZERO), worker)) {
             Some((Ok(()), worker)) => {
-                world.history().stats(worker.handler().stats());
+                world.notes().stats(worker.handler().stats());
                 self.worker = Some(worker);
             }
             Some((Err(error), _)) => {
-                world.history().ended(&self.name, &error);
+                world.notes().ended(&self.name, &error);
                 self.failed = Some(error.to_string());
                 self.down_for(100);
             }

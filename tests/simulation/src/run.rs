@@ -3,7 +3,7 @@
 use crate::{
     auditor::Auditor,
     bank::Bank,
-    check::{check, check_views, read_truth},
+    check::check,
     client::Client,
     fault::Struck,
     handler::{HandlerProcess, PARTITIONS},
@@ -20,7 +20,7 @@ use factum_core::{
 };
 use factum_log_memory::MemoryLog;
 use factum_views::MemoryDatabase;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// How many turns a world may need to come to rest once nothing goes wrong any more.
 const MAX_REST: u64 = 6_000;
@@ -48,7 +48,7 @@ pub struct Report {
     /// Answers that came.
     pub answers: usize,
     /// Events in the log.
-    pub events: u64,
+    pub events: usize,
     /// What the checker found wrong, one line each; none in a good run.
     pub violations: Vec<String>,
     /// The ends of all partitions and the last states: what two runs are compared by.
@@ -60,6 +60,8 @@ pub struct Report {
 pub struct Simulator {
     bank: Bank,
     protections: Protections,
+    /// The real time that a turn takes at least.
+    turn: Duration,
 }
 
 impl Simulator {
@@ -68,7 +70,13 @@ impl Simulator {
     /// # Errors
     /// `Invalid` when the bank's types have no usable schema.
     pub fn new(protections: Protections) -> Result<Self> {
-        Ok(Simulator { bank: Bank::new()?, protections })
+        Ok(Simulator { bank: Bank::new()?, protections, turn: Duration::ZERO })
+    }
+
+    /// The same on a machine that needs at least so long for each turn, which must not matter.
+    #[must_use]
+    pub fn slowed(self, turn: Duration) -> Self {
+        Simulator { turn, ..self }
     }
 
     /// Runs one seed for so many steps, and then until everything has settled.
@@ -86,6 +94,9 @@ impl Simulator {
         let database = self.assemble(&world)?;
         while world.turns() < steps {
             world.turn();
+            if !self.turn.is_zero() {
+                std::thread::sleep(self.turn);
+            }
         }
         world.calm();
         let (begin_rest, mut settled) = (world.turns(), false);
@@ -105,13 +116,12 @@ impl Simulator {
             violations
                 .push(format!("it does not come to rest ({owned} partitions have an owner): {}", doing.join("; ")));
         }
-        let mut truth = read_truth(&world, &self.bank)?;
-        violations.extend(check(&world, &mut truth)?);
-        violations.extend(check_views(&database, &truth)?);
+        let (wrong, events) = check(&world, &self.bank, &database)?;
+        violations.extend(wrong);
         let trace = self.trace(&world)?;
         let (commands, answers) = {
-            let history = world.history();
-            (history.commands.len(), history.commands.values().map(|asked| asked.answers.len()).sum())
+            let commands = &world.notes().history.commands;
+            (commands.len(), commands.values().map(|asked| asked.answers.len()).sum())
         };
         let report = Report {
             seed,
@@ -121,7 +131,7 @@ impl Simulator {
             struck: world.struck(),
             commands,
             answers,
-            events: truth.accounts.values().map(|folded| folded.version.0).sum(),
+            events,
             violations,
             trace,
         };
@@ -179,7 +189,7 @@ impl Simulator {
                 trace.push(format!("{place}@{end}"));
             }
         }
-        for (id, asked) in &world.history().commands {
+        for (id, asked) in &world.notes().history.commands {
             let answers: Vec<_> = asked.answers.iter().map(|a| format!("{} v{}", a.code, a.version)).collect();
             trace.push(format!("{id} of {}: {answers:?}", asked.account));
         }

@@ -121,7 +121,7 @@ where
         match unless_killed(|| (runner.step(Duration::ZERO), runner)) {
             Some((Ok(_), runner)) => self.runner = Some(runner),
             Some((Err(error), _)) => {
-                world.history().ended(&self.name, &error);
+                world.notes().ended(&self.name, &error);
                 self.failed = Some(error.to_string());
                 self.down_for(100);
             }

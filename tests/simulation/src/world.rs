@@ -2,8 +2,8 @@
 
 use crate::{
     fault::{Fault, Profile, Struck},
-    handler::PARTITIONS,
-    history::History,
+    handler::{PARTITIONS, WINDOW},
+    notes::Notes,
     random::Random,
     time,
 };
@@ -55,7 +55,7 @@ pub(crate) struct World {
     pub(crate) topics: Topics,
     state: Mutex<State>,
     cast: Mutex<Vec<Option<Box<dyn Actor>>>>,
-    history: Mutex<History>,
+    notes: Mutex<Notes>,
 }
 
 struct State {
@@ -95,7 +95,13 @@ impl World {
             handlers_held: false,
             views_held: false,
         };
-        World { log, topics, state: Mutex::new(state), cast: Mutex::default(), history: Mutex::default() }
+        World {
+            log,
+            topics,
+            state: Mutex::new(state),
+            cast: Mutex::default(),
+            notes: Mutex::new(Notes::new(PARTITIONS, WINDOW)),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,8 +113,8 @@ impl World {
         self.cast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add(&self, actor: Box<dyn Actor>) {
