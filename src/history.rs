@@ -1,16 +1,8 @@
 //! Reading one aggregate's events from the log.
 
 use crate::environment::Environment;
-use factum_core::{
-    AggregateId, Error, Offset, RecordBatch, RecordRef, Result, TopicPartition, log::Isolation, partition_of,
-};
-use std::{
-    ops::{ControlFlow, Range},
-    time::{Duration, Instant},
-};
-
-/// A reader that gets nothing for so long gives up.
-const STALL: Duration = Duration::from_secs(30);
+use factum_core::{AggregateId, Error, Offset, RecordRef, Result, TopicPartition, log::Isolation, partition_of};
+use std::ops::{ControlFlow, Range};
 
 /// Calls `each` for every event of an aggregate, oldest first, up to the end
 /// of its partition as it is now, or until `each` breaks off.
@@ -65,35 +57,9 @@ pub(crate) fn read_range(
     environment: &Environment,
     place: &TopicPartition,
     range: Range<Offset>,
-    mut each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
+    each: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
-    if range.is_empty() {
-        return Ok(());
-    }
-    let mut reader = environment.log.reader(Isolation::ReadCommitted)?;
-    reader.add(place, range.start)?;
-    let mut batch = RecordBatch::new();
-    let mut next: Offset = range.start;
-    let mut moved = Instant::now();
-    while next < range.end {
-        batch.clear();
-        reader.poll(10_000, Duration::from_millis(100), &mut batch)?;
-        for record in batch.iter().filter(|record| record.offset() < range.end) {
-            if each(record)?.is_break() {
-                return Ok(());
-            }
-        }
-        let position = reader.position(place)?.unwrap_or(next);
-        if position > next {
-            (next, moved) = (position, Instant::now());
-        } else if moved.elapsed() > STALL {
-            return Err(Error::unavailable(format!(
-                "reading {place} stands still at offset {next} before {}",
-                range.end
-            )));
-        }
-    }
-    Ok(())
+    factum_views::read_range(&*environment.log, place, range, each)
 }
 
 /// A record's name and value as JSON, fetching its schema if need be.

@@ -16,7 +16,6 @@ pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOption
 pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
 pub(crate) use fleet::{Entry, Fleet};
-pub(crate) use redrive::drop_key;
 pub use redrive::{Doing, RedriveRequest, RedriveTally};
 pub use refold::{PASS_ROWS, RefoldRequest, RefoldTally};
 pub use running::Running;

@@ -37,7 +37,9 @@ mod parked;
 mod pool;
 mod postgres;
 mod query;
+mod range;
 mod rebuild;
+mod redrive;
 mod resets;
 mod rows;
 mod runner;
@@ -57,14 +59,16 @@ pub use query::{
     Compared, DEFAULT_LIMIT, Direction, Field, Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS,
     MAX_IN_VALUES, MAX_LIMIT, MAX_ORDER_COLUMNS, MAX_PAGE_BYTES, Order, PARAMETERS, Page, Pattern, Query, evaluate,
 };
+pub use range::read_range;
 pub use rebuild::{
     AsOf, Build, Difference, OLD, Parity, REBUILD, Rebuild, RebuildOptions, RebuildPlace, RebuildProgress, Rebuilder,
     Rename, Summary, Target, VERIFY, roll_back,
 };
+pub use redrive::{Doing, Redriver, Tally, drop_parked};
 pub use resets::Resets;
 pub use rows::{Progress, Rows};
 pub use runner::{Progressed, ViewOptions, ViewRunner};
-pub use schemas::SchemaFetch;
+pub use schemas::{SchemaFetch, Spawn};
 pub use sink::Sink;
 pub use sqlite::{SqliteRows, SqliteSink};
 pub use status::ViewStatus;

@@ -3,7 +3,7 @@
 use crate::{
     Sink, ViewStatus,
     pace::Pace,
-    schemas::{Fetches, SchemaFetch},
+    schemas::{Fetches, SchemaFetch, Spawn, spawn_thread},
 };
 use factum_core::{
     Error, ErrorKind, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
@@ -52,7 +52,9 @@ pub struct ViewOptions {
     pub ends_interval: Duration,
     /// Fetches schemas.
     pub fetch_schema: SchemaFetch,
-    /// The clock; it paces retries.
+    /// Fetches a schema beside the loop. A simulation does it on the spot.
+    pub spawn: Spawn,
+    /// The clock; it paces retries and looks.
     pub clock: fn() -> TimestampMs,
     /// Everything on, but in a test.
     pub protections: Protections,
@@ -70,6 +72,7 @@ impl ViewOptions {
             max_records: 5_000,
             ends_interval: Duration::from_secs(1),
             fetch_schema,
+            spawn: spawn_thread,
             clock,
             protections: Protections::ALL,
         }
@@ -179,7 +182,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             membership: None,
             topics: options.topics::<V>(),
             sink,
-            fetches: Fetches::new(options.fetch_schema.clone()),
+            fetches: Fetches::new(options.fetch_schema.clone(), options.spawn),
             clocks: Clocks::default(),
             commit_seconds: status.commit_seconds,
             batch_records: status.batch_records,

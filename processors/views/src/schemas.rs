@@ -15,9 +15,21 @@ use std::{
 /// Errors: `Unavailable` when the registry cannot be asked; the view asks again with a backoff after any.
 pub type SchemaFetch = Arc<dyn Fn(u32) -> Result<()> + Send + Sync>;
 
+/// Does something beside the loop, under this name.
+///
+/// Errors: `Unavailable` when it cannot be begun now.
+pub type Spawn = fn(&str, Box<dyn FnOnce() + Send>) -> Result<()>;
+
+/// Does it on a thread of its own.
+pub(crate) fn spawn_thread(name: &str, errand: Box<dyn FnOnce() + Send>) -> Result<()> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(errand);
+    spawned.map(drop).map_err(|error| Error::unavailable(format!("no thread {name}: {error}")))
+}
+
 /// The fetches under way.
 pub(crate) struct Fetches {
     fetch: SchemaFetch,
+    spawn: Spawn,
     under_way: BTreeSet<u32>,
     sender: SyncSender<(u32, Result<()>)>,
     receiver: Receiver<(u32, Result<()>)>,
@@ -27,9 +39,9 @@ pub(crate) struct Fetches {
 const MAX_UNDER_WAY: usize = 1_024;
 
 impl Fetches {
-    pub(crate) fn new(fetch: SchemaFetch) -> Self {
+    pub(crate) fn new(fetch: SchemaFetch, spawn: Spawn) -> Self {
         let (sender, receiver) = sync_channel(MAX_UNDER_WAY);
-        Fetches { fetch, under_way: BTreeSet::new(), sender, receiver }
+        Fetches { fetch, spawn, under_way: BTreeSet::new(), sender, receiver }
     }
 
     /// Starts to fetch, unless it is under way.
@@ -37,13 +49,10 @@ impl Fetches {
         if !self.under_way.insert(id) {
             return;
         }
-        let spawned = std::thread::Builder::new().name(format!("view-schema-{id}")).spawn({
-            let (fetch, sender) = (self.fetch.clone(), self.sender.clone());
-            // The view that asked may be gone; then nobody waits for this.
-            move || sender.send((id, fetch(id))).unwrap_or_default()
-        });
-        if let Err(error) = spawned {
-            let error = Error::unavailable(format!("no thread to fetch schema {id}: {error}"));
+        let (fetch, sender) = (self.fetch.clone(), self.sender.clone());
+        // The view that asked may be gone; then nobody waits for this.
+        let errand = move || sender.send((id, fetch(id))).unwrap_or_default();
+        if let Err(error) = (self.spawn)(&format!("view-schema-{id}"), Box::new(errand)) {
             self.sender.try_send((id, Err(error))).unwrap_or_default();
         }
     }

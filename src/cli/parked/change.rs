@@ -4,11 +4,11 @@ use super::{Filters, FormatArgs, Which, check_expected, for_each, nothing_parked
 use crate::{
     App,
     cli::{output, publish::progress_bar, stop_on_signal},
-    host::{Doing, RedriveRequest, RedriveTally, drop_key},
+    host::{Doing, RedriveRequest, RedriveTally},
 };
 use clap::Args;
 use factum_core::{Error, ErrorKind, Result};
-use factum_views::ParkedKey;
+use factum_views::{ParkedKey, drop_parked};
 use serde_json::json;
 
 /// Try parked records again, in their order, with this program's code.
@@ -190,7 +190,7 @@ pub(in crate::cli) fn drop(app: &App, args: &DropArgs) -> Result<()> {
                 let request = RedriveRequest { first: &key.first, doing: Doing::GiveUpFirst, stop: &stop };
                 host.redrive(environment, &database, &request, &mut |_| {})?.records
             }
-            None => drop_key(&mut *worker, &key.first, &stop, &mut |_| {})?,
+            None => drop_parked(&mut *worker, &key.first, &|| stop.is_stopped(), &mut |_| {})?,
         };
         (keys, records) = (keys + 1, records + dropped);
         if args.format.json {
