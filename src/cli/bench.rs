@@ -2,9 +2,11 @@
 //! views side by side, views built anew, and the gateway.
 
 mod backlog;
+mod fair;
 mod gateway;
 mod http;
 mod lag;
+mod overload;
 mod place;
 mod rebuild;
 mod view;
@@ -46,6 +48,8 @@ use std::{
 ///   factum bench views --records 200000
 ///   factum bench rebuild --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
 ///   factum bench view --views postgres://factum@127.0.0.1:25432/postgres --kafka localhost:9092
+///   factum bench overload --seconds 60 --kafka localhost:9092
+///   factum bench fair
 ///   factum bench gateway --views postgres://factum@127.0.0.1:25432/postgres --connections 32
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
@@ -62,6 +66,10 @@ pub(super) enum BenchVerb {
     Latency(LatencyBench),
     /// The time from a command to its answer over HTTP against the client's own, and how many rows of a view are served a second.
     Gateway(gateway::GatewayBench),
+    /// More than the capacity for a while: what is refused and how, memory, the time until latency is back, and whether everything acknowledged is in the log; ends with an error where a promise is broken.
+    Overload(overload::OverloadBench),
+    /// A client of the gateway that keeps to its rate, alone and beside one that sends ten times its own; prints the ratios.
+    Fair(fair::FairBench),
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +132,8 @@ pub(super) fn bench(app: &Arc<App>, verb: &BenchVerb) -> Result<()> {
         BenchVerb::Rebuild(args) => rebuild::rebuild(app, args),
         BenchVerb::Latency(args) => latency(app, args),
         BenchVerb::Gateway(args) => gateway::gateway(app, args),
+        BenchVerb::Overload(args) => overload::overload(app, args),
+        BenchVerb::Fair(args) => fair::fair(app, args),
     }
 }
 

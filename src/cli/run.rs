@@ -12,12 +12,12 @@ use crate::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 use factum_core::{
-    Error, Result,
+    Error, Result, Throttle,
     handler::{AcceptLost, Granted},
     log::GroupProtocol,
 };
 use factum_views::Database;
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 /// Run processors on Kafka: a command handler, one view or several, or the HTTP gateway.
 ///
@@ -77,6 +77,10 @@ pub(super) struct HandlerArgs {
     /// Events of an aggregate between two snapshots.
     #[arg(long, value_name = "N")]
     snapshot_every: Option<u64>,
+    /// The most commands a second that this process takes, all workers together; what comes faster waits in its
+    /// topic, and nothing is lost. Without it there is no limit.
+    #[arg(long, value_name = "N")]
+    max_commands_per_second: Option<NonZeroU32>,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -132,6 +136,10 @@ pub(super) struct ViewArgs {
     /// How the processes agree on partitions.
     #[arg(long, default_value = "classic")]
     group_protocol: Protocol,
+    /// The most events a second that each view takes: one that catches up leaves broker and database to the
+    /// others. Without it there is no limit.
+    #[arg(long, value_name = "N")]
+    max_events_per_second: Option<NonZeroU32>,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -154,8 +162,9 @@ fn handler(app: &App, args: &HandlerArgs) -> Result<()> {
     let stop = stop_on_signal()?;
     let environment = args.log.cluster("run handler")?;
     let observed = args.http.serve(&environment, &stop)?;
+    let throttle = Throttle::new(args.max_commands_per_second);
     let workers = (0..args.workers).map(|worker| {
-        let (running, status) = host.start_handler(&environment, args.options(worker), &stop)?;
+        let (running, status) = host.start_handler(&environment, args.options(worker, &throttle), &stop)?;
         if let Some(board) = observed.board() {
             board.add_handler(host.aggregate_type(), status);
         }
@@ -167,7 +176,7 @@ fn handler(app: &App, args: &HandlerArgs) -> Result<()> {
 }
 
 impl HandlerArgs {
-    fn options(&self, worker: u16) -> HandlerOptions {
+    fn options(&self, worker: u16, throttle: &Throttle) -> HandlerOptions {
         HandlerOptions {
             // Each worker is a member of the group.
             instance_id: self.instance_id.as_ref().map(|name| match self.workers {
@@ -182,6 +191,7 @@ impl HandlerArgs {
             max_batch_commands: self.max_batch,
             checkpoint_every_events: self.checkpoint_every,
             snapshot_every_events: self.snapshot_every,
+            throttle: throttle.clone(),
             ..HandlerOptions::default()
         }
     }
@@ -219,6 +229,7 @@ impl ViewArgs {
             instance_id: self.instance_id.clone(),
             session_timeout: Duration::from_millis(self.session_timeout_ms),
             protocol: self.group_protocol.into(),
+            throttle: Throttle::new(self.max_events_per_second),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Running, SnapshotTally, Stop, snapshots};
 use crate::environment::Environment;
 use factum_core::{
-    Aggregate, AggregateCodec, Error, Fingerprint, Message, RecordRef, Result, TimestampMs, Version,
+    Aggregate, AggregateCodec, Error, Fingerprint, Message, RecordRef, Result, Throttle, TimestampMs, Version,
     handler::{AcceptLost, Granted, Handler, HandlerConfig, Snapshots},
     log::{GroupOptions, GroupProtocol, TransactionOptions},
     wire::EventHeader,
@@ -41,6 +41,8 @@ pub struct HandlerOptions {
     pub snapshot_every_events: Option<u64>,
     /// What the states in snapshots are good for.
     pub snapshots: Snapshots,
+    /// How many commands are taken a second; workers with clones of it share it.
+    pub throttle: Throttle,
     /// For tests: called before each step of each transaction.
     pub pause_point: Option<PausePoint>,
 }
@@ -58,6 +60,7 @@ impl Default for HandlerOptions {
             checkpoint_every_events: None,
             snapshot_every_events: None,
             snapshots: Snapshots::Used,
+            throttle: Throttle::default(),
             pause_point: None,
         }
     }
@@ -253,6 +256,7 @@ where
             fetch_schema: Arc::new(move |id| schemas.fetch(id)),
             encode_answer: Box::new(move |answer, into| answers.encode(answer, into)),
             surroundings: Surroundings::SYSTEM,
+            throttle: options.throttle,
             pause_point: options.pause_point,
         };
         Worker::start(environment.log.clone(), Handler::new(config, codec), worker_options)

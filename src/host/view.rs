@@ -7,7 +7,7 @@ use super::{
 };
 use crate::environment::Environment;
 use factum_core::{
-    Error, Offset, Result, TopicPartition,
+    Error, Offset, Result, Throttle, TopicPartition,
     log::GroupProtocol,
     view::{Scope, View, ViewTable, view_group},
 };
@@ -34,11 +34,18 @@ pub struct ViewMember {
     pub session_timeout: Duration,
     /// How the members agree.
     pub protocol: GroupProtocol,
+    /// How many events it takes a second.
+    pub throttle: Throttle,
 }
 
 impl Default for ViewMember {
     fn default() -> Self {
-        ViewMember { instance_id: None, session_timeout: Duration::from_secs(10), protocol: GroupProtocol::Classic }
+        ViewMember {
+            instance_id: None,
+            session_timeout: Duration::from_secs(10),
+            protocol: GroupProtocol::Classic,
+            throttle: Throttle::default(),
+        }
     }
 }
 
@@ -307,6 +314,7 @@ where
             instance_id: member.instance_id.clone(),
             session_timeout: member.session_timeout,
             protocol: member.protocol,
+            throttle: member.throttle.clone(),
             ..self.options(environment)
         };
         self.start_as::<V>(environment, database, options, stop)

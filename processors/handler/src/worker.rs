@@ -8,8 +8,8 @@ use crate::{
     transact::{PausePoint, execute},
 };
 use factum_core::{
-    Aggregate, AggregateCodec, Error, ErrorKind, Offset, Partition, RecordBatch, Result, TimestampMs, Topic,
-    TopicPartition,
+    Aggregate, AggregateCodec, Error, ErrorKind, GroupEvent, Offset, Partition, RecordBatch, Result, Throttle,
+    TimestampMs, Topic, TopicPartition,
     handler::{Effect, Handler, Notice, Survey},
     log::{
         Admin, GroupConsumer, GroupOptions, Isolation, Log, Reader, TopicDescription, TransactionOptions,
@@ -53,6 +53,8 @@ pub struct WorkerOptions {
     pub encode_answer: AnswerEncoder,
     /// Its clock and threads.
     pub surroundings: Surroundings,
+    /// How many commands are taken a second; what is not taken waits in the log.
+    pub throttle: Throttle,
     /// For tests: called before each step of each transaction.
     pub pause_point: Option<PausePoint>,
 }
@@ -181,9 +183,8 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         } else {
             idle_wait
         };
-        let room = self.handler.room();
         let before = self.handler.inbox().len();
-        let event = self.consumer.poll(room, wait, self.handler.inbox())?;
+        let event = self.poll(wait)?;
         if let Some(event) = &event {
             info!(?event, group = self.options.group.group, "rebalance");
         }
@@ -204,6 +205,24 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         }
         self.answers.serve();
         Ok(())
+    }
+
+    /// Polls for as many commands as there is room for and the throttle allows.
+    fn poll(&mut self, wait: Duration) -> Result<Option<GroupEvent>> {
+        let room = self.handler.room();
+        let now = Duration::from_millis(u64::try_from(self.now().0).unwrap_or_default());
+        match self.options.throttle.allow(now, room) {
+            Ok(allowed) => {
+                let before = self.handler.inbox().len();
+                let event = self.consumer.poll(allowed, wait, self.handler.inbox());
+                self.options.throttle.pay(self.handler.inbox().len() - before);
+                event
+            }
+            Err(pause) => {
+                (self.options.surroundings.sleep)(pause.min(wait));
+                Ok(None)
+            }
+        }
     }
 
     fn commit(&mut self) -> Result<()> {

@@ -8,7 +8,7 @@ mod domain;
 
 use domain::{Counter, TextCodec};
 use factum_core::{
-    CommandId, Error, Offset, Partition, RecordBatch, RecordRef, Result, TimestampMs, Topic, Topics,
+    CommandId, Error, Offset, Partition, RecordBatch, RecordRef, Result, Throttle, TimestampMs, Topic, Topics,
     handler::{Activity, Handler, HandlerConfig},
     log::{GroupOptions, GroupProtocol, Isolation, Log, TransactionOptions},
     partition_of,
@@ -19,6 +19,7 @@ use factum_handler::{PausePoint, SchemaFetch, Surroundings, Worker, WorkerOption
 use factum_log_memory::{MemoryLog, faults::CommitFault};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
@@ -58,10 +59,10 @@ impl World {
     }
 
     fn worker(&self, name: &str) -> TestWorker {
-        self.worker_with(name, None)
+        self.worker_with(name, None, Throttle::default())
     }
 
-    fn worker_with(&self, name: &str, pause_point: Option<PausePoint>) -> TestWorker {
+    fn worker_with(&self, name: &str, pause_point: Option<PausePoint>, throttle: Throttle) -> TestWorker {
         let mut config = HandlerConfig::new(self.topics.clone(), PARTITIONS);
         config.retry_ms = 0;
         config.snapshot_every_events = 10;
@@ -85,6 +86,7 @@ impl World {
                 Ok(())
             }),
             surroundings: Surroundings::SYSTEM,
+            throttle,
             pause_point,
         };
         Worker::start(Arc::new(self.log.clone()), Handler::new(config, self.codec.clone()), options).unwrap()
@@ -166,6 +168,22 @@ fn ready(worker: &TestWorker) -> BTreeSet<u32> {
 
 fn events(worker: &TestWorker) -> u64 {
     worker.handler().stats().events
+}
+
+#[test]
+fn workers_that_share_a_throttle_take_no_more_than_it_allows_and_lose_nothing() {
+    let world = World::new();
+    world.send(1..=60);
+    let throttle = Throttle::new(NonZeroU32::new(50));
+    let mut a = world.worker_with("a", None, throttle.clone());
+    let mut b = world.worker_with("b", None, throttle);
+    until(&mut [&mut a, &mut b], |w| ready(w[0]).len() + ready(w[1]).len() == 4);
+    let (begun, before) = (Instant::now(), events(&a) + events(&b));
+    until(&mut [&mut a, &mut b], |w| events(w[0]) + events(w[1]) == 60);
+    // A tenth of a second's worth may have been saved up, for each of them to see at the same time.
+    let least = Duration::from_secs_f64((60 - before - 12) as f64 / 50.0);
+    assert!(before < 30 && begun.elapsed() >= least, "{before} before, then {:?} of {least:?}", begun.elapsed());
+    assert_eq!(world.added(), (1..=60).collect::<Vec<_>>());
 }
 
 #[test]
@@ -258,7 +276,7 @@ fn a_worker_that_was_silent_too_long_cannot_commit_what_another_took_over() {
             *other.lock().unwrap() = Some(worker);
         }
     });
-    let mut zombie = world.worker_with("a", Some(pause_point));
+    let mut zombie = world.worker_with("a", Some(pause_point), Throttle::default());
     until(&mut [&mut zombie], |w| ready(w[0]).len() == 4);
     world.send(1..=30);
     until(&mut [&mut zombie], |w| w[0].handler().stats().aborted == 1);

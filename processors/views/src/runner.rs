@@ -6,8 +6,8 @@ use crate::{
     schemas::{Fetches, SchemaFetch, Spawn, spawn_thread},
 };
 use factum_core::{
-    Error, ErrorKind, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs, Topic,
-    TopicPartition, Topics,
+    Error, ErrorKind, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, Throttle, TimestampMs,
+    Topic, TopicPartition, Topics,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
     measure::{Clocks, Histogram},
     view::{Effect, Focus, PlaceState, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
@@ -48,6 +48,8 @@ pub struct ViewOptions {
     pub protocol: GroupProtocol,
     /// The most records of one transaction, of all partitions together.
     pub max_records: usize,
+    /// How many events are taken a second; what is not taken waits in the log.
+    pub throttle: Throttle,
     /// How often the ends of the partitions are asked for the health, when idle.
     pub ends_interval: Duration,
     /// Fetches schemas.
@@ -70,6 +72,7 @@ impl ViewOptions {
             session_timeout: Duration::from_secs(10),
             protocol: GroupProtocol::default(),
             max_records: 5_000,
+            throttle: Throttle::default(),
             ends_interval: Duration::from_secs(1),
             fetch_schema,
             spawn: spawn_thread,
@@ -288,7 +291,16 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             self.consumer = membership.log.group_consumer(&membership.group)?;
             membership.fenced = false;
         }
-        let polled = self.consumer.poll(self.options.max_records, timeout, &mut self.records);
+        let now = Duration::from_millis(u64::try_from((self.options.clock)().0).unwrap_or_default());
+        let allowed = match self.options.throttle.allow(now, self.options.max_records) {
+            Ok(allowed) => allowed,
+            Err(pause) => {
+                std::thread::sleep(pause.min(timeout));
+                return Ok(None);
+            }
+        };
+        let polled = self.consumer.poll(allowed, timeout, &mut self.records);
+        self.options.throttle.pay(self.records.len());
         match (polled, &mut self.membership) {
             (Err(error), Some(membership)) if error.kind() == ErrorKind::Fenced => {
                 warn!(view = V::NAME, %error, "joins its group anew");

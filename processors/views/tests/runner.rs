@@ -7,17 +7,18 @@ mod bank;
 use bank::*;
 use expect_test::expect;
 use factum_core::{
-    Offset, Protections, RecordBatch, Topic,
+    Offset, Protections, RecordBatch, Throttle, Topic,
     log::Log,
     view::{PlaceState, StopClass, view_group},
 };
 use factum_views::{MemoryDatabase, MemorySink, ParkedFilter, ParkedRecords as _, SqliteSink, ViewStatus};
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 fn stop_class(status: &ViewStatus, topic: &str, partition: u32) -> Option<StopClass> {
@@ -73,6 +74,21 @@ fn the_status_knows_the_ends_once_idle() {
     instance.until("at its ends", |status| {
         status.places.get(&place(ACCOUNTS, 0)).is_some_and(|s| s.end == Some(Offset(2)) && s.position == s.end)
     });
+}
+
+#[test]
+fn a_throttled_view_takes_no_more_than_it_may_and_leaves_nothing_out() {
+    let mut bank = Bank::new(2);
+    for index in 0..60 {
+        bank.write(&place(ACCOUNTS, index % 2), &format!("account-{index}"), &["deposited 1"]);
+    }
+    let mut instance =
+        Instance::throttled(&bank, SqliteSink::in_memory(table()).unwrap(), Throttle::new(NonZeroU32::new(50)));
+    let begun = Instant::now();
+    instance.until_idle(&bank);
+    // A tenth of a second's worth may have been saved up.
+    assert!(begun.elapsed() >= Duration::from_secs_f64(54.0 / 50.0), "{:?}", begun.elapsed());
+    assert_eq!(instance.status().places.values().map(|place| place.counts.applied).sum::<u64>(), 60);
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod overload;
 mod pages;
 mod past;
 mod query;
+mod rates;
 mod request_id;
 mod routes;
 pub mod serve;

@@ -1,9 +1,9 @@
 //! How much of what comes from outside is taken.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 /// The limits of a server and its routes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// The most bytes of a request's body; more is answered with 413.
     pub max_body_bytes: usize,
@@ -15,6 +15,16 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// The most of them for one client, by its address; more are answered with 429 at once.
     pub max_in_flight_per_client: usize,
+    /// The most requests of one client, by its address, in a second, where each command of many counts; more
+    /// are answered with 429 at once. None for no limit.
+    pub requests_per_second_per_client: Option<NonZeroU32>,
+    /// The most commands for one aggregate type in a second, where no other limit is given for it; clients
+    /// share it fairly, and more are answered with 429 at once. None for no limit.
+    pub commands_per_second: Option<NonZeroU32>,
+    /// The same for some aggregate types.
+    pub commands_per_second_by_type: BTreeMap<String, NonZeroU32>,
+    /// So long a time's worth of these rates may come at once.
+    pub burst: Duration,
     /// The most streams of live updates at a time; more are answered with 503 at once. Each has a connection.
     pub max_streams: usize,
     /// The most of them for one client, by its address; more are answered with 429 at once.
@@ -33,10 +43,21 @@ impl Default for Limits {
             max_connections: 1_024,
             max_in_flight: 256,
             max_in_flight_per_client: 128,
+            requests_per_second_per_client: None,
+            commands_per_second: None,
+            commands_per_second_by_type: BTreeMap::new(),
+            burst: Duration::from_secs(1),
             max_streams: 768,
             max_streams_per_client: 512,
             write_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(3),
         }
+    }
+}
+
+impl Limits {
+    /// The most commands for this aggregate type in a second.
+    pub(crate) fn commands_per_second_of(&self, aggregate_type: &str) -> Option<NonZeroU32> {
+        self.commands_per_second_by_type.get(aggregate_type).copied().or(self.commands_per_second)
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, Sender, channel},
@@ -249,7 +250,7 @@ fn a_stream_whose_client_does_not_read_is_cut_off_and_its_place_is_free_again() 
         slow
     };
     let limits = Limits { max_streams: 1, write_timeout: Duration::from_secs(600), ..Limits::default() };
-    let site = Site::start(limits);
+    let site = Site::start(limits.clone());
     let slow = slow_to_read(&site);
     let refused = site.get("/shop/order/2/events")();
     assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
@@ -288,5 +289,67 @@ fn the_pages_need_nothing_from_elsewhere() {
         }
         assert!(!page.contains("://"), "{page}");
     }
+    site.stop.stop();
+}
+
+/// Posts one command after the other to that path, as many at once as each number says, until one is not
+/// passed on to the service, which is away.
+fn post(site: &Site, at_once: &[usize]) -> Option<Response> {
+    let client = Client::builder().no_proxy().build().unwrap();
+    at_once.iter().find_map(|count| {
+        let body = vec![json!({ "aggregate": "1", "command": "Pay", "fields": {} }); *count];
+        let url = format!("http://{}/shop/order/commands", site.server.address());
+        let answer = client.post(url).json(&body).send().unwrap();
+        (answer.status() != 503).then_some(answer)
+    })
+}
+
+#[test]
+fn a_client_beyond_its_rate_is_told_which_limit_it_is_and_when_to_come_again() {
+    let limits = Limits {
+        requests_per_second_per_client: NonZeroU32::new(1),
+        burst: Duration::from_secs(10),
+        ..Limits::default()
+    };
+    let site = Site::start(limits);
+    // Nine in three requests, and then two more; a second that passes meanwhile gives one of them.
+    let refused = post(&site, &[1, 4, 4, 8]).unwrap();
+    assert_eq!(refused.status(), 429);
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=7).contains(&wait), "{wait}");
+    let problem: Value = refused.json().unwrap();
+    assert_eq!((&problem["limit"], &problem["per_second"]), (&json!("client"), &json!(1.0)));
+    assert_eq!(
+        problem["detail"],
+        "the limit is 1 requests a second of one client, where each of many commands counts, 10 at once for this one; \
+         come again after Retry-After"
+    );
+    // What is not a command counts, too.
+    let read = (0..100).map(|_| site.get("/shop/order/1/history")().status()).find(|status| *status == 429);
+    assert_eq!(read, Some(reqwest::StatusCode::TOO_MANY_REQUESTS));
+    site.stop.stop();
+}
+
+#[test]
+fn an_aggregate_types_rate_is_its_own_and_more_than_it_ever_lets_through_is_too_large() {
+    let by_type = [("shop.order".to_owned(), NonZeroU32::new(1).unwrap())].into();
+    let limits = Limits {
+        commands_per_second: NonZeroU32::new(1_000),
+        commands_per_second_by_type: by_type,
+        burst: Duration::from_secs(5),
+        ..Limits::default()
+    };
+    let site = Site::start(limits);
+    let refused = post(&site, &[5; 100]).unwrap();
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    let problem: Value = refused.json().unwrap();
+    assert_eq!((&problem["limit"], &problem["at_once"]), (&json!("aggregate-type"), &json!(5.0)));
+    let too_many = post(&site, &[6]).unwrap();
+    assert_eq!((too_many.status().as_u16(), too_many.headers().contains_key("retry-after")), (413, false));
+    let problem: Value = too_many.json().unwrap();
+    assert_eq!(problem["title"], "too many commands at once");
+    // Reading is no command.
+    assert!((0..20).all(|_| site.get("/shop/order/1/history")().status() != 429));
     site.stop.stop();
 }

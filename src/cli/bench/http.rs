@@ -1,9 +1,10 @@
 //! A client for load: one kept connection, requests that are made beforehand, answers that are only counted.
 
 use factum_core::{Error, Result};
+use socket2::{Domain, Socket, Type};
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -19,10 +20,32 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).map_err(|error| broken(address, &error))?;
+        Self::over(TcpStream::connect(address).map_err(|error| broken(address, &error))?, address)
+    }
+
+    /// The same from an address of this machine; on Linux each of 127.0.0.0/8 is one.
+    pub(super) fn open_from(address: SocketAddr, from: Ipv4Addr) -> Result<Self> {
+        let connect = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
+            socket.connect(&address.into())?;
+            Ok(TcpStream::from(socket))
+        };
+        Self::over(connect().map_err(|error: std::io::Error| broken(address, &error))?, address)
+    }
+
+    fn over(stream: TcpStream, address: SocketAddr) -> Result<Self> {
         let set = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(TIMEOUT)));
         set.map_err(|error| broken(address, &error))?;
         Ok(Connection { stream: BufReader::new(stream), head: String::new(), body: Vec::new() })
+    }
+
+    /// Sends a whole request; the status of its answer.
+    ///
+    /// # Errors
+    /// `Unavailable` when the connection ends.
+    pub(super) fn status(&mut self, request: &[u8]) -> Result<u16> {
+        self.exchange(request).map_err(|error| Error::unavailable(format!("the gateway's connection ended: {error}")))
     }
 
     /// Sends a whole request; the body of its answer, which is 200.
@@ -30,13 +53,12 @@ impl Connection {
     /// # Errors
     /// `Unavailable` when the connection ends; `Invalid` for another answer.
     pub(super) fn ask(&mut self, request: &[u8]) -> Result<&[u8]> {
-        match self.exchange(request) {
-            Ok(200) => Ok(&self.body),
-            Ok(status) => {
+        match self.status(request)? {
+            200 => Ok(&self.body),
+            status => {
                 let body = String::from_utf8_lossy(&self.body);
                 Err(Error::invalid(format!("the gateway answered {status}: {body}")))
             }
-            Err(error) => Err(Error::unavailable(format!("the gateway's connection ended: {error}"))),
         }
     }
 

@@ -80,6 +80,7 @@ impl HandlerProcess {
             fetch_schema: codec.fetch(world),
             encode_answer: self.bank.answer_encoder()?,
             surroundings: time::SURROUNDINGS,
+            throttle: factum_core::Throttle::default(),
             pause_point: None,
         };
         let handler = Handler::with_protections(config, codec, self.protections);

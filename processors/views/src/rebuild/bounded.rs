@@ -1,8 +1,7 @@
 //! A consumer of a whole log up to a bound, in no group.
 
-use super::rate::Rate;
 use factum_core::{
-    Error, Offset, RecordBatch, RecordRef, Result, TopicPartition,
+    Error, Offset, Rate, RecordBatch, RecordRef, Result, TopicPartition,
     log::{CommitOffset, Committed, GroupConsumer, GroupEvent, Membership, Reader},
 };
 use std::{
@@ -65,6 +64,8 @@ pub(super) struct BoundedConsumer {
     /// What the reader brought, before the bounds were looked at.
     fetched: RecordBatch,
     is_assigned: bool,
+    /// Times of the rate are since then.
+    begun: Instant,
 }
 
 /// A started partition.
@@ -81,7 +82,8 @@ struct Delivery {
 
 impl BoundedConsumer {
     pub(super) fn new(reader: Box<dyn Reader>, bounds: Bounds) -> Self {
-        BoundedConsumer { reader, bounds, places: Vec::new(), fetched: RecordBatch::new(), is_assigned: false }
+        let begun = Instant::now();
+        BoundedConsumer { reader, bounds, places: Vec::new(), fetched: RecordBatch::new(), is_assigned: false, begun }
     }
 
     /// Has the reader read what is below its bound, and nothing else.
@@ -143,7 +145,7 @@ impl GroupConsumer for BoundedConsumer {
         }
         let (ends, allowed) = {
             let mut told = self.bounds.get();
-            (told.ends.clone(), told.rate.allow(Instant::now(), max_records))
+            (told.ends.clone(), told.rate.allow(self.begun.elapsed(), max_records))
         };
         self.attach(&ends)?;
         if !self.places.iter().any(|delivery| delivery.is_read) {

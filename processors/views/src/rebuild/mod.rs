@@ -5,7 +5,6 @@
 
 mod bounded;
 mod parity;
-mod rate;
 mod rebuilder;
 mod shared;
 mod target;

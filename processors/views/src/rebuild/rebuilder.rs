@@ -3,13 +3,12 @@
 use super::{
     AsOf, Build, OLD, Parity, REBUILD, Rebuild, Rename, Target,
     bounded::{BoundedConsumer, Bounds},
-    rate::Rate,
     shared::Shared,
     target::Goal,
 };
 use crate::{Progressed, Sink, ViewOptions, ViewRunner, ViewStatus};
 use factum_core::{
-    Error, ErrorKind, MessageCodec, Offset, Result, TopicPartition,
+    Error, ErrorKind, MessageCodec, Offset, Rate, Result, TopicPartition,
     log::{Admin, Isolation, Log},
     view::{Focus, PlaceState, Sample, View, ViewTable},
 };

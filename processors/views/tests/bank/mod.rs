@@ -2,7 +2,7 @@
 
 use factum_core::{
     CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch, Result,
-    TimestampMs, Topic, TopicId, TopicPartition, Version,
+    Throttle, TimestampMs, Topic, TopicId, TopicPartition, Version,
     log::{Log, TopicSpec, TransactionOptions},
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Recorded, Scope, Value, View, ViewTable},
     wire::EventHeader,
@@ -241,16 +241,22 @@ impl Instance {
     /// A static member with that name.
     #[allow(dead_code, reason = "not every test program has one")]
     pub(crate) fn named(bank: &Bank, sink: impl Sink + 'static, name: &str) -> Self {
-        Self::with(bank, Box::new(sink), Protections::ALL, Some(name.to_owned()))
+        Self::with(bank, Box::new(sink), |options| ViewOptions { instance_id: Some(name.to_owned()), ..options })
+    }
+
+    /// One that takes no more than that.
+    #[allow(dead_code, reason = "not every test program has one")]
+    pub(crate) fn throttled(bank: &Bank, sink: impl Sink + 'static, throttle: Throttle) -> Self {
+        Self::with(bank, Box::new(sink), |options| ViewOptions { throttle, ..options })
     }
 }
 
 impl<V: View<Event = Event>> Instance<V> {
     pub(crate) fn over(bank: &Bank, sink: Box<dyn Sink>, protections: Protections) -> Self {
-        Self::with(bank, sink, protections, None)
+        Self::with(bank, sink, |options| ViewOptions { protections, ..options })
     }
 
-    fn with(bank: &Bank, sink: Box<dyn Sink>, protections: Protections, instance_id: Option<String>) -> Self {
+    fn with(bank: &Bank, sink: Box<dyn Sink>, change: impl FnOnce(ViewOptions) -> ViewOptions) -> Self {
         let codec = TextCodec::default();
         let known = codec.known.clone();
         let fetch = Arc::new(move |id| {
@@ -258,7 +264,7 @@ impl<V: View<Event = Event>> Instance<V> {
             Ok(())
         });
         let ends_interval = Duration::ZERO;
-        let options = ViewOptions { protections, instance_id, ends_interval, ..ViewOptions::new(fetch, system_ms) };
+        let options = change(ViewOptions { ends_interval, ..ViewOptions::new(fetch, system_ms) });
         Instance { runner: ViewRunner::start(Arc::new(bank.log.clone()), codec, sink, options).unwrap() }
     }
 

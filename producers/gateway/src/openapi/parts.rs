@@ -86,7 +86,7 @@ pub(super) fn parts() -> Value {
             "413": problem("The body is too large"),
             "415": problem("The body is not JSON"),
             "422": problem("The domain refused the command; `refusal` tells why"),
-            "429": retry("This client has its share of requests or streams under way"),
+            "429": retry("This client has its share of requests or streams under way, or more came in a second than a limit allows, which `limit` names"),
             "500": problem("Something is broken; the log tells what"),
             "503": retry("Overloaded, or the log or the database is away, or a view is behind"),
             "504": problem("The command's deadline passed before it was handled"),

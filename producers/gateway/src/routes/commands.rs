@@ -10,9 +10,11 @@ use super::{
     },
     not_found, parameters,
 };
-use crate::{BatchError, CommandBody, OutcomeRequest, Outgoing, PublishAllRequest, PublishRequest, Stop};
+use crate::{
+    BatchError, CommandBody, OutcomeRequest, Outgoing, PublishAllRequest, PublishRequest, Stop, overload::Client,
+};
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{
         Path, Query, State,
@@ -31,6 +33,7 @@ const DELIVERY_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn publish(
     State(gateway): State<Gateway>,
+    client: Option<Extension<Client>>,
     Path((context, aggregate, id, command)): Path<(String, String, String, String)>,
     uri: Uri,
     headers: HeaderMap,
@@ -61,6 +64,7 @@ pub(super) async fn publish(
             Preference::Respond => DELIVERY_WAIT,
         },
     };
+    gateway.rates.commands(client.map(|Extension(client)| client), &request.aggregate_type, 1)?;
     blocking(move || {
         Ok(match preference {
             Preference::Wait(_) => answered(&gateway.service.publish(&request)?),
@@ -117,6 +121,7 @@ pub(super) struct BatchQuery {
 
 pub(super) async fn publish_all(
     State(gateway): State<Gateway>,
+    client: Option<Extension<Client>>,
     Path((context, aggregate)): Path<(String, String)>,
     query: Result<Query<BatchQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -132,6 +137,9 @@ pub(super) async fn publish_all(
     }
     let commands = bodies.into_iter().map(Outgoing::try_from).collect::<Result<Vec<_>>>()?;
     let timeout = wait_of(&headers)?;
+    if !query.dry_run {
+        gateway.rates.commands(client.map(|Extension(client)| client), &aggregate_type, commands.len())?;
+    }
     blocking(move || {
         let request = PublishAllRequest { aggregate_type, commands: &commands, timeout, stop: &Stop::default() };
         let sent = if query.dry_run {

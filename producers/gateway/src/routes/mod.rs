@@ -20,7 +20,9 @@ mod views;
 pub use answer::entity_tag;
 pub use headers::{CAUSATION, CORRELATION, OCCURRED};
 
-use crate::{Backend, Catalog, Limits, Stop, openapi::openapi, overload::Overload, pages::pages, request_id};
+use crate::{
+    Backend, Catalog, Limits, Stop, openapi::openapi, overload::Overload, pages::pages, rates::Rates, request_id,
+};
 pub(crate) use answer::{RETRY_AFTER, Refusal, problem};
 use axum::{
     Router,
@@ -43,6 +45,7 @@ struct Gateway {
     service: Arc<dyn Backend>,
     catalog: Arc<Catalog>,
     streams: Overload,
+    rates: Rates,
     /// Ends the streams.
     stop: Stop,
 }
@@ -50,16 +53,19 @@ struct Gateway {
 /// The routes over a service, which knows what the catalog lists. `stop` ends streams.
 pub fn router(service: Arc<dyn Backend>, catalog: Catalog, limits: &Limits, stop: &Stop) -> Router {
     let openapi = openapi(&catalog).to_string();
+    let rates = Rates::new(limits, catalog.aggregates.iter().map(|entry| entry.name.as_str()));
     let gateway = Gateway {
         service,
         catalog: Arc::new(catalog),
         streams: Overload::new("streams", limits.max_streams, limits.max_streams_per_client),
+        rates: rates.clone(),
         stop: stop.clone(),
     };
     let overload = Overload::new("requests", limits.max_in_flight, limits.max_in_flight_per_client);
     add(requests(), Router::new())
         .route_layer(middleware::from_fn_with_state(overload, Overload::guard))
         .merge(add(streams(), Router::new()))
+        .route_layer(middleware::from_fn_with_state(rates, Rates::guard))
         .merge(pages(openapi))
         .fallback(fallback::unknown_path)
         .with_state(gateway)

@@ -1,6 +1,5 @@
 //! Errors that no route has a word for.
 
-use crate::Limits;
 use axum::{
     body::to_bytes,
     extract::{Request, State},
@@ -15,7 +14,7 @@ const MAX_TEXT_BYTES: usize = 4096;
 
 /// Makes a problem (RFC 9457) of an error that is plain text, or has no body
 /// at all: so clients find the reason of every error in the same place.
-pub(super) async fn as_problem(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+pub(super) async fn as_problem(State(max_body_bytes): State<usize>, request: Request, next: Next) -> Response {
     let asked = format!("{} {}", request.method(), request.uri().path());
     let response = next.run(request).await;
     let kind = response.headers().get(header::CONTENT_TYPE);
@@ -30,7 +29,7 @@ pub(super) async fn as_problem(State(limits): State<Limits>, request: Request, n
         StatusCode::METHOD_NOT_ALLOWED => {
             format!("there is no {asked}; the header allow tells what that path is for")
         }
-        StatusCode::PAYLOAD_TOO_LARGE => format!("a body has at most {}", size(limits.max_body_bytes)),
+        StatusCode::PAYLOAD_TOO_LARGE => format!("a body has at most {}", size(max_body_bytes)),
         StatusCode::SERVICE_UNAVAILABLE if text.is_empty() => format!("{asked} took too long"),
         _ => String::from_utf8_lossy(&text).trim_end().to_owned(),
     };

@@ -66,14 +66,14 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let router = limited(router, limits, address);
+        let router = limited(router, &limits, address);
         let stop = stop.clone();
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             // What it holds may block when it goes (a database's connections do), which it must not within the runtime.
             let last = router.clone();
             runtime.block_on(async move {
                 match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => accept(listener, router, limits, &stop).await,
+                    Ok(listener) => accept(listener, router, &limits, &stop).await,
                     Err(error) => warn!(%error, %address, "HTTP is not served"),
                 }
             });
@@ -107,7 +107,7 @@ fn refused(listen: SocketAddr, error: &std::io::Error) -> Error {
 }
 
 /// Puts the limits around a router.
-fn limited(router: Router, limits: Limits, address: SocketAddr) -> Router {
+fn limited(router: Router, limits: &Limits, address: SocketAddr) -> Router {
     let router = router
         // Instead of the limit that axum's extractors have of themselves.
         .layer(DefaultBodyLimit::disable())
@@ -115,10 +115,10 @@ fn limited(router: Router, limits: Limits, address: SocketAddr) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT));
     let local = address.ip().is_loopback();
     let router = if local { router.layer(middleware::from_fn(guard::only_local)) } else { router };
-    router.layer(middleware::from_fn_with_state(limits, problem::as_problem))
+    router.layer(middleware::from_fn_with_state(limits.max_body_bytes, problem::as_problem))
 }
 
-async fn accept(listener: tokio::net::TcpListener, router: Router, limits: Limits, stop: &Stop) {
+async fn accept(listener: tokio::net::TcpListener, router: Router, limits: &Limits, stop: &Stop) {
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(limits.max_connections));
     loop {

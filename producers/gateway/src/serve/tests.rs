@@ -103,7 +103,7 @@ fn a_head_has_a_limit() {
     let limits = Limits { max_head_bytes: 8192, ..Limits::default() };
     let stop = Stop::default();
     let router = Router::new().route("/", routing::get(|| async { "here" }));
-    let server = Server::start_with("127.0.0.1:0".parse().unwrap(), router, limits, &stop).unwrap();
+    let server = Server::start_with("127.0.0.1:0".parse().unwrap(), router, limits.clone(), &stop).unwrap();
     let answer = |bytes: usize| {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         let head = "GET / HTTP/1.1\r\nhost: localhost\r\nlong: ";
