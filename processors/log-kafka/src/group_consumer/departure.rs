@@ -57,8 +57,11 @@ impl KafkaGroupConsumer {
             (consumer.membership().0, works_on.collect::<Places>())
         };
         let Some(why) = watch.tend(member) else { return Ok(None) };
+        // Also what is given up in good order on the way out: whoever works on it has to hear of it.
+        let had = self.slots.places();
         self.leave();
-        self.join_anew(&why)
+        self.join_anew(&why)?;
+        Ok((!had.is_empty()).then_some(GroupEvent::Lost(had)))
     }
 
     /// Leaves for good, which a static member does not by closing.
