@@ -41,7 +41,13 @@ pub(super) fn health(args: &HealthArgs) -> Result<()> {
     let status = answer.status();
     if status.is_success() {
         output::line(state);
-        let parked = parked(&answer.json().unwrap_or_default());
+        let told = answer.json().unwrap_or_default();
+        for partition in partitions(&told) {
+            if let (Some(topic), Some(why)) = (partition["topic"].as_str(), partition["reason"].as_str()) {
+                output::note(&format!("{topic}/{}: {why}", partition["partition"]));
+            }
+        }
+        let parked: u64 = partitions(&told).filter_map(|partition| partition["parked_aggregates"].as_u64()).sum();
         if parked > 0 {
             output::note(&format!("{parked} aggregates of its views are parked: `factum parked list VIEW` says why"));
         }
@@ -52,11 +58,10 @@ pub(super) fn health(args: &HealthArgs) -> Result<()> {
     Err(Error::unavailable(format!("not {state}: {why}")))
 }
 
-/// How many aggregates wait for a redrive.
-fn parked(told: &Value) -> u64 {
+/// The partitions of all members.
+fn partitions(told: &Value) -> impl Iterator<Item = &Value> {
     let members = told["members"].as_array().into_iter().flatten();
-    let partitions = members.flat_map(|member| member["partitions"].as_array().into_iter().flatten());
-    partitions.filter_map(|partition| partition["parked_aggregates"].as_u64()).sum()
+    members.flat_map(|member| member["partitions"].as_array().into_iter().flatten())
 }
 
 /// An address that means every address is this machine's too.

@@ -266,7 +266,7 @@ impl Judge<'_> {
 
     fn view_state(&self, found: &PlaceStatus, since: Since) -> (State, Option<String>) {
         match &found.state {
-            PlaceState::Running => (State::Ready, None),
+            PlaceState::Running => (State::Ready, found.careful.clone()),
             PlaceState::HoldingBatch { from } if self.now.0 - since.state.0 > HOLDING_MS => {
                 let why = format!("the rest of the events of the command at offset {from} has not arrived");
                 (State::WaitingForLog, Some(why))

@@ -97,6 +97,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 place.next = claim.position;
                 place.held = None;
                 place.parked = parked;
+                place.found(claim.position, claim.tries, bounds.end, self.max_records);
                 place.phase = Phase::Running;
                 effects.push(Effect::Start(at.clone(), claim.position));
             }

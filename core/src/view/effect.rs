@@ -1,6 +1,6 @@
 //! What a view wants done.
 
-use super::{Commit, LoadRequest, ResetPlan, Stop};
+use super::{Commit, InHand, LoadRequest, ResetPlan, Stop};
 use crate::{CommitOffset, Offset, TopicPartition};
 
 /// Something for the shell to do. Effects are to be executed in their order.
@@ -33,6 +33,11 @@ pub enum Effect {
         /// Why.
         stop: Stop,
     },
+    /// Write down what is begun, durably and as compare-and-set on the epochs, and answer with `marked`.
+    Mark(Vec<InHand>),
+    /// Write this down in place of what was begun; a failure changes nothing but
+    /// that the partition is taken in more carefully than it need be.
+    Unmark(Vec<InHand>),
     /// Fetch a schema, teach it to the codec, and tell with `schema_fetched`.
     FetchSchema(u32),
     /// Open a transaction of the sink, load, and answer with `loaded`.

@@ -95,6 +95,7 @@ fn shared(last: &mut Arc<str>, text: &str) -> Arc<str> {
 
 /// Takes a record in behind what is held. The batch is whole when this answers true.
 /// A command's trace is noted with its first event; `source` is that of the record before.
+/// With the cause of `killed` the record is not decoded, for this is what it did.
 pub(super) fn take<E: Message, C: MessageCodec<E>>(
     held: &mut Option<Held<E>>,
     record: RecordRef<'_>,
@@ -102,6 +103,7 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
     focus: &Focus,
     traces: &mut Traces,
     source: &mut Arc<str>,
+    killed: Option<&str>,
 ) -> Result<bool, Refused> {
     let stop = |class, reason: String| Err(Refused::Stop(Stop::new(class, reason)));
     let header = match EventHeader::read(record) {
@@ -161,7 +163,7 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
     }
     let (version, offset) = (header.version, record.offset());
     let is_out_of_focus = focus.occurred_by.is_some_and(|time| header.occurred > time);
-    let item = match record.value().map(|value| codec.decode(value)) {
+    let item = match record.value().filter(|_| killed.is_none()).map(|value| codec.decode(value)) {
         Some(Err(DecodeError::UnknownSchema(id))) => return Err(Refused::UnknownSchema(id)),
         Some(Err(DecodeError::UnknownRecord(_))) => Item::Unknown { aggregate, version, offset },
         _ if is_out_of_focus => Item::Unknown { aggregate, version, offset },
@@ -169,7 +171,10 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
         Some(Err(DecodeError::Malformed(why))) => {
             Item::Bad { aggregate, version, offset, why: format!("{record:?} cannot be decoded: {why}") }
         }
-        None => Item::Bad { aggregate, version, offset, why: format!("{record:?} has no value") },
+        None => {
+            let why = killed.map_or_else(|| format!("{record:?} has no value"), |why| format!("{record:?}: {why}"));
+            Item::Bad { aggregate, version, offset, why }
+        }
     };
     if let Some(trace) = header.trace.filter(|_| header.index == 0) {
         traces.push(header.command, trace);

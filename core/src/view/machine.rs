@@ -2,7 +2,9 @@
 
 use super::{
     Awaited, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, Parked, Parking, PlaceStatus,
-    RowLocking, RowShape, Scope, Stop, StopClass, View, parked,
+    RowLocking, RowShape, Scope, Stop, StopClass, View,
+    careful::MAX_UNITS,
+    parked,
     place::{Phase, Place},
     work::{Aside, Changes, Folded, Met, Rules, Work},
 };
@@ -14,6 +16,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// How often rows that changed under a batch are loaded again before its partitions back off.
 const MAX_RELOADS: u32 = 16;
+
+/// The most records of a poll where nobody says otherwise.
+const MAX_RECORDS: usize = 5_000;
 
 /// A poll of the group consumer, and what is known after it.
 #[derive(Debug)]
@@ -43,7 +48,13 @@ pub struct ViewMachine<V: View, C> {
     pub(super) focus: Focus,
     shape: RowShape<V::Row>,
     pub(super) places: Vec<Place<V::Event>>,
-    flight: Option<Flight<V>>,
+    pub(super) flight: Option<Flight<V>>,
+    /// The places whose waiting records are to be taken in once that is written down.
+    pub(super) in_hand: Vec<usize>,
+    /// How many commands' events may be taken in one by one before the next poll.
+    pub(super) units_left: usize,
+    /// The most records of a poll.
+    pub(super) max_records: usize,
     pub(super) traces: Traces,
     /// Of the last event: its neighbours have the same.
     pub(super) source: Arc<str>,
@@ -53,7 +64,7 @@ pub struct ViewMachine<V: View, C> {
 
 /// The transaction under way.
 #[derive(Debug)]
-struct Flight<V: View> {
+pub(super) struct Flight<V: View> {
     work: Work<V>,
     moves: BTreeMap<usize, Offset>,
     changes: Changes,
@@ -87,6 +98,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             shape: RowShape::learn().map_err(|e| e.context(format!("view {}", V::NAME)))?,
             places: Vec::new(),
             flight: None,
+            in_hand: Vec::new(),
+            units_left: 0,
+            max_records: MAX_RECORDS,
             traces: Traces::default(),
             source: "".into(),
             totals: Counts::default(),
@@ -146,6 +160,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         let mut loss = false;
         if let Some(GroupEvent::Revoked(gone) | GroupEvent::Lost(gone)) = poll.event {
             loss = matches!(poll.event, Some(GroupEvent::Lost(_)));
+            self.take_back(|at| gone.contains(at), &mut effects);
             self.places.retain(|place| !gone.contains(&place.at));
         }
         if !loss {
@@ -160,14 +175,18 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         let work = self.take_in(poll.records, &mut effects);
         for (at, position) in poll.positions {
             let place = self.places.iter_mut().find(|place| place.at == *at && place.is_running());
-            if let Some(place) = place.filter(|place| place.held.is_none()) {
+            if let Some(place) = place.filter(|place| place.held.is_none() && place.waiting.is_empty()) {
                 place.next = place.next.max(*position);
             }
         }
+        self.units_left = MAX_UNITS;
         if !work.is_empty() {
             self.load(work, &mut effects);
-        } else if poll.records.is_empty() {
-            self.move_idle(&mut effects);
+        } else {
+            if poll.records.is_empty() {
+                self.move_idle(&mut effects);
+            }
+            self.go_on(&mut effects);
         }
         effects
     }
@@ -219,6 +238,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 effects.push(Effect::Commit(commit));
             }
         }
+        self.go_on(&mut effects);
         effects
     }
 
@@ -231,11 +251,16 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         let mut effects = Vec::new();
         match outcome {
             Ok(CommitOutcome::Committed) => {
-                let mut offsets = Vec::with_capacity(flight.moves.len());
+                let (mut offsets, mut restarts) = (Vec::with_capacity(flight.moves.len()), Vec::new());
                 for (&index, &to) in &flight.moves {
                     let place = &mut self.places[index];
                     place.stored = Some(to);
                     place.attempts = 0;
+                    if place.put_down() && !place.waiting.is_empty() {
+                        // What waits comes again, as a batch.
+                        place.waiting.clear();
+                        restarts.push(Effect::Start(place.at.clone(), place.next));
+                    }
                     let counts = flight.changes.counts.get(&index).copied().unwrap_or_default();
                     place.counts += counts;
                     place.parked += flight.changes.parks.get(&index).copied().unwrap_or_default();
@@ -244,6 +269,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     offsets.push(CommitOffset { place: place.at.clone(), offset: to, metadata: mark.to_string() });
                 }
                 effects.push(Effect::CommitGroupOffsets(offsets));
+                effects.append(&mut restarts);
             }
             Ok(CommitOutcome::ClaimLost(lost)) => {
                 for at in &lost {
@@ -277,6 +303,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 }
             }
         }
+        self.go_on(&mut effects);
         effects
     }
 
@@ -286,7 +313,8 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             .places
             .iter()
             .enumerate()
-            .filter(|(_, place)| place.is_running() && place.held.is_none() && place.stored < Some(place.next))
+            .filter(|(_, place)| place.is_running() && place.held.is_none() && place.waiting.is_empty())
+            .filter(|(_, place)| place.stored < Some(place.next))
             .map(|(index, place)| (index, place.next))
             .collect();
         if moves.is_empty() {
@@ -303,7 +331,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         self.flight = Some(Flight { work: Work::new(), moves, changes: Changes::default() });
     }
 
-    fn load(&mut self, work: Work<V>, effects: &mut Vec<Effect>) {
+    pub(super) fn load(&mut self, work: Work<V>, effects: &mut Vec<Effect>) {
         let shared = V::SCOPE == Scope::Shared && self.protections.shared_row_locking;
         let locking = if shared { RowLocking::Locked } else { RowLocking::Unlocked };
         effects.push(Effect::Load(work.request(
@@ -371,6 +399,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             return;
         }
         place.held = None;
+        place.waiting.clear();
         place.phase = Phase::Backoff { until: place.retry_at(self.now), awaited, why: why.clone() };
         effects.push(Effect::Wait { place: place.at.clone(), why });
     }
@@ -381,6 +410,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             return;
         }
         place.held = None;
+        place.waiting.clear();
         place.phase = Phase::Stopped(stop.clone());
         effects.push(Effect::Stop { place: place.at.clone(), stop });
     }

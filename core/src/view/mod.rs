@@ -4,6 +4,7 @@
 //! thread, clock or database: a shell polls the log, executes [`Effect`]s on a
 //! sink, and tells what came of them.
 
+mod careful;
 mod claiming;
 mod effect;
 mod focus;
@@ -23,6 +24,7 @@ mod table;
 mod tests;
 mod work;
 
+pub use careful::{InHand, MAX_DEATHS};
 pub use claiming::{ClaimFailed, Claimed};
 pub use effect::Effect;
 pub use focus::{Focus, Sample};

@@ -1,6 +1,9 @@
 //! One partition that a view has, and what its health says about it.
 
-use super::intake::Held;
+use super::{
+    careful::{Careful, Waiting},
+    intake::Held,
+};
 use crate::{Offset, TimestampMs, TopicId, TopicPartition};
 use foldhash::fast::FixedState;
 use std::{fmt, hash::BuildHasher, ops::Range};
@@ -131,6 +134,8 @@ pub struct PlaceStatus {
     pub counts: Counts,
     /// How many aggregates are parked, as it was known last.
     pub parked_keys: u64,
+    /// Why its events are applied one command at a time, if they are.
+    pub careful: Option<String>,
 }
 
 /// A partition in the machine.
@@ -151,6 +156,15 @@ pub(super) struct Place<E> {
     pub(super) counts: Counts,
     /// Parked aggregates; not below what there are while the partition is ours.
     pub(super) parked: u64,
+    /// Records that came before they may be taken in.
+    pub(super) waiting: Waiting,
+    /// How often the process ended with the records at `stored` in hand.
+    pub(super) deaths: u32,
+    /// What was written down last: a position, and how often was begun from it.
+    pub(super) marked: Option<(Offset, u32)>,
+    /// Whether the first batch of this tenure was written down.
+    pub(super) begun: bool,
+    pub(super) careful: Option<Careful>,
     /// Failed attempts in a row, for the backoff.
     pub(super) attempts: u32,
     /// The schema that was fetched last: fetching it again at once cannot help.
@@ -189,6 +203,11 @@ impl<E> Place<E> {
             held: None,
             counts: Counts::default(),
             parked: 0,
+            waiting: Waiting::default(),
+            deaths: 0,
+            marked: None,
+            begun: false,
+            careful: None,
             attempts: 0,
             fetched: None,
         }
@@ -223,7 +242,14 @@ impl<E> Place<E> {
             (Phase::Backoff { awaited, why, .. }, _) => PlaceState::Waiting { awaited: *awaited, why: why.clone() },
             (Phase::Stopped(stop), _) => PlaceState::Stopped(stop.clone()),
         };
-        PlaceStatus { position: self.stored, end: None, state, counts: self.counts, parked_keys: self.parked }
+        PlaceStatus {
+            position: self.stored,
+            end: None,
+            state,
+            counts: self.counts,
+            parked_keys: self.parked,
+            careful: self.careful.as_ref().map(|careful| careful.why.clone()),
+        }
     }
 }
 

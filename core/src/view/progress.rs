@@ -13,6 +13,8 @@ pub struct Claim {
     pub epoch: u64,
     /// The next record to apply; 0 in a new row.
     pub position: Offset,
+    /// How often records from that position on were begun ([`super::InHand`]) and not done; 0 as a rule.
+    pub tries: u32,
 }
 
 /// Whether the rows that are loaded must not be changed by others until the commit.

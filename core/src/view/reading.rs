@@ -62,17 +62,32 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     None => continue,
                 }
             }
-            if self.places[last].is_running() && record.offset() >= self.places[last].next {
-                self.take(last, record, &mut work, effects);
+            let place = &mut self.places[last];
+            if !place.is_running() || record.offset() < place.next {
+                continue;
+            }
+            if place.is_open() {
+                self.take(last, record, None, &mut work, effects);
+            } else {
+                place.waiting.push(record);
             }
         }
         work
     }
 
-    fn take(&mut self, index: usize, record: RecordRef<'_>, work: &mut Work<V>, effects: &mut Vec<Effect>) {
+    /// Takes a record in; with the cause of `killed`, without looking at its value.
+    pub(super) fn take(
+        &mut self,
+        index: usize,
+        record: RecordRef<'_>,
+        killed: Option<&str>,
+        work: &mut Work<V>,
+        effects: &mut Vec<Effect>,
+    ) {
         let place = &mut self.places[index];
         let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
-        match intake::take(&mut place.held, record, &self.codec, &self.focus, &mut self.traces, &mut self.source) {
+        let (traces, source) = (&mut self.traces, &mut self.source);
+        match intake::take(&mut place.held, record, &self.codec, &self.focus, traces, source, killed) {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
                 place.next = record.offset().next();
@@ -84,6 +99,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             Err(Refused::UnknownSchema(id)) => {
                 // The batch is read again from its start once the schema is known.
                 place.held = None;
+                place.waiting.clear();
                 place.next = start;
                 let why = format!("{record:?} has schema {id}, which is not known yet");
                 // A schema that was fetched just now and is still unknown is not asked for at once.

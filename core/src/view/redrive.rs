@@ -80,7 +80,7 @@ impl<V: View, C: MessageCodec<V::Event>> Redrive<V, C> {
             )));
         }
         let (focus, traces) = (Focus::default(), &mut Traces::default());
-        match intake::take(&mut self.held, record, &self.codec, &focus, traces, &mut self.source) {
+        match intake::take(&mut self.held, record, &self.codec, &focus, traces, &mut self.source, None) {
             Err(Refused::UnknownSchema(id)) => return Ok(Refolding::NeedsSchema(id)),
             Err(Refused::Stop(stop)) => return Err(Error::data(format!("view {}: {stop}", V::NAME))),
             Ok(_) => self.given += 1,

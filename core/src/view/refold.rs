@@ -104,6 +104,7 @@ impl<V: View, C: MessageCodec<V::Event>> Refold<V, C> {
             &Focus::default(),
             &mut Traces::default(),
             &mut self.source,
+            None,
         ) {
             Err(Refused::UnknownSchema(id)) => return Ok(Refolding::NeedsSchema(id)),
             Err(Refused::Stop(stop)) => return Err(refused::<V>(&stop)),

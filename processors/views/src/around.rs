@@ -1,20 +1,26 @@
 //! Sinks around another one.
 
-use crate::{ParkedFilter, ParkedKey, ParkedRecords, Resets, Sink};
+use crate::{InHandMarks, ParkedFilter, ParkedKey, ParkedRecords, Resets, Sink};
 use factum_core::{
     AggregateId, Offset, Result, Topic, TopicPartition,
-    view::{Parked, ResetPlan, Standing},
+    view::{InHand, Parked, ResetPlan, Standing},
 };
 use std::collections::BTreeMap;
 
 /// A sink that does something of its own at claims, loads or commits, and leaves
-/// resets and parked records to the one that it is around.
+/// marks, resets and parked records to the one that it is around.
 pub trait AroundSink {
     /// Asks the sink within.
     ///
     /// # Errors
     /// Those of the question, and those of getting there.
     fn within<R>(&mut self, ask: impl FnOnce(&mut dyn Sink) -> Result<R>) -> Result<R>;
+}
+
+impl<A: AroundSink> InHandMarks for A {
+    fn mark(&mut self, marks: &[InHand]) -> Result<Vec<TopicPartition>> {
+        self.within(|sink| sink.mark(marks))
+    }
 }
 
 impl<A: AroundSink> Resets for A {

@@ -179,7 +179,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         }
         let status = ViewStatus { turned: (options.clock)(), ..ViewStatus::default() };
         Ok(ViewRunner {
-            machine: ViewMachine::new(codec, sink.database_id(), options.protections)?.focused(focus),
+            machine: ViewMachine::new(codec, sink.database_id(), options.protections)?
+                .focused(focus)
+                .with_batches_of(options.max_records),
             admin,
             consumer,
             membership: None,
@@ -211,10 +213,12 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     /// # Errors
     /// Only what no retry can help with.
     pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
-        while !stop.load(Ordering::Relaxed) {
-            self.step(IDLE_WAIT)?;
+        let mut worked = Ok(());
+        while worked.is_ok() && !stop.load(Ordering::Relaxed) {
+            worked = self.step(IDLE_WAIT).map(drop);
         }
-        self.close()
+        self.settle();
+        worked.and_then(|()| self.close())
     }
 
     /// Polls once, waiting up to `timeout`, and does everything that follows from it.
@@ -230,6 +234,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             worked = true;
         }
         self.records.clear();
+        let timeout = if self.machine.has_waiting() { Duration::ZERO } else { timeout };
         let event = match self.poll(timeout) {
             Ok(event) => event,
             Err(e) => {
@@ -279,9 +284,18 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     ///
     /// # Errors
     /// What the log says.
-    pub fn close(self) -> Result<()> {
+    pub fn close(mut self) -> Result<()> {
+        self.settle();
         info!(view = V::NAME, "leaves its group");
         self.consumer.close()
+    }
+
+    /// Takes back what was begun and did not end the process.
+    fn settle(&mut self) {
+        let effects = self.machine.leave();
+        if let Err(error) = self.execute(effects) {
+            debug!(view = V::NAME, %error, "what was begun is not taken back");
+        }
     }
 
     /// Polls. A consumer that was fenced (another has the name of this static member, or the
@@ -352,6 +366,15 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             Effect::Rollback => {
                 if let Err(e) = self.sink.rollback() {
                     self.trouble(e, "roll back")?;
+                }
+            }
+            Effect::Mark(marks) => {
+                let lost = self.sink.mark(&marks);
+                return Ok(self.machine.marked(lost));
+            }
+            Effect::Unmark(marks) => {
+                if let Err(error) = self.sink.mark(&marks) {
+                    debug!(view = V::NAME, %error, "what was begun is not taken back");
                 }
             }
             Effect::FetchSchema(id) => self.fetches.start(id),

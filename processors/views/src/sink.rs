@@ -1,6 +1,6 @@
 //! Where a view's rows are kept.
 
-use crate::{HandWritten, ParkedRecords, Resets};
+use crate::{HandWritten, InHandMarks, ParkedRecords, Resets};
 use factum_core::{
     Error, Result, TopicId, TopicPartition,
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, ViewTable},
@@ -14,7 +14,7 @@ use std::fmt;
 /// nothing. Errors are `Unavailable` when the same call may succeed later.
 /// After any other outcome of a commit than an error, and after
 /// [`Sink::rollback`], no transaction is open.
-pub trait Sink: Resets + ParkedRecords + Send + fmt::Debug {
+pub trait Sink: InHandMarks + Resets + ParkedRecords + Send + fmt::Debug {
     /// The identity of the database, made with it and kept in it.
     fn database_id(&self) -> &str;
 

@@ -36,6 +36,9 @@ macro_rules! contract {
     };
 }
 
+#[path = "contract/in_hand.rs"]
+mod in_hand;
+use in_hand::*;
 #[path = "contract/parked.rs"]
 mod parked;
 #[path = "contract/resets.rs"]
@@ -84,6 +87,11 @@ contract!(
     an_owner_that_loaded_without_a_lock_claims_again,
     a_hold_that_is_rolled_back_leaves_no_trace,
     a_reset_of_the_whole_view_forgets_what_is_parked,
+    what_was_begun_is_known_to_the_next_claim_until_the_position_moves,
+    a_mark_is_written_only_under_the_epoch_of_the_claim,
+    a_mark_that_is_taken_back_says_nothing,
+    a_reset_of_the_whole_view_forgets_what_was_begun,
+    marks_are_each_view_s_own,
 );
 
 fn rows_that_are_a_cache_are_written_without_progress(database: &dyn Database) {
@@ -162,12 +170,12 @@ fn cents(sink: &mut dyn Sink, key: &str) -> Option<i64> {
 fn claiming_raises_the_epoch_and_keeps_the_position(database: &dyn Database) {
     let mut sink = database.open();
     let claim = sink.claim(&place(0), TOPIC_ID).unwrap();
-    assert_eq!(claim, Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0) });
+    assert_eq!(claim, Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0), tries: 0 });
     let outcome = sink.commit(&commit(vec![moved(claim, 0, 5)], &[])).unwrap();
     assert_eq!(outcome, CommitOutcome::Committed);
     // Another instance, and a topic that was created again: the row says what it was.
     let claim = database.open().claim(&place(0), TopicId([8; 16])).unwrap();
-    assert_eq!(claim, Claim { topic_id: TOPIC_ID, epoch: 2, position: Offset(5) });
+    assert_eq!(claim, Claim { topic_id: TOPIC_ID, epoch: 2, position: Offset(5), tries: 0 });
     assert_eq!(sink.claim(&place(1), TOPIC_ID).unwrap().epoch, 1);
 }
 
@@ -395,7 +403,7 @@ fn views_and_versions_of_a_view_have_their_own_tables(database: &dyn Database) {
         assert_eq!(cents(&mut *other, "ada"), None);
         assert_eq!(
             other.claim(&place(0), TOPIC_ID).unwrap(),
-            Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0) }
+            Claim { topic_id: TOPIC_ID, epoch: 1, position: Offset(0), tries: 0 }
         );
     }
 }
@@ -474,7 +482,7 @@ fn dropped_tables_of_a_view_in_sqlite_begin_anew() {
     connection.execute_batch("DROP TABLE accounts_v1").unwrap();
     drop(connection);
     let claim = file.open().claim(&place(0), TopicId([8; 16])).unwrap();
-    assert_eq!(claim, Claim { topic_id: TopicId([8; 16]), epoch: 1, position: Offset(0) });
+    assert_eq!(claim, Claim { topic_id: TopicId([8; 16]), epoch: 1, position: Offset(0), tries: 0 });
 }
 
 /// Triggers count statements, whatever the number of their rows.

@@ -109,25 +109,31 @@ fn a_foreign_record_stops_its_partition() {
 #[test]
 fn a_lost_claim_rolls_back_and_is_claimed_again_while_the_partition_is_ours() {
     let mut rig = Rig::with(&[accounts(0), accounts(1)]);
+    let records = |offset: i64| {
+        let version = offset.unsigned_abs() + 1;
+        Records::new().event(&accounts(0), offset, "ada", version, "1:deposited:5").event(
+            &accounts(1),
+            offset,
+            "bob",
+            version,
+            "1:deposited:1",
+        )
+    };
+    rig.records(records(0));
+    rig.trace();
     // Somebody else has claimed and gone on.
     let row = rig.progress.get_mut(&accounts(0)).unwrap();
-    (row.epoch, row.position) = (2, Offset(1));
-    rig.records(Records::new().event(&accounts(0), 0, "ada", 1, "1:deposited:5").event(
-        &accounts(1),
-        0,
-        "bob",
-        1,
-        "1:deposited:1",
-    ));
+    (row.epoch, row.position) = (2, Offset(2));
+    rig.records(records(1));
     expect![[r#"
         load ["ada", "bob"] Locked
-        commit [ada=5 bob=1] -[] bank.account.events/0 0..1 epoch 1, bank.account.events/1 0..1 epoch 1
+        commit [ada=10 bob=2] -[] bank.account.events/0 1..2 epoch 1, bank.account.events/1 1..2 epoch 1
           ClaimLost([TopicPartition { topic: Topic("bank.account.events"), partition: Partition(0) }])
         wait bank.account.events/0: another instance claimed bank.account.events/0 of view balances: it is claimed again if still ours
         load ["ada", "bob"] Locked
-        commit [bob=1] -[] bank.account.events/1 0..1 epoch 1
+        commit [bob=2] -[] bank.account.events/1 1..2 epoch 1
           Committed
-        group bank.account.events/1 1 "factum-view/1 07070707-0707-0707-0707-070707070707 1 db""#]]
+        group bank.account.events/1 2 "factum-view/1 07070707-0707-0707-0707-070707070707 2 db""#]]
     .assert_eq(&rig.trace());
     rig.idle();
     expect![""].assert_eq(&rig.trace());
@@ -135,8 +141,8 @@ fn a_lost_claim_rolls_back_and_is_claimed_again_while_the_partition_is_ours() {
     rig.idle();
     expect![[r#"
         rollback
-        claim bank.account.events/0: epoch 3, position 1
-        start bank.account.events/0@1"#]]
+        claim bank.account.events/0: epoch 3, position 2
+        start bank.account.events/0@2"#]]
     .assert_eq(&rig.trace());
 }
 

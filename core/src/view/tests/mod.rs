@@ -1,8 +1,10 @@
 //! The view machine, driven by hand.
 
+mod careful;
 mod failures;
 mod flow;
 mod parking;
+mod records;
 mod redrive;
 mod refold;
 mod resets;

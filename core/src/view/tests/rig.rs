@@ -1,11 +1,11 @@
 //! A bank's view, a codec of plain text, and a sink of three maps that writes down what it is told.
 
+pub(super) use super::records::Records;
 use crate::{
-    AggregateId, CommandId, CommitOffset, DecodeError, Error, GroupEvent, Message, MessageCodec, Offset, Partition,
-    Protections, RecordBatch, TimestampMs, Topic, TopicId, TopicPartition, Version,
+    AggregateId, CommitOffset, DecodeError, Error, GroupEvent, Message, MessageCodec, Offset, Partition, Protections,
+    RecordBatch, TimestampMs, Topic, TopicId, TopicPartition,
     log::{Bounds, Committed},
     view::*,
-    wire::EventHeader,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -112,68 +112,6 @@ pub(super) fn accounts(partition: u32) -> TopicPartition {
     place("bank.account.events", partition)
 }
 
-/// Events as a handler writes them.
-pub(super) struct Records {
-    pub(super) batch: RecordBatch,
-    command: u8,
-}
-
-impl Records {
-    pub(super) fn new() -> Self {
-        Records { batch: RecordBatch::new(), command: 0 }
-    }
-
-    /// An event that its command caused alone.
-    pub(super) fn event(self, at: &TopicPartition, offset: i64, aggregate: &str, version: u64, value: &str) -> Self {
-        self.part(at, offset, aggregate, version, (0, 1), value)
-    }
-
-    /// An event of a batch: (index, size). Index 0 begins another command's.
-    pub(super) fn part(
-        mut self,
-        at: &TopicPartition,
-        offset: i64,
-        aggregate: &str,
-        version: u64,
-        (index, size): (u32, u32),
-        value: &str,
-    ) -> Self {
-        // A command's id is the version with which it began.
-        if index == 0 || self.command == 0 {
-            self.command = u8::try_from(version - u64::from(index)).unwrap();
-        }
-        let mut record = self.batch.start(&at.topic, at.partition);
-        record.offset(Offset(offset));
-        record.timestamp(TimestampMs(1_000 + offset));
-        record.key(aggregate.as_bytes());
-        record.value(value.as_bytes());
-        let header = EventHeader {
-            version: Version(version),
-            command: CommandId([self.command; 16]),
-            command_offset: Offset(self.command.into()),
-            index,
-            size,
-            occurred: TimestampMs(0),
-            correlation: CommandId([0; 16]),
-            cause: None,
-            trace: None,
-            source: "test",
-        };
-        header.write(&mut record);
-        record.finish();
-        self
-    }
-
-    pub(super) fn foreign(mut self, at: &TopicPartition, offset: i64) -> Self {
-        let mut record = self.batch.start(&at.topic, at.partition);
-        record.offset(Offset(offset));
-        record.key(b"ada");
-        record.value(b"1:deposited:5");
-        record.finish();
-        self
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stored {
     pub(super) topic_id: TopicId,
@@ -192,6 +130,8 @@ pub(super) struct Rig {
     pub(super) progress: BTreeMap<TopicPartition, Stored>,
     /// What is left aside, by topic, key and offset.
     pub(super) parked: BTreeMap<(Topic, AggregateId, Offset), Parked>,
+    /// What was begun and from where, and how often.
+    pub(super) in_hand: BTreeMap<TopicPartition, (Offset, u32)>,
     /// What the group has committed.
     pub(super) group: BTreeMap<TopicPartition, Committed>,
     /// All partitions of the view's topics: these are reviewed.
@@ -204,6 +144,13 @@ pub(super) struct Rig {
     pub(super) schemas_in_registry: BTreeSet<u32>,
     /// Outcomes that the next commits get instead of a real one.
     pub(super) fail_commits: VecDeque<Result<CommitOutcome, Error>>,
+    /// Outcomes that the next marks get instead of a real one.
+    pub(super) fail_marks_in_hand: VecDeque<Result<Vec<TopicPartition>, Error>>,
+    /// Ends the process in the fold of an event of this aggregate.
+    pub(super) dies_on: Option<&'static str>,
+    /// It has.
+    pub(super) died: bool,
+    pub(super) marks_in_hand: usize,
     pub(super) trace: Vec<String>,
 }
 
@@ -218,6 +165,11 @@ impl Rig {
             last: BTreeMap::new(),
             progress: BTreeMap::new(),
             parked: BTreeMap::new(),
+            in_hand: BTreeMap::new(),
+            fail_marks_in_hand: VecDeque::new(),
+            dies_on: None,
+            died: false,
+            marks_in_hand: 0,
             group: BTreeMap::new(),
             all: vec![accounts(0), accounts(1)],
             skipped: Vec::new(),
@@ -268,6 +220,9 @@ impl Rig {
         event: Option<&GroupEvent>,
         positions: &[(TopicPartition, Offset)],
     ) {
+        if self.died {
+            return; // nobody polls
+        }
         self.now += 1;
         let poll = Polled { now: TimestampMs(self.now), records, event, positions };
         let effects = self.machine.polled(&poll);
@@ -277,6 +232,13 @@ impl Rig {
     fn follow(&mut self, effects: Vec<Effect>) {
         let mut todo: VecDeque<Effect> = effects.into();
         while let Some(effect) = todo.pop_front() {
+            if let (Effect::Load(request), Some(killer)) = (&effect, self.dies_on)
+                && request.keys.iter().any(|key| key == killer)
+            {
+                // It would be folded next.
+                self.died = true;
+                return;
+            }
             let led_to = self.execute(effect);
             // What an effect leads to comes before the effects after it.
             led_to.into_iter().rev().for_each(|effect| todo.push_front(effect));
@@ -289,7 +251,9 @@ impl Rig {
                 let fresh = Stored { topic_id: TOPIC_ID, epoch: 0, position: Offset(0) };
                 let row = self.progress.entry(place.clone()).or_insert(fresh);
                 row.epoch += 1;
-                let claim = Claim { topic_id: row.topic_id, epoch: row.epoch, position: row.position };
+                let (position, marked) = (row.position, self.in_hand.get(&place));
+                let tries = marked.filter(|(at, _)| *at == position).map_or(0, |(_, tries)| *tries);
+                let claim = Claim { topic_id: row.topic_id, epoch: row.epoch, position, tries };
                 self.trace.push(format!("claim {place}: epoch {}, position {}", claim.epoch, claim.position));
                 self.machine.claimed(
                     &place,
@@ -325,6 +289,15 @@ impl Rig {
                 self.trace
                     .push(format!("  {}", outcome.as_ref().map_or_else(ToString::to_string, |o| format!("{o:?}"))));
                 self.machine.committed(outcome)
+            }
+            Effect::Mark(marks) => {
+                self.marks_in_hand += 1;
+                let outcome = self.fail_marks_in_hand.pop_front().unwrap_or_else(|| Ok(self.mark_in_hand(&marks)));
+                self.machine.marked(outcome)
+            }
+            Effect::Unmark(marks) => {
+                self.mark_in_hand(&marks);
+                Vec::new()
             }
             Effect::FetchSchema(id) => {
                 self.trace.push(format!("fetch schema {id}"));
@@ -397,6 +370,14 @@ impl Rig {
         self.group.insert(place.clone(), Committed { offset: Offset(offset), metadata: String::new() });
     }
 
+    /// The process is no more, and another one has these partitions.
+    pub(super) fn start_anew(&mut self, places: &[TopicPartition]) {
+        self.died = false;
+        self.machine = ViewMachine::new(self.codec.clone(), "db", Protections::ALL).unwrap();
+        self.event(GroupEvent::Assigned(places.to_vec()));
+        self.idle();
+    }
+
     /// The view goes down and comes back with these partitions.
     pub(super) fn restart(&mut self, places: &[TopicPartition]) {
         self.event(GroupEvent::Revoked(self.all.clone()));
@@ -416,6 +397,17 @@ impl Rig {
             skipped: self.skipped.clone(),
             fold_version: self.fold_version,
         }
+    }
+
+    fn mark_in_hand(&mut self, marks: &[InHand]) -> Vec<TopicPartition> {
+        let mut lost = Vec::new();
+        for InHand { place, epoch, position, tries } in marks {
+            match self.progress[place].epoch == *epoch {
+                true => drop(self.in_hand.insert(place.clone(), (*position, *tries))),
+                false => lost.push(place.clone()),
+            }
+        }
+        lost
     }
 
     fn group_places(&self) -> Vec<GroupPlace> {

@@ -40,7 +40,8 @@ fn rows_that_are_written_once_are_not_loaded() {
     let (mut held, mut source): (_, Arc<str>) = (None, "".into());
     for record in records.batch.iter() {
         let codec = TextCodec::default();
-        let whole = intake::take(&mut held, record, &codec, &Focus::default(), &mut Traces::default(), &mut source);
+        let whole =
+            intake::take(&mut held, record, &codec, &Focus::default(), &mut Traces::default(), &mut source, None);
         assert!(whole.unwrap());
         work.add(0, &at, held.take().unwrap(), &Focus::default());
     }

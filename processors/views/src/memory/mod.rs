@@ -1,5 +1,6 @@
 //! A sink in memory: for tests, and for views that are folded anew at each start.
 
+mod in_hand;
 mod parked;
 mod rebuild;
 mod resets;
@@ -54,6 +55,8 @@ struct Table {
     rows: BTreeMap<String, (u64, Vec<Value>)>,
     last: BTreeMap<(Topic, AggregateId), LastEvent>,
     progress: BTreeMap<TopicPartition, Claim>,
+    /// What was begun: from which position, and how often.
+    in_hand: BTreeMap<TopicPartition, (Offset, u32)>,
     /// What an operator had the view leave out.
     skipped: BTreeMap<TopicPartition, Vec<Range<Offset>>>,
     parked: BTreeMap<(Topic, AggregateId, Offset), Parked>,
@@ -106,6 +109,7 @@ impl MemorySink {
             rows: BTreeMap::new(),
             last: BTreeMap::new(),
             progress: BTreeMap::new(),
+            in_hand: BTreeMap::new(),
             skipped: BTreeMap::new(),
             parked: BTreeMap::new(),
             fold_version: table.fold_version(),
@@ -169,10 +173,11 @@ impl Sink for MemorySink {
 
     fn claim(&mut self, place: &TopicPartition, topic_id: TopicId) -> Result<Claim> {
         self.change(|table| {
-            let new = Claim { topic_id, epoch: 0, position: Offset(0) };
+            let new = Claim { topic_id, epoch: 0, position: Offset(0), tries: 0 };
             let row = table.progress.entry(place.clone()).or_insert(new);
             row.epoch += 1;
-            *row
+            let marked = table.in_hand.get(place).filter(|(position, _)| *position == row.position);
+            Claim { tries: marked.map_or(0, |(_, tries)| *tries), ..*row }
         })
     }
 

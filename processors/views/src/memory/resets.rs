@@ -28,6 +28,7 @@ impl Resets for MemorySink {
                 table.rows.clear();
                 table.last.clear();
                 table.skipped.clear();
+                table.in_hand.clear();
                 table.parked.clear();
                 table.fold_version = fold_version;
                 for row in table.progress.values_mut() {
@@ -37,7 +38,7 @@ impl Resets for MemorySink {
             for reset in &plan.places {
                 let ProgressRow { place, topic_id, position } = reset.row.clone();
                 let epoch = table.progress.get(&place).map_or(0, |row| row.epoch) + 1;
-                table.progress.insert(place.clone(), Claim { topic_id, epoch, position });
+                table.progress.insert(place.clone(), Claim { topic_id, epoch, position, tries: 0 });
                 table.skipped.insert(place, reset.skipped.clone());
             }
             table.reviewer = None;

@@ -4,6 +4,7 @@ mod compare;
 mod connection;
 mod errors;
 mod hand_written;
+mod in_hand;
 mod parked;
 mod rebuild;
 mod resets;

@@ -93,7 +93,7 @@ impl Rebuild for PostgresSink {
             let partition = Partition(number(row.get::<_, i32>(1), "partition")?);
             let topic_id = row.get::<_, &str>(2).parse().map_err(|e: Error| e.context(&doing))?;
             let epoch = number(row.get::<_, i64>(3), "epoch")?;
-            let claim = Claim { topic_id, epoch, position: Offset(row.get(4)) };
+            let claim = Claim { topic_id, epoch, position: Offset(row.get(4)), tries: 0 };
             Ok((Topic::new(row.get::<_, String>(0)).partition(partition), claim))
         });
         rows.collect()

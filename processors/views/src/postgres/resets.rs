@@ -88,11 +88,12 @@ impl PostgresSink {
     }
 }
 
-/// Forgets what a view left out or aside, and which fold made its rows.
+/// Forgets what a view left out or aside or began, and which fold made its rows.
 pub(super) fn forget(connection: &mut Connection, doing: &str, view: &str) -> Result<()> {
     let calls = [
         Call { sql: "DELETE FROM factum_skipped WHERE view = $1", parameters: &[&view] },
         Call { sql: "DELETE FROM factum_parked WHERE view = $1", parameters: &[&view] },
+        Call { sql: "DELETE FROM factum_in_hand WHERE view = $1", parameters: &[&view] },
         Call { sql: "DELETE FROM factum_folds WHERE view = $1", parameters: &[&view] },
     ];
     connection.pipeline(doing, None, &calls).map(drop)

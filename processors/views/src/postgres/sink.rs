@@ -31,6 +31,7 @@ use tokio_postgres::Row;
 /// | `<name>_v<version>` | `key` and the row's columns; `factum_version` and `factum_offset` where rows are of one aggregate each |
 /// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied, if not in its row |
 /// | `factum_progress` | epoch and position of each partition, of all views |
+/// | `factum_in_hand` | from which position records of each partition were begun last, and how often |
 /// | `factum_parked` | the records that views have left aside |
 /// | `factum_meta` | the database's id |
 ///
@@ -255,7 +256,8 @@ impl Sink for PostgresSink {
         let rows = self.connection.query(&doing, CLAIM, &parameters)?;
         let row = rows.first().ok_or_else(|| Error::unavailable(format!("{doing}: no row came back")))?;
         let topic_id = row.get::<_, &str>(0).parse().map_err(|e: Error| e.context(&doing))?;
-        Ok(Claim { topic_id, epoch: number(row.get::<_, i64>(1), "epoch")?, position: Offset(row.get(2)) })
+        let (epoch, position) = (number(row.get::<_, i64>(1), "epoch")?, Offset(row.get(2)));
+        Ok(Claim { topic_id, epoch, position, tries: self.tries(place, position)? })
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<Loaded> {

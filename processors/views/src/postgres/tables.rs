@@ -49,12 +49,20 @@ fn make(connection: &mut Connection, doing: &str, table: &ViewTable) -> Result<S
              INSERT INTO factum_meta (name, value) VALUES ('database_id', replace(gen_random_uuid()::text, '-', ''))
                  ON CONFLICT (name) DO NOTHING;
              CREATE TABLE IF NOT EXISTS factum_progress ({}, PRIMARY KEY (view, topic, partition));
+             CREATE TABLE IF NOT EXISTS factum_in_hand ({}, PRIMARY KEY (view, topic, partition));
              CREATE TABLE IF NOT EXISTS factum_skipped ({}, PRIMARY KEY (view, topic, partition, from_offset));
              CREATE TABLE IF NOT EXISTS factum_parked ({}, PRIMARY KEY (view, topic, aggregate, record_offset));
              CREATE INDEX IF NOT EXISTS factum_parked_keys ON factum_parked (view, topic, partition) WHERE cause <> '';
              CREATE TABLE IF NOT EXISTS factum_folds ({}, PRIMARY KEY (view));
              CREATE TABLE IF NOT EXISTS factum_builds ({}, PRIMARY KEY (built));",
             list(&progress_columns()),
+            list(&fixed(&[
+                ("view", TEXT),
+                ("topic", TEXT),
+                ("partition", "integer"),
+                ("position", "bigint"),
+                ("tries", "bigint")
+            ])),
             list(&fixed(&[
                 ("view", TEXT),
                 ("topic", TEXT),

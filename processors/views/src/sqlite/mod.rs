@@ -2,6 +2,7 @@
 
 mod batch;
 mod hand_written;
+mod in_hand;
 mod open;
 mod parked;
 mod rebuild;
@@ -30,6 +31,7 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// | `<name>_v<version>` | `key` and the row's columns; `factum_version` and `factum_offset` where rows are of one aggregate each |
 /// | `<name>_v<version>_versions` | version and offset of the last event of each aggregate that was applied, if not in its row |
 /// | `factum_progress` | epoch and position of each partition, of all views |
+/// | `factum_in_hand` | from which position records of each partition were begun last, and how often |
 /// | `factum_skipped` | what operators had views leave out |
 /// | `factum_parked` | the records that views have left aside |
 /// | `factum_folds` | the version of the fold that made each view's rows |
@@ -263,7 +265,9 @@ impl Sink for SqliteSink {
         });
         let (topic_id, epoch, position) = row.map_err(|e| self.failed(&doing(), e))?;
         let topic_id = topic_id.parse().map_err(|e: Error| e.context(doing()))?;
-        Ok(Claim { topic_id, epoch, position: Offset(position) })
+        let position = Offset(position);
+        let tries = self.tries(place, position).map_err(|e| self.failed(&doing(), e))?;
+        Ok(Claim { topic_id, epoch, position, tries })
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<Loaded> {

@@ -1,6 +1,6 @@
 //! Making and checking a view's tables.
 
-use super::{failed, parked, resets};
+use super::{failed, in_hand, parked, resets};
 use factum_core::{
     Error, Result,
     view::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, VERSION_COLUMN, ViewTable, Watermarks},
@@ -58,6 +58,7 @@ fn make(connection: &Connection, table: &ViewTable) -> rusqlite::Result<(String,
     )?;
     connection.execute_batch(resets::TABLES)?;
     connection.execute_batch(parked::TABLES)?;
+    connection.execute_batch(in_hand::TABLE)?;
     let id = connection.query_row("SELECT value FROM factum_meta WHERE name = 'database_id'", [], |row| row.get(0))?;
     let plain: Vec<String> = std::iter::once(key_column()).chain(table.columns().iter().map(definition)).collect();
     let mut wanted = plain.clone();

@@ -95,7 +95,7 @@ impl Rebuild for SqliteSink {
         let rows = read().map_err(|e| self.failed(&doing(), e))?;
         let rows = rows.into_iter().map(|(place, topic_id, epoch, position)| {
             let topic_id = topic_id.parse().map_err(|e: Error| e.context(doing()))?;
-            Ok((place, Claim { topic_id, epoch, position: Offset(position) }))
+            Ok((place, Claim { topic_id, epoch, position: Offset(position), tries: 0 }))
         });
         rows.collect()
     }

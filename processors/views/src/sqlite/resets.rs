@@ -88,10 +88,11 @@ impl SqliteSink {
     }
 }
 
-/// Forgets what a view left out or aside, and which fold made its rows.
+/// Forgets what a view left out or aside or began, and which fold made its rows.
 pub(super) fn forget(connection: &Connection, view: &str) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM factum_skipped WHERE view = ?1", [view])?;
     connection.execute("DELETE FROM factum_parked WHERE view = ?1", [view])?;
+    connection.execute("DELETE FROM factum_in_hand WHERE view = ?1", [view])?;
     connection.execute("DELETE FROM factum_folds WHERE view = ?1", [view])?;
     Ok(())
 }

@@ -1,0 +1,281 @@
+//! Records that end the process, found by what is written down before they are taken in
+//! (`docs/decisions/0010-records-that-kill.md`).
+//!
+//! A partition's progress says what is done; beside it a mark says what was begun: the position, and
+//! how often it was begun from there. It is written before the first batch of a tenure, and says
+//! nothing any more once the position has moved. A claim that finds it true knows that the process
+//! before ended with these records in hand. The partition is then *careful*: the events of one
+//! command are taken in at a time, alone in the process, each behind a mark of their own. What was
+//! begun [`MAX_DEATHS`] times is not begun again: it is parked.
+
+use super::{Awaited, Effect, View, ViewMachine, intake::MAX_HELD_EVENTS, place::Place, work::Work};
+use crate::{MessageCodec, Offset, RecordBatch, RecordRef, Result, TopicPartition, wire::EventHeader};
+
+/// How often a process may end with the same records in hand before they are parked.
+pub const MAX_DEATHS: u32 = 3;
+
+/// The most commands' events that are taken in between two polls where that is done one by one.
+pub(super) const MAX_UNITS: usize = 100;
+
+/// What is begun in a partition, to be written down before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InHand {
+    /// Which partition.
+    pub place: TopicPartition,
+    /// The epoch of the claim; where it is another one now, nothing is written.
+    pub epoch: u64,
+    /// The position from which records are taken in. The mark says nothing once it is another one.
+    pub position: Offset,
+    /// How often that was begun, with this time; 0 takes the mark back.
+    pub tries: u32,
+}
+
+/// How far a partition is careful: as far as what the process may have had in hand that ended.
+#[derive(Debug)]
+pub(super) struct Careful {
+    /// The log's end then, or later.
+    pub(super) until: Offset,
+    /// Commands left, of as many as one batch may have held.
+    pub(super) left: usize,
+    /// For people.
+    pub(super) why: String,
+}
+
+/// Records of a partition that wait for their turn, as they came.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    records: RecordBatch,
+    /// Those before were taken.
+    from: usize,
+    /// The consumer delivers no more of them for now.
+    paused: bool,
+}
+
+impl Waiting {
+    pub(super) fn is_empty(&self) -> bool {
+        self.from == self.records.len()
+    }
+
+    pub(super) fn push(&mut self, record: RecordRef<'_>) {
+        if self.last().is_none_or(|last| last < record.offset()) {
+            self.records.push(record);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Waiting::default();
+    }
+
+    /// The offset of the last one.
+    fn last(&self) -> Option<Offset> {
+        (!self.is_empty()).then(|| self.records.get(self.records.len() - 1).offset())
+    }
+
+    /// How many records the first command's events are; none while the last of them has not come.
+    /// A record that is no event of theirs is the last of them: whoever takes it says what is wrong.
+    fn unit(&self) -> Option<usize> {
+        let records = self.records.iter().skip(self.from).zip(0..);
+        for (record, index) in records {
+            let is_inner = EventHeader::read(record).is_ok_and(|header| header.index == index && !header.is_last());
+            if !is_inner || index as usize >= MAX_HELD_EVENTS {
+                return Some(index as usize + 1);
+            }
+        }
+        None
+    }
+
+    /// Takes the first ones out.
+    fn take(&mut self, count: usize) -> RecordBatch {
+        let mut taken = RecordBatch::new();
+        let end = self.records.len().min(self.from + count);
+        (self.from..end).for_each(|index| taken.push(self.records.get(index)));
+        self.from = end;
+        if self.is_empty() {
+            self.records.clear();
+            self.from = 0;
+        }
+        taken
+    }
+}
+
+impl<E> Place<E> {
+    /// Whether records may be taken in as they come.
+    pub(super) fn is_open(&self) -> bool {
+        self.careful.is_none() && self.waiting.is_empty() && self.is_marked()
+    }
+
+    /// Whether what is taken in next is written down.
+    fn is_marked(&self) -> bool {
+        self.careful.is_none() && self.begun || self.marked.is_some_and(|(position, _)| self.stored == Some(position))
+    }
+
+    fn mark(&self, tries: u32) -> Option<InHand> {
+        Some(InHand { place: self.at.clone(), epoch: self.epoch, position: self.stored?, tries })
+    }
+
+    /// Takes what a claim found: how often the next records were begun. What this process began is no death.
+    pub(super) fn found(&mut self, position: Offset, tries: u32, end: Offset, batch: usize) {
+        let is_own = self.marked == Some((position, tries));
+        self.deaths = tries - u32::from(is_own && tries > 0);
+        self.marked = self.marked.filter(|_| is_own);
+        self.begun = false;
+        self.waiting.clear();
+        let careful = self.careful.take().filter(|careful| careful.until > position);
+        self.careful = careful.or_else(|| {
+            let times = if self.deaths == 1 { "once".to_owned() } else { format!("{} times", self.deaths) };
+            (self.deaths > 0).then(|| Careful {
+                until: end,
+                // What was held, and a whole batch of single events behind it.
+                left: batch + 1,
+                why: format!(
+                    "the process ended {times} with the records from offset {position} in hand; the events of one \
+                     command are applied at a time, at most up to offset {end}"
+                ),
+            })
+        });
+    }
+
+    /// Takes a commit: what was in hand is done. Whether the partition is careful no longer.
+    pub(super) fn put_down(&mut self) -> bool {
+        (self.deaths, self.marked) = (0, None);
+        let Some(careful) = &mut self.careful else { return false };
+        careful.left = careful.left.saturating_sub(1);
+        let is_over = careful.left == 0 || self.stored >= Some(careful.until);
+        if is_over {
+            self.careful = None;
+            self.begun = true;
+        }
+        is_over
+    }
+}
+
+impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
+    /// The same machine for polls of at most so many records: what a process may have had in hand when it ended.
+    #[must_use]
+    pub fn with_batches_of(mut self, max_records: usize) -> Self {
+        self.max_records = max_records;
+        self
+    }
+
+    /// Whether records wait for their turn, so that the next poll need not wait for any.
+    pub fn has_waiting(&self) -> bool {
+        self.places.iter().any(|place| place.is_running() && place.waiting.unit().is_some())
+    }
+
+    /// Leaves all partitions in good order: what was begun and did not end the process is no trace of a death.
+    pub fn leave(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.take_back(|_| true, &mut effects);
+        self.places.clear();
+        effects
+    }
+
+    /// Takes back the marks of partitions that are given up.
+    pub(super) fn take_back(&self, gone: impl Fn(&TopicPartition) -> bool, effects: &mut Vec<Effect>) {
+        let given_up = self.places.iter().filter(|place| gone(&place.at));
+        let marked = given_up.filter(|place| place.marked.is_some_and(|(position, _)| place.stored == Some(position)));
+        let marks: Vec<InHand> = marked.filter_map(|place| place.mark(place.deaths)).collect();
+        if !marks.is_empty() {
+            effects.push(Effect::Unmark(marks));
+        }
+    }
+
+    /// Goes on with records that wait: first the batches that begin tenures, together; then careful
+    /// partitions, one command's events at a time. What waits longer is delivered no more for now.
+    pub(super) fn go_on(&mut self, effects: &mut Vec<Effect>) {
+        if self.flight.is_some() || !self.in_hand.is_empty() {
+            return;
+        }
+        let waiting = self.places.iter().enumerate().filter(|(_, place)| place.is_running());
+        let begin = waiting.filter(|(_, place)| place.careful.is_none() && !place.waiting.is_empty());
+        let mut hand: Vec<usize> = begin.map(|(index, _)| index).collect();
+        if hand.is_empty() && self.units_left > 0 {
+            let mut places = self.places.iter();
+            let next = places.position(|place| place.is_running() && place.waiting.unit().is_some());
+            self.units_left -= usize::from(next.is_some());
+            hand.extend(next);
+        }
+        if hand.is_empty() {
+            return self.hold_delivery(effects);
+        }
+        let unmarked = hand.iter().map(|index| &self.places[*index]);
+        let unmarked = unmarked.filter(|place| !place.is_marked() && place.deaths < MAX_DEATHS);
+        let marks: Vec<InHand> = unmarked.filter_map(|place| place.mark(place.deaths + 1)).collect();
+        self.in_hand = hand;
+        if marks.is_empty() {
+            self.take_hand(effects);
+        } else {
+            effects.push(Effect::Mark(marks));
+        }
+    }
+
+    /// Has no more delivered where commands' events wait for their turn, and has it where none does.
+    fn hold_delivery(&mut self, effects: &mut Vec<Effect>) {
+        for place in self.places.iter_mut().filter(|place| place.is_running()) {
+            match (place.waiting.unit(), place.waiting.paused) {
+                (Some(_), false) => {
+                    place.waiting.paused = true;
+                    effects.push(Effect::Pause(place.at.clone()));
+                }
+                (None, true) => {
+                    place.waiting.paused = false;
+                    let from = place.waiting.last().map_or(place.next, Offset::next);
+                    effects.push(Effect::Start(place.at.clone(), from));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes the answer to [`Effect::Mark`]: the partitions that somebody else has claimed.
+    pub fn marked(&mut self, outcome: Result<Vec<TopicPartition>>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match outcome {
+            Ok(lost) => {
+                for index in self.in_hand.clone() {
+                    let place = &mut self.places[index];
+                    if lost.contains(&place.at) && self.protections.progress_compare_and_set {
+                        let why = format!(
+                            "another instance claimed {} of view {}: it is claimed again if still ours",
+                            place.at,
+                            V::NAME
+                        );
+                        self.back_off(index, Awaited::Owner, why, &mut effects);
+                    } else if let (false, Some(position)) = (place.is_marked(), place.stored) {
+                        place.marked = Some((position, place.deaths + 1));
+                        place.begun = true;
+                    }
+                }
+            }
+            Err(error) => {
+                for index in std::mem::take(&mut self.in_hand) {
+                    self.fail(index, &error, Awaited::Database, &mut effects);
+                }
+            }
+        }
+        self.take_hand(&mut effects);
+        effects
+    }
+
+    /// Takes in what is in hand.
+    fn take_hand(&mut self, effects: &mut Vec<Effect>) {
+        let mut work = Work::new();
+        for index in std::mem::take(&mut self.in_hand) {
+            let place = &mut self.places[index];
+            if !place.is_running() {
+                continue;
+            }
+            let killed = (place.deaths >= MAX_DEATHS).then(|| {
+                format!("the process ended {} times while the events of this command were in hand", place.deaths)
+            });
+            let count = if place.careful.is_some() { place.waiting.unit().unwrap_or(0) } else { usize::MAX };
+            let records = place.waiting.take(count);
+            for record in records.iter() {
+                if self.places[index].is_running() {
+                    self.take(index, record, killed.as_deref(), &mut work, effects);
+                }
+            }
+        }
+        if work.is_empty() { self.go_on(effects) } else { self.load(work, effects) }
+    }
+}
