@@ -1,6 +1,10 @@
 //! What a teller knows of its accounts.
 
-use crate::journal::{Entry, Order, Reply, Sent};
+use crate::{
+    journal::{Entry, Order, Reply, Sent},
+    site::PARTITIONS,
+};
+use factum::partition_of;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts of one teller: nobody else sends commands to them, so that the
@@ -9,9 +13,13 @@ pub(crate) const ACCOUNTS: usize = 6;
 /// What an account begins with, in cents.
 pub(crate) const OPENING_CENTS: i64 = 10_000;
 
-/// The accounts' names.
+/// The accounts' names. Those of every other teller are in one partition, so
+/// that the tellers of partitions that nothing strikes go on.
 pub(crate) fn names(client: &str, teller: usize) -> Vec<String> {
-    (0..ACCOUNTS).map(|number| format!("{client}-{teller}-{number}")).collect()
+    let names = (0..).map(|number: u32| format!("{client}-{teller}-{number}"));
+    let own = teller / 2 % PARTITIONS as usize;
+    let fits = |name: &String| teller.is_multiple_of(2) || partition_of(name.as_bytes(), PARTITIONS).0 as usize == own;
+    names.filter(fits).take(ACCOUNTS).collect()
 }
 
 /// What earlier processes left to do for some accounts.
@@ -78,6 +86,18 @@ mod tests {
     fn accepted(id: &str, version: u64) -> Entry {
         let reply = Reply::Accepted { version, events: 1, token: None };
         Entry::Answered(Answered { id: id.to_owned(), at_ms: 0, reply })
+    }
+
+    #[test]
+    fn every_partition_has_tellers_of_its_own_and_no_account_has_two() {
+        let names: Vec<Vec<String>> = (0..12).map(|teller| names("c", teller)).collect();
+        let all: BTreeSet<&String> = names.iter().flatten().collect();
+        assert_eq!(all.len(), 12 * ACCOUNTS);
+        let partitions = |names: &Vec<String>| -> BTreeSet<u32> {
+            names.iter().map(|name| partition_of(name.as_bytes(), PARTITIONS).0).collect()
+        };
+        let own: BTreeSet<u32> = names.iter().map(partitions).filter(|all| all.len() == 1).flatten().collect();
+        assert_eq!(own.len(), PARTITIONS as usize);
     }
 
     #[test]

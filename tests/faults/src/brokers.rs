@@ -6,14 +6,11 @@ use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 const SCRIPT: &str = "deploy/kafka/kafka.sh";
 /// How many there are; the replicas of everything.
 pub(crate) const BROKERS: u8 = 3;
-/// After so long every replica is in sync again, else something is wrong.
-const IN_SYNC: Duration = Duration::from_secs(120);
 
 /// The cluster of one run; it stops when this is dropped.
 #[derive(Debug)]
@@ -77,24 +74,11 @@ impl Brokers {
         script::signal(pid, name)
     }
 
-    /// Waits until every replica of everything is in sync: the next broker may fail.
-    ///
-    /// # Errors
-    /// `Unavailable` when that takes too long.
-    pub(crate) fn wait_in_sync(&self) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            self.touch();
-            let behind = self.tool("TopicCommand", &["--describe", "--under-replicated-partitions"]);
-            match behind {
-                Ok(none) if none.is_empty() => return Ok(()),
-                _ if begun.elapsed() < IN_SYNC => std::thread::sleep(Duration::from_millis(500)),
-                behind => {
-                    let behind = behind.unwrap_or_else(|error| error.to_string());
-                    return Err(Error::unavailable(format!("replicas do not get in sync: {behind}")));
-                }
-            }
-        }
+    /// Whether every replica of everything is in sync: then the next broker may fail.
+    pub(crate) fn in_sync(&self) -> bool {
+        self.touch();
+        let behind = self.tool("TopicCommand", &["--describe", "--under-replicated-partitions"]);
+        behind.is_ok_and(|behind| behind.is_empty())
     }
 
     /// Gives every partition of these topics another preferred leader, which then leads.

@@ -5,11 +5,10 @@ use crate::{
     site::PARTITIONS,
 };
 use factum::{
-    Aggregate, CommandId, DecodeError, Error, KafkaConfig, KafkaLog, MessageCodec, RecordRef, Result, Topic, Topics,
-    Version,
+    Aggregate, CommandId, Error, KafkaConfig, KafkaLog, MessageCodec, RecordRef, Result, Topic, Topics, Version,
     environment::Environment,
     log::Isolation,
-    schemas::{LogRegistry, RecordCodec, SchemaCache},
+    schemas::{AnswerCodec, LogRegistry, RecordCodec, SchemaCache},
     view::ViewTable,
     wire::{Answer, AnswerCode, Token},
 };
@@ -17,7 +16,7 @@ use factum_bank::{Account, Balances, Refusal};
 use factum_history::{Asked, History, Look, Row, Rule, Transfer, read_committed, read_events, read_requests};
 use postgres::{Client, NoTls};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -45,6 +44,10 @@ pub(crate) struct Found {
     pub(crate) history: History,
     /// The answers with their times.
     pub(crate) answers: Vec<Answered>,
+    /// How many answers the replies topic has.
+    pub(crate) replies: usize,
+    /// When views were read that had passed the token, milliseconds since 1970.
+    pub(crate) looks_ms: Vec<u64>,
     /// Looks that found the view behind.
     pub(crate) behind: Vec<String>,
 }
@@ -59,7 +62,7 @@ impl Sources<'_> {
         let schemas = Arc::new(SchemaCache::in_memory(Arc::new(LogRegistry::open(log.clone(), None)?)));
         let environment = Environment { log, schemas, prefix: String::new() };
         let topics = environment.topics(Account::TYPE);
-        let mut found = Found { history: History::new(PARTITIONS, WINDOW), answers: Vec::new(), behind: Vec::new() };
+        let mut found = Found::new();
         for path in &self.journals {
             found.note(Journal::open(path)?.1, &topics)?;
         }
@@ -68,11 +71,16 @@ impl Sources<'_> {
         }
         let history = &mut found.history;
         let codec = RecordCodec::<factum_bank::Event>::for_reading(&environment.schemas)?;
-        let decode = |record: RecordRef<'_>| decode(&environment, &codec, record);
+        let decode = |record: RecordRef<'_>| {
+            let value = record.value().unwrap_or_default();
+            let event = environment.schemas.with_schema(|| codec.decode(value));
+            event.map_err(|error| Error::data(format!("{record:?}: {error}")))
+        };
         history.events = read_events(&*environment.log, &topics.events, POLL, decode)?;
         history.requests = read_requests(&*environment.log, &topics.commands, POLL)?;
         history.dead_letters = read_committed(&*environment.log, &topics.dead_letters, POLL)?.len();
         history.balances = self.rows(history.events.len())?;
+        found.replies(&environment, &topics.replies)?;
         Ok(found)
     }
 
@@ -99,6 +107,50 @@ impl Sources<'_> {
 }
 
 impl Found {
+    fn new() -> Self {
+        let history = History::new(PARTITIONS, WINDOW);
+        Found { history, answers: Vec::new(), replies: 0, looks_ms: Vec::new(), behind: Vec::new() }
+    }
+
+    /// How many commands their clients heard an answer to.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.answers.iter().map(|answered| answered.id.as_str()).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The replies topic: what is in it is judged like what clients heard, and they heard nothing else.
+    fn replies(&mut self, environment: &Environment, topic: &Topic) -> Result<()> {
+        let (codec, history) = (AnswerCodec::for_reading(&environment.schemas)?, &mut self.history);
+        let mut heard = Vec::new();
+        for (id, asked) in &history.commands {
+            if asked.answers.is_empty() {
+                heard.push((Rule::AllAnswered, format!("no client heard of command {id}, {asked:?}")));
+            }
+        }
+        let mut written: BTreeMap<CommandId, Vec<Answer>> = BTreeMap::new();
+        for record in read_committed(&*environment.log, topic, POLL)?.iter() {
+            let value = record.value().unwrap_or_default();
+            let answer = environment.schemas.with_schema(|| codec.decode(value));
+            let answer = answer.map_err(|error| Error::data(format!("{record:?}: {error}")))?;
+            written.entry(answer.command).or_default().push(answer);
+            self.replies += 1;
+        }
+        for (id, asked) in &history.commands {
+            let same = |told: &Answer| {
+                let told = comparable(told);
+                written.get(id).is_some_and(|written| written.iter().any(|written| comparable(written) == told))
+            };
+            for told in asked.answers.iter().filter(|told| !same(told)) {
+                heard.push((
+                    Rule::AnswersMatch,
+                    format!("a client was told {told:?}, and the topic has {:?}", written.get(id)),
+                ));
+            }
+        }
+        heard.into_iter().for_each(|(rule, what)| history.saw(rule, what));
+        written.into_values().flatten().for_each(|answer| history.answered(answer));
+        Ok(())
+    }
+
     /// What a client wrote down.
     fn note(&mut self, entries: Vec<Entry>, topics: &Topics) -> Result<()> {
         let mut sent_by_id: BTreeMap<String, Sent> = BTreeMap::new();
@@ -118,6 +170,7 @@ impl Found {
                 }
                 Entry::Looked(look) => {
                     let (version, entries) = (Version(look.version), look.entries);
+                    self.looks_ms.push(look.at_ms);
                     self.history.looks.push(Look { account: look.account, version, entries });
                 }
                 Entry::Behind(why) => self.behind.push(why),
@@ -147,6 +200,14 @@ impl Found {
         self.history.commands.insert(id, Asked { account, command, expected, deadline: None, answers: Vec::new() });
         Ok(())
     }
+}
+
+/// What clients write down of an answer.
+fn comparable(answer: &Answer) -> (AnswerCode, Version, u32, Option<(u32, i64)>) {
+    // Of a refusal's token nothing follows, and it is not written down.
+    let accepted = answer.token.as_ref().filter(|_| answer.code == AnswerCode::Accepted);
+    let token = accepted.map(|token| (token.place.partition.0, token.offset.0));
+    (answer.code, answer.version, answer.events, token)
 }
 
 /// The answer that a client wrote down; none if it is one that no command deserves.
@@ -193,19 +254,4 @@ fn no_open_transaction(environment: &Environment, topic: &Topic) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn decode(
-    environment: &Environment,
-    codec: &RecordCodec<factum_bank::Event>,
-    record: RecordRef<'_>,
-) -> Result<factum_bank::Event> {
-    let value = record.value().unwrap_or_default();
-    codec.decode(value).or_else(|error| match error {
-        DecodeError::UnknownSchema(id) => {
-            environment.schemas.fetch(id)?;
-            codec.decode(value).map_err(|error| Error::data(format!("{record:?}: {error}")))
-        }
-        other => Err(Error::data(format!("{record:?}: {other}"))),
-    })
 }

@@ -111,6 +111,8 @@ pub(crate) enum Reply {
 /// A look at a view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Looked {
+    /// When, milliseconds since 1970.
+    pub(crate) at_ms: u64,
     /// At this account's row.
     pub(crate) account: String,
     /// What the token was for: the account's version.

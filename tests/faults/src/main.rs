@@ -13,6 +13,7 @@
 mod account;
 mod brokers;
 mod client;
+mod course;
 mod database;
 mod draw;
 mod history;

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 /// It needs what `deploy/kafka/kafka.sh` and `deploy/postgres/postgres.sh` need (Java 17, PostgreSQL), and for
 /// the faults that cut a network Linux, root and `ip` (iproute2); `--without-cuts` leaves those out.
 ///
+/// Ctrl-C ends the faults, and what was done is checked; a second Ctrl-C ends everything at once.
+///
 /// The exit code is 0 when every check holds, 1 when one does not, 2 when the run could not be made.
 ///
 /// Examples:
 ///   cargo run -p factum-faults -- --minutes 2 --seed 7
-///   cargo run -p factum-faults -- --minutes 10 --rate 250
+///   cargo run -p factum-faults -- --minutes 10 --rate 300 --least-of-each 3 --least-faults 60 --least-commands 100000
 ///   cargo run -p factum-faults -- --only broker-killed --only view-paused --minutes 1
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
@@ -30,9 +32,12 @@ pub(crate) struct RunArgs {
     /// What decides which faults come when, whom they strike and for how long.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
-    /// Minutes in which faults are injected.
+    /// Minutes in which faults are injected, or more until there is what the options `--least-…` ask for.
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub(crate) minutes: u64,
+    /// After so many minutes no more faults are injected in any case; without it three more than `--minutes`.
+    #[arg(long, value_name = "N")]
+    pub(crate) at_most_minutes: Option<u64>,
     /// Commands a second, of all clients together.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=5_000))]
     pub(crate) rate: u32,
@@ -48,6 +53,9 @@ pub(crate) struct RunArgs {
     /// Fail unless at least so many faults of each type were injected.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) least_of_each: usize,
+    /// Fail unless at least so many faults were injected.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) least_faults: usize,
     /// The binary under test; without it the one beside this program.
     #[arg(long, value_name = "FILE")]
     pub(crate) factum: Option<PathBuf>,

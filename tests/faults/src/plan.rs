@@ -43,6 +43,23 @@ impl Fault {
         Fault::value_variants()
     }
 
+    /// What it strikes.
+    pub(crate) fn lane(self) -> Lane {
+        match self {
+            Fault::ViewKilled
+            | Fault::ViewPaused
+            | Fault::ClientKilled
+            | Fault::DatabaseRestarted
+            | Fault::RegistryKilled => Lane::Beside,
+            _ => Lane::Path,
+        }
+    }
+
+    /// Whether nothing else may be struck meanwhile: what it stops in good order must not be paused.
+    pub(crate) fn alone(self) -> bool {
+        self == Fault::RollingRestart
+    }
+
     /// Whether it needs networks of our own.
     pub(crate) fn cuts(self) -> bool {
         matches!(self, Fault::BrokerCut | Fault::HandlerCut)
@@ -69,6 +86,20 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Faults of one lane come one after another; those of two lanes strike at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// What commands pass through: brokers and handlers.
+    Path,
+    /// What stands beside: views, their database, clients, the registry.
+    Beside,
+}
+
+impl Lane {
+    /// Both.
+    pub(crate) const ALL: [Lane; 2] = [Lane::Path, Lane::Beside];
+}
+
 /// A fault that is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Strike {
@@ -84,7 +115,7 @@ pub(crate) struct Strike {
     pub(crate) hurried: bool,
 }
 
-/// The faults of a seed, without end: round after round, of which each has
+/// A lane's faults of a seed, without end: round after round, of which each has
 /// every type once, in another order.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -94,9 +125,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Of these types, of which there is one at least.
-    pub(crate) fn new(seed: u64, faults: &[Fault]) -> Self {
-        Plan { draw: Draw::new(seed, 0), faults: faults.to_vec(), round: Vec::new() }
+    /// Of those of these types that belong to the lane.
+    pub(crate) fn new(seed: u64, lane: Lane, faults: &[Fault]) -> Self {
+        let faults = faults.iter().copied().filter(|fault| fault.lane() == lane).collect();
+        // Stream 1 is the site's.
+        let stream = if lane == Lane::Path { 0 } else { 2 };
+        Plan { draw: Draw::new(seed, stream), faults, round: Vec::new() }
     }
 }
 
@@ -104,6 +138,9 @@ impl Iterator for Plan {
     type Item = Strike;
 
     fn next(&mut self) -> Option<Strike> {
+        if self.faults.is_empty() {
+            return None;
+        }
         if self.round.is_empty() {
             self.round.clone_from(&self.faults);
         }
@@ -124,27 +161,36 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn strikes(seed: u64, count: usize) -> Vec<Strike> {
-        Plan::new(seed, Fault::all()).take(count).collect()
+    fn strikes(seed: u64, lane: Lane, count: usize) -> Vec<Strike> {
+        Plan::new(seed, lane, Fault::all()).take(count).collect()
     }
 
     #[test]
     fn a_seed_has_one_plan_and_another_seed_another() {
-        assert_eq!(strikes(1, 100), strikes(1, 100));
-        assert_ne!(strikes(1, 100), strikes(2, 100));
-    }
-
-    #[test]
-    fn every_round_has_every_type_once() {
-        for round in strikes(3, 5 * Fault::all().len()).chunks(Fault::all().len()) {
-            let types: BTreeSet<Fault> = round.iter().map(|strike| strike.fault).collect();
-            assert_eq!(types.len(), Fault::all().len());
+        for lane in Lane::ALL {
+            assert_eq!(strikes(1, lane, 100), strikes(1, lane, 100));
+            assert_ne!(strikes(1, lane, 100), strikes(2, lane, 100));
         }
     }
 
     #[test]
+    fn every_round_has_every_type_of_its_lane_once() {
+        let mut all = BTreeSet::new();
+        for lane in Lane::ALL {
+            let types = Fault::all().iter().filter(|fault| fault.lane() == lane).count();
+            for round in strikes(3, lane, 5 * types).chunks(types) {
+                let struck: BTreeSet<Fault> = round.iter().map(|strike| strike.fault).collect();
+                assert_eq!(struck.len(), types);
+                all.extend(struck);
+            }
+        }
+        assert_eq!(all.len(), Fault::all().len());
+        assert_eq!(Plan::new(3, Lane::Beside, &[Fault::BrokerCut]).next(), None);
+    }
+
+    #[test]
     fn who_is_paused_is_silent_for_longer_than_its_session() {
-        for strike in strikes(4, 200).into_iter().filter(|strike| strike.fault == Fault::HandlerPaused) {
+        for strike in strikes(4, Lane::Path, 200).into_iter().filter(|strike| strike.fault == Fault::HandlerPaused) {
             assert!(strike.lasts > Duration::from_secs(6), "{strike:?}");
         }
     }

@@ -4,6 +4,7 @@ use crate::{report::say, script::signal};
 use factum::{Error, Result};
 use std::{
     fs::{self, File},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -47,6 +48,8 @@ impl Process {
         let mut command = Command::new(program);
         command.args(arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        // A Ctrl-C is the run's, which ends its processes in its own order.
+        command.process_group(0);
         self.child = Some(command.spawn().map_err(failed)?);
         self.ended = None;
         Ok(())
@@ -90,29 +93,33 @@ impl Process {
         self.child.as_ref().map_or(Ok(()), |child| signal(child.id(), name))
     }
 
+    /// Whether it has ended, after it was told to: none while it runs.
+    ///
+    /// # Errors
+    /// `Unavailable` when it ended with an error.
+    pub(crate) fn ended(&mut self) -> Result<bool> {
+        let Some(status) = self.child.as_mut().map(Child::try_wait) else { return Ok(true) };
+        match status {
+            Ok(None) => Ok(false),
+            Ok(Some(status)) if status.success() => {
+                self.child = None;
+                Ok(true)
+            }
+            other => Err(Error::unavailable(format!("{} ended with {other:?}: {}", self.name, self.last_words()))),
+        }
+    }
+
     /// Asks it to end in good order, and waits.
     ///
     /// # Errors
     /// `Unavailable` when it does not within a minute, or ends with an error.
     pub(crate) fn stop(&mut self) -> Result<()> {
-        self.stop_within(END)
-    }
-
-    /// The same with another patience.
-    ///
-    /// # Errors
-    /// As [`Process::stop`].
-    pub(crate) fn stop_within(&mut self, patience: Duration) -> Result<()> {
         self.signal("TERM").ok();
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        let Some(status) = wait(&mut child, patience) else {
+        let Some(status) = wait(&mut child, END) else {
             child.kill().ok();
             child.wait().ok();
-            return Err(Error::unavailable(format!(
-                "{} does not end {} s after SIGTERM",
-                self.name,
-                patience.as_secs()
-            )));
+            return Err(Error::unavailable(format!("{} does not end {} s after SIGTERM", self.name, END.as_secs())));
         };
         match status.success() {
             true => Ok(()),

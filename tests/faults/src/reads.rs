@@ -1,6 +1,6 @@
 //! Reading one's own writes: rows of the view, asked for with the token of an answer.
 
-use crate::journal::{Entry, Looked};
+use crate::journal::{Entry, Looked, now_ms};
 use factum::{
     Database, Result, Topic,
     view::{Value, ViewTable},
@@ -91,6 +91,6 @@ impl Reader {
             // No row is no event.
             _ => 0,
         };
-        Ok(Entry::Looked(Looked { account: ask.account.clone(), version: ask.version, entries }))
+        Ok(Entry::Looked(Looked { at_ms: now_ms(), account: ask.account.clone(), version: ask.version, entries }))
     }
 }

@@ -21,11 +21,12 @@ pub(crate) fn say(line: &str) {
 pub(crate) struct Report<'a> {
     pub(crate) seed: u64,
     pub(crate) choices: &'a str,
-    pub(crate) injected: &'a [Fault],
+    pub(crate) faults: &'a [Fault],
     pub(crate) costs: BTreeMap<Cause, Cost>,
     pub(crate) sent: usize,
     pub(crate) acknowledged: usize,
     pub(crate) events: usize,
+    pub(crate) replies: usize,
     pub(crate) looks: usize,
     pub(crate) behind: usize,
     /// Processes that ended by themselves.
@@ -49,20 +50,25 @@ impl Report<'_> {
     /// Prints it.
     pub(crate) fn print(&self) {
         println!("\nseed {}, {}", self.seed, self.choices);
-        println!("\n| fault | injected | longest without an acknowledgement | of one partition |\n|---|---|---|---|");
-        for fault in self.injected {
-            let Cost { count, all_ms, partition_ms } = self.cost(Cause::One(*fault));
-            println!("| {fault} | {count} | {} | {} |", seconds(all_ms), seconds(partition_ms));
+        println!(
+            "\n| fault | injected | longest without an acknowledgement | of one partition | without a fresh read of a view |"
+        );
+        println!("|---|---|---|---|---|");
+        for fault in self.faults {
+            let Cost { count, all_ms, partition_ms, view_ms } = self.cost(Cause::One(*fault));
+            println!("| {fault} | {count} | {} | {} | {} |", seconds(all_ms), seconds(partition_ms), seconds(view_ms));
         }
-        let Cost { all_ms, partition_ms, .. } = self.cost(Cause::Several);
-        println!("| several, one upon another | | {} | {} |", seconds(all_ms), seconds(partition_ms));
+        let Cost { all_ms, partition_ms, view_ms, .. } = self.cost(Cause::Several);
+        let several = [all_ms, partition_ms, view_ms].map(seconds).join(" | ");
+        println!("| several, one upon another | | {several} |");
         let faults: usize = self.costs.values().map(|cost| cost.count).sum();
         println!(
-            "\n{faults} faults; {} commands sent, {} acknowledged; {} events; {} reads of own writes ({} more were told \
+            "\n{faults} faults; {} commands sent, {} acknowledged; {} events, {} replies; {} reads of own writes ({} more were told \
              that the view is behind or away); {} processes ended by themselves",
             self.sent,
             self.acknowledged,
             self.events,
+            self.replies,
             self.looks,
             self.behind,
             self.ends.len()

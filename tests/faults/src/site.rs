@@ -19,9 +19,9 @@ use std::{
 
 /// Handler N is this node plus N in the network; brokers come first.
 const FIRST_HANDLER: u8 = 11;
-const HANDLERS: u8 = 2;
-const VIEWS: u8 = 2;
-const CLIENTS: u8 = 2;
+pub(crate) const HANDLERS: u8 = 2;
+pub(crate) const VIEWS: u8 = 2;
+pub(crate) const CLIENTS: u8 = 2;
 /// Partitions of every topic.
 pub(crate) const PARTITIONS: u32 = 6;
 
@@ -137,18 +137,22 @@ impl Site {
         Ok(site)
     }
 
-    /// Every process of ours.
-    pub(crate) fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
-        self.handlers.iter_mut().chain(&mut self.views).chain(&mut self.clients).chain([&mut self.registry])
-    }
-
     /// Starts again what ended by itself.
     ///
     /// # Errors
     /// `Unavailable` when one cannot be started.
     pub(crate) fn tend(&mut self) -> Result<()> {
+        self.tend_servers()?;
+        self.clients.iter_mut().try_for_each(Process::tend)
+    }
+
+    /// The same without the clients, which end when they were told to.
+    ///
+    /// # Errors
+    /// As [`Site::tend`].
+    pub(crate) fn tend_servers(&mut self) -> Result<()> {
         self.brokers.touch();
-        self.processes().try_for_each(Process::tend)
+        self.handlers.iter_mut().chain(&mut self.views).chain([&mut self.registry]).try_for_each(Process::tend)
     }
 }
 
