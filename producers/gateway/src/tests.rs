@@ -177,6 +177,19 @@ fn a_log_that_is_away_is_503_with_a_time_to_come_again() {
 }
 
 #[test]
+fn a_path_that_is_not_utf_8_is_told_as_a_problem() {
+    let site = Site::start(Limits::default());
+    for path in ["/shop/order/a%C3x/history", "/shop/%ff/1", "/views/%80", "/shop/order/1/events%C3"] {
+        let answer = site.get(path)();
+        assert!(answer.status().is_client_error(), "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        let problem: Value = answer.json().unwrap();
+        assert!(problem["detail"].is_string(), "{path}: {problem}");
+    }
+    site.stop.stop();
+}
+
+#[test]
 fn a_panic_is_an_answer_and_the_next_request_is_served() {
     let site = Site::start(Limits { max_in_flight: 1, ..Limits::default() });
     let answer = site.get("/shop/order/1/history")();

@@ -60,6 +60,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-test-database", &["factum-test-scripts"]),
     // It runs the binary, and sends commands and reads topics as a user of the library does.
     ("factum-faults", &["factum", "factum-bank", "factum-history"]),
+    (
+        "factum-fuzz",
+        &[
+            "factum-core",
+            "factum-schemas",
+            "factum-registry",
+            "factum-gateway",
+            "factum-log-memory",
+            "factum-log-embedded",
+            "factum-views",
+            "factum-bank",
+        ],
+    ),
     ("factum-architecture-tests", &[]),
 ];
 

@@ -9,6 +9,7 @@ use super::{
         wait_of,
     },
     not_found, parameters,
+    path::Path,
 };
 use crate::{
     BatchError, CommandBody, OutcomeRequest, Outgoing, PublishAllRequest, PublishRequest, Stop, overload::Client,
@@ -17,7 +18,7 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{
-        Path, Query, State,
+        Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},

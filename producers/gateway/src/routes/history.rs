@@ -1,10 +1,10 @@
 //! Histories.
 
-use super::{Gateway, Refusal, blocking, headers::aggregate_id, parameters};
+use super::{Gateway, Refusal, blocking, headers::aggregate_id, parameters, path::Path};
 use crate::{HistoryRequest, MAX_EVENTS};
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use factum_core::{Result, Version};

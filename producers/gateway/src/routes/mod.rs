@@ -14,6 +14,7 @@ mod fallback;
 mod headers;
 mod history;
 mod past;
+mod path;
 mod streams;
 mod views;
 

@@ -6,11 +6,12 @@ use super::{
     blocking,
     headers::aggregate_id,
     parameters,
+    path::Path,
 };
 use crate::{At, AuditRequest, Clock, MAX_AUDIT_EVENTS, StateRequest, parse_time};
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use factum_core::{Error, Result, Version};

@@ -10,12 +10,13 @@ use super::{
     Gateway, Refusal, blocking,
     headers::{aggregate_id, text},
     parameters,
+    path::Path,
 };
 use crate::{FollowRequest, Followed, live::queue, overload::Client, token::plain};
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };

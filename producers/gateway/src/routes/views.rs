@@ -1,10 +1,10 @@
 //! Rows of views.
 
-use super::{Gateway, Refusal, blocking, headers::text, parameters};
+use super::{Gateway, Refusal, blocking, headers::text, parameters, path::Path};
 use crate::QueryRequest;
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
