@@ -25,6 +25,8 @@ mod child;
 mod example;
 #[path = "kafka/gateway.rs"]
 mod gateway;
+#[path = "kafka/handover.rs"]
+mod handover;
 #[path = "kafka/import.rs"]
 mod import;
 #[path = "kafka/journal.rs"]

@@ -31,6 +31,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
 ];
 
+/// The longest pause between the heartbeats of a member of a classic group. librdkafka looks whether one is due
+/// twice a second.
+const HEARTBEAT_MS: u128 = 250;
+
 /// What the protocols fix, with the only value that a user may repeat (none: not at all).
 const OURS: &[(&str, Option<&str>)] = &[
     ("acks", Some("all")),
@@ -190,7 +194,7 @@ impl KafkaConfig {
                     .set("session.timeout.ms", options.session_timeout.as_millis().to_string());
                 if self.get("heartbeat.interval.ms").is_none() {
                     // Members learn of a rebalance with a heartbeat, and a partition that moves waits for two.
-                    let heartbeat = (options.session_timeout.as_millis() / 10).clamp(1, 1_000);
+                    let heartbeat = (options.session_timeout.as_millis() / 10).clamp(1, HEARTBEAT_MS);
                     config.set("heartbeat.interval.ms", heartbeat.to_string());
                 }
             }

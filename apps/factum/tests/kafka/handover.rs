@@ -18,8 +18,8 @@ use std::{
 };
 
 const PARTITIONS: u32 = 4;
-const ROUNDS: usize = 4;
-/// What is promised is 2 s where the machine has time; here six suites may share one.
+const ROUNDS: usize = 3;
+/// What is promised is 2 s where the machine has time; a test shares it with others.
 const BUSY: Duration = Duration::from_secs(30);
 
 /// One deposit after another for an account of each partition.
@@ -43,7 +43,7 @@ impl Probe {
             threads.push(std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let reply = client.send(to(&account, Deposit { cents: 1 }).timeout(DEADLINE)).unwrap();
-                    assert!(reply.accepted(), "{reply:?}");
+                    reply.accepted().unwrap();
                     times.lock().unwrap().push(Instant::now());
                 }
             }));
@@ -83,7 +83,7 @@ fn handler(site: &Site, protocol: &str) -> Process {
 
 #[test]
 fn a_handover_on_sigterm_takes_little_under_both_protocols() {
-    println!("| protocol | partitions silent at most, hand-over by hand-over |\n|---|---|");
+    eprintln!("| protocol | partitions silent at most, hand-over by hand-over |\n|---|---|");
     for protocol in ["classic", "consumer"] {
         let site = Site::new(PARTITIONS);
         let mut first = handler(&site, protocol);
@@ -101,7 +101,7 @@ fn a_handover_on_sigterm_takes_little_under_both_protocols() {
             first = second;
         }
         let shown: Vec<String> = silences.iter().map(|silence| format!("{:.2} s", silence.as_secs_f64())).collect();
-        println!("| {protocol} | {} |", shown.join(", "));
+        eprintln!("| {protocol} | {} |", shown.join(", "));
         assert!(silences.iter().all(|silence| *silence < BUSY), "{protocol}: {silences:?}");
         drop(probe);
         first.stop();
