@@ -15,6 +15,9 @@ pub trait AroundSink {
     /// # Errors
     /// Those of the question, and those of getting there.
     fn within<R>(&mut self, ask: impl FnOnce(&mut dyn Sink) -> Result<R>) -> Result<R>;
+
+    /// Hears of a reset that was recorded.
+    fn recorded(&mut self, _: &ResetPlan) {}
 }
 
 impl<A: AroundSink> InHandMarks for A {
@@ -29,7 +32,9 @@ impl<A: AroundSink> Resets for A {
     }
 
     fn record(&mut self, plan: &ResetPlan) -> Result<()> {
-        self.within(|sink| sink.record(plan))
+        self.within(|sink| sink.record(plan))?;
+        self.recorded(plan);
+        Ok(())
     }
 
     fn standing(&mut self) -> Result<Standing> {

@@ -1,15 +1,17 @@
 //! Somebody who reads what was written: a view that has passed an answer's
 //! token has to show what that answer told.
 
-use crate::world::{Actor, World};
-use factum_bank::Balances;
+use crate::{
+    folds::Accounts,
+    world::{Actor, World},
+};
 use factum_core::{
-    Offset, TopicPartition, Version,
+    AggregateId, Offset, Topic, TopicPartition, Version,
     view::{Value, ViewTable},
     wire::{AnswerCode, Token},
 };
 use factum_history::Look;
-use factum_views::{MemoryDatabase, Query, Rows as _};
+use factum_views::{MemoryDatabase, MemorySink, ParkedRecords as _, Query, Rows as _};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Reads the balances after every answer.
@@ -22,6 +24,15 @@ impl Auditor {
     pub(crate) fn new(database: &MemoryDatabase) -> Self {
         Auditor { database: database.clone(), waiting: Vec::new() }
     }
+
+    /// Whether a row may lack events that the view has passed.
+    fn is_left_behind(&self, world: &World, table: &ViewTable, topic: &Topic, account: &str) -> bool {
+        let sink = MemorySink::open(&self.database, table.clone());
+        let parked = AggregateId::new(account)
+            .and_then(|account| sink.and_then(|mut sink| sink.parked_records(topic, &account, None, 1)));
+        let given_up = world.notes().given_up.contains_key(table.view());
+        given_up || parked.is_ok_and(|records| !records.is_empty())
+    }
 }
 
 impl Actor for Auditor {
@@ -30,11 +41,12 @@ impl Actor for Auditor {
         self.waiting.extend(told.into_iter().filter_map(|(account, answer)| {
             (answer.code == AnswerCode::Accepted).then_some((account, answer.version, answer.token?))
         }));
-        let Ok(table) = ViewTable::of::<Balances>() else { return };
+        let Ok(table) = ViewTable::of::<Accounts>() else { return };
         let progress = self.database.progress(&table).unwrap_or_default();
         let positions: BTreeMap<TopicPartition, Offset> =
             progress.into_iter().map(|found| (found.place, found.position)).collect();
-        self.waiting.retain(|(account, version, token)| {
+        let waiting = std::mem::take(&mut self.waiting);
+        let still = |(account, version, token): &(String, Version, Token)| {
             if positions.get(&token.place).is_none_or(|position| *position <= token.offset) {
                 return true;
             }
@@ -45,10 +57,15 @@ impl Actor for Auditor {
                 Some(Value::Integer(entries)) => *entries,
                 _ => 0,
             };
+            // An account that is parked waits, and events that were given up are in no row.
+            if self.is_left_behind(world, &table, &token.place.topic, account) {
+                return false;
+            }
             let look = Look { account: account.clone(), version: *version, entries };
             world.notes().history.looks.push(look);
             false
-        });
+        };
+        self.waiting = waiting.into_iter().filter(still).collect();
     }
 
     fn is_done(&self, _world: &World) -> bool {

@@ -1,7 +1,7 @@
 //! The bank's bytes: the codecs of production, over schemas that a process
 //! has to fetch before it knows them.
 
-use crate::world::World;
+use crate::{fault::Fault, poison, world::World};
 use factum_bank::{Account, Balances, Command, Event};
 use factum_core::{
     Aggregate, AggregateCodec, DecodeError, Error, Fingerprint, MessageCodec, Result, Topics, view::View, wire::Answer,
@@ -59,12 +59,7 @@ impl Bank {
 
     /// The codec of a process that knows no schema yet.
     pub(crate) fn process(&self) -> ProcessCodec {
-        ProcessCodec { codec: self.codec.clone(), known: Some(Known::default()) }
-    }
-
-    /// The codec of a process that knows every schema.
-    pub(crate) fn knowing(&self) -> ProcessCodec {
-        ProcessCodec { codec: self.codec.clone(), known: None }
+        ProcessCodec { codec: self.codec.clone(), known: Known::default() }
     }
 }
 
@@ -72,33 +67,29 @@ impl Bank {
 type Known = Arc<Mutex<BTreeSet<u32>>>;
 
 /// The codec of one process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProcessCodec {
     codec: Codec<Account>,
-    /// None knows them all.
-    known: Option<Known>,
+    known: Known,
 }
 
 impl ProcessCodec {
     /// Fetches a schema from the registry, which may be away.
-    pub(crate) fn fetch(&self, world: &Arc<World>) -> SchemaFetch {
+    pub(crate) fn fetch(&self, world: &Arc<World>, away: Fault) -> SchemaFetch {
         let (known, world) = (self.known.clone(), Arc::downgrade(world));
         Arc::new(move |id| {
             let world = world.upgrade().ok_or_else(|| Error::unavailable("the simulation is over"))?;
-            world.ask_registry()?;
-            known.iter().for_each(|known| {
-                known.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-            });
+            world.ask_registry(away)?;
+            known.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             Ok(())
         })
     }
 
     fn check(&self, value: &[u8]) -> Result<(), DecodeError> {
         // The Confluent wire format: a zero and the schema's id.
-        let Some(known) = &self.known else { return Ok(()) };
         let Some(&[a, b, c, d]) = value.get(1..5) else { return Ok(()) };
         let id = u32::from_be_bytes([a, b, c, d]);
-        match known.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
+        match self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
             true => Ok(()),
             false => Err(DecodeError::UnknownSchema(id)),
         }
@@ -140,6 +131,8 @@ impl MessageCodec<<Balances as View>::Event> for ProcessCodec {
 
     fn decode(&self, value: &[u8]) -> Result<Event, DecodeError> {
         self.check(value)?;
-        self.codec.decode_event(value)
+        let event = self.codec.decode_event(value)?;
+        poison::decodes(&event)?;
+        Ok(event)
     }
 }

@@ -2,18 +2,15 @@
 
 use crate::{
     bank::Bank,
+    folds::{ALL, Accounts, Totals},
     handler::PARTITIONS,
-    views::{ALL, Totals},
+    parked::Found,
     world::World,
 };
-use factum_bank::Balances;
-use factum_core::{
-    Result, partition_of,
-    view::{Value, ViewTable},
-};
-use factum_history::{Row, Verdict, read_events, read_requests};
-use factum_views::{MemoryDatabase, Query, Rows as _};
-use std::{collections::BTreeMap, time::Duration};
+use factum_core::{Result, partition_of};
+use factum_history::{Verdict, read_events, read_requests};
+use factum_views::MemoryDatabase;
+use std::time::Duration;
 
 /// What is wrong with a world that has come to rest, one line each, and how many events it has.
 ///
@@ -24,22 +21,35 @@ pub(crate) fn check(world: &World, bank: &Bank, database: &MemoryDatabase) -> Re
     let decode = |record: factum_core::RecordRef<'_>| Ok(bank.event(record.value().unwrap_or_default())?);
     history.events = read_events(&world.log, &world.topics.events, Duration::ZERO, decode)?;
     history.requests = read_requests(&world.log, &world.topics.commands, Duration::ZERO)?;
-    history.balances = rows(database, &ViewTable::of::<Balances>()?)?;
-    history.totals = Some(rows(database, &ViewTable::of::<Totals>()?)?.remove(ALL).unwrap_or_default());
+    let accounts = Found::read::<Accounts>(world, database)?;
+    let totals = Found::read::<Totals>(world, database)?;
+    history.balances = accounts.with_given_up(&history.events);
+    history.totals = Some(totals.with_given_up(&history.events).remove(ALL).unwrap_or_default());
     let verdict = factum_history::check(&history);
     let mut wrong: Vec<String> = verdict.violations.iter().map(ToString::to_string).collect();
     check_memory(world, &verdict, &mut wrong);
+    let notes = world.notes();
+    wrong.extend(notes.wrong.iter().cloned());
+    wrong.extend(notes.deliveries.missing(&history.events));
+    wrong.extend(accounts.late());
+    for found in [&accounts, &totals] {
+        if !found.parked.is_empty() {
+            wrong.push(format!("view {} still has parked {:?}", found.view, found.parked));
+        }
+    }
     Ok((wrong, history.events.len()))
 }
 
-fn rows(database: &MemoryDatabase, table: &ViewTable) -> Result<BTreeMap<String, Row>> {
-    let mut rows = BTreeMap::new();
-    for row in database.page(&Query::new(table))?.rows {
-        if let [Value::Text(key), Value::Integer(balance), Value::Integer(entries), ..] = &row[..] {
-            rows.insert(key.clone(), Row { balance_cents: *balance, entries: *entries });
-        }
-    }
-    Ok(rows)
+/// What is wrong with views of which some keys are parked, once everything else has been applied:
+/// a parked account's row is that of its version before, and the others are complete.
+pub(crate) fn check_parked(world: &World, bank: &Bank, database: &MemoryDatabase) -> Result<Vec<String>> {
+    let decode = |record: factum_core::RecordRef<'_>| Ok(bank.event(record.value().unwrap_or_default())?);
+    let events = read_events(&world.log, &world.topics.events, Duration::ZERO, decode)?;
+    let accounts = Found::read::<Accounts>(world, database)?;
+    let totals = Found::read::<Totals>(world, database)?;
+    let mut wrong = accounts.differs(&events, |event| event.account.clone());
+    wrong.extend(totals.differs(&events, |_| ALL.to_owned()));
+    Ok(wrong)
 }
 
 /// The memory of every owner is the fold of its log.

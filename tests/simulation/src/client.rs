@@ -96,7 +96,7 @@ impl Client {
     }
 
     fn start(&self, world: &Arc<World>) -> Result<Process> {
-        let log = SimulatedLog::new(world);
+        let log = SimulatedLog::new(world, Fault::LogAtClient);
         let place = world.topics.replies.partition(self.replies);
         let mut reader = log.reader(Isolation::ReadUncommitted)?;
         let end = log.admin()?.bounds(&place, Isolation::ReadUncommitted)?.end;

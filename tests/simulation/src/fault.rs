@@ -46,7 +46,7 @@ faults! {
     /// The views' database is away for everybody.
     DatabaseOutage = "database away", 500;
     /// A process hangs before a call to its database.
-    DatabaseHang = "view hangs in a transaction (zombie)", 1_500;
+    DatabaseHang = "view hangs in a transaction (zombie)", 4_000;
     /// A process hangs between its decision and its transaction.
     HangBeforeTransaction = "handler hangs before a transaction (zombie)", 2_500;
     /// A client does not know its generation for a while.
@@ -87,6 +87,34 @@ faults! {
     OffsetReset = "handler's offsets reset", 1_500;
     /// An operator sets a view's group to an earlier offset.
     ViewReset = "view's offsets reset", 1_500;
+    /// An operator sets an offset of a view's group forward, and builds the view anew later.
+    ForwardReset = "view's offset set forward", 1_500;
+    /// A view is deployed with code that cannot apply some events; a later deployment mends it.
+    BadCode = "view deployed with code that some events are poison for", 6_000;
+    /// An operator gives parked events up.
+    GivenUp = "parked events given up", 30_000;
+    /// Not drawn: a view parked an aggregate.
+    Parked = "aggregate parked", 0;
+    /// Not drawn: records behind a parked one are put behind it.
+    BehindParked = "event put behind a parked one", 0;
+    /// Not drawn: parked records were applied.
+    Redriven = "parked records redriven", 0;
+    /// Not drawn: the code of a redrive cannot apply them either.
+    RedriveFailed = "redrive failed at an event", 0;
+    /// Not drawn: another operator was faster.
+    RedriveRefused = "redrive refused, the key moved on", 0;
+    /// Not drawn: the log is away for a handler.
+    LogAtHandler = "log away for a handler's call", 0;
+    /// Not drawn: the log is away for a view.
+    LogAtView = "log away for a view's call", 0;
+    /// Not drawn: the log is away for a client.
+    LogAtClient = "log away for a client's call", 0;
+    /// Not drawn: the registry is away for a handler.
+    RegistryAtHandler = "registry away for a handler's schema", 0;
+    /// Not drawn: the registry is away for a view.
+    RegistryAtView = "registry away for a view's schema", 0;
+    /// Not drawn: the database is away for a view, or for an operator.
+    DatabaseAtView = "database away for a view's call", 0;
 }
 
 impl fmt::Display for Fault {
@@ -106,6 +134,9 @@ impl Profile {
         let rate = |fault: &Fault| {
             let mut random = Random::named(seed, &format!("how often: {fault}"));
             let most = u64::from(fault.most());
+            if most == 0 {
+                return 0;
+            }
             let rate = match random.below(3) {
                 0 => 0,
                 1 => 1 + random.below(most / 4 + 1),

@@ -77,14 +77,14 @@ impl HandlerProcess {
                 transactional_id: format!("{group}-{}-{}", self.name, world.draw(|random| random.below(2))),
                 timeout: Duration::from_millis(TRANSACTION_MS),
             },
-            fetch_schema: codec.fetch(world),
+            fetch_schema: codec.fetch(world, Fault::RegistryAtHandler),
             encode_answer: self.bank.answer_encoder()?,
             surroundings: time::SURROUNDINGS,
             throttle: factum_core::Throttle::default(),
             pause_point: None,
         };
         let handler = Handler::with_protections(config, codec, self.protections);
-        Worker::start(Arc::new(SimulatedLog::new(world)), handler, options)
+        Worker::start(Arc::new(SimulatedLog::new(world, Fault::LogAtHandler)), handler, options)
     }
 
     fn down_for(&mut self, ms: i64) {

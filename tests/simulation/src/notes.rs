@@ -1,9 +1,12 @@
 //! What clients asked for, and what they were told, as the simulation notes it.
 
+use crate::deliveries::Deliveries;
 use factum_bank::Command;
-use factum_core::{AggregateId, CommandId, Error, TimestampMs, Version, handler::HandlerStats, wire::Answer};
+use factum_core::{
+    AggregateId, CommandId, Error, Offset, TimestampMs, TopicPartition, Version, handler::HandlerStats, wire::Answer,
+};
 use factum_history::{Asked, Transfer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened, as those saw it who are not under test.
 #[derive(Debug)]
@@ -15,13 +18,27 @@ pub(crate) struct Notes {
     /// Workers that ended by themselves, with what they said.
     pub(crate) endings: BTreeMap<String, u64>,
     pub(crate) dead_letters: u64,
+    /// What resets of the views' groups have brought.
+    pub(crate) deliveries: Deliveries,
+    /// Parked events that were given up, by view.
+    pub(crate) given_up: BTreeMap<String, BTreeSet<(TopicPartition, Offset)>>,
+    /// What else was seen to be wrong before the end.
+    pub(crate) wrong: Vec<String>,
 }
 
 impl Notes {
     /// Nothing yet.
     pub(crate) fn new(partitions: u32, window: usize) -> Self {
         let history = factum_history::History::new(partitions, window);
-        Notes { history, fresh: Vec::new(), endings: BTreeMap::new(), dead_letters: 0 }
+        Notes {
+            history,
+            fresh: Vec::new(),
+            endings: BTreeMap::new(),
+            dead_letters: 0,
+            deliveries: Deliveries::default(),
+            given_up: BTreeMap::new(),
+            wrong: Vec::new(),
+        }
     }
 
     /// Notes a command before it is sent for the first time.

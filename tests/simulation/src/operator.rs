@@ -2,15 +2,16 @@
 
 use crate::{
     fault::Fault,
+    folds::{Accounts, Totals},
+    poison::Code,
     time,
-    views::Totals,
     world::{Actor, World},
 };
-use factum_bank::{Account, Balances};
+use factum_bank::Account;
 use factum_core::{
     Aggregate, Offset, Result, TimestampMs, Topic, Topics,
     log::{CommitOffset, Log},
-    view::view_group,
+    view::{View as _, view_group},
 };
 use std::sync::Arc;
 
@@ -21,6 +22,29 @@ pub(crate) struct Operator {
     handlers: Option<TimestampMs>,
     /// Since when the views are held to reset theirs.
     views: Option<TimestampMs>,
+    /// A view's code has a fault, which is mended then.
+    mends: Option<(&'static str, TimestampMs)>,
+}
+
+impl Operator {
+    /// Deploys code of a view that cannot apply some events, and later code that can.
+    fn deploy(&mut self, world: &World) {
+        match self.mends {
+            Some((view, at)) if at <= time::now() => {
+                world.deploy(view, Code::Good);
+                self.mends = None;
+            }
+            None if world.strikes(Fault::BadCode) => {
+                let (view, number, ms) = world.draw_for(Fault::BadCode, |random| {
+                    let view = if random.chance(50_000) { Accounts::NAME } else { Totals::NAME };
+                    (view, random.between(0, 1_000), random.between(200, 4_000))
+                });
+                world.deploy(view, Code::bad(number));
+                self.mends = Some((view, TimestampMs(time::now().0 + ms)));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Sets every offset of a group to some earlier one. A group with members takes none.
@@ -35,7 +59,11 @@ fn reset(world: &World, group: &str, topic: &Topic) -> Result<()> {
             CommitOffset { place, offset, metadata: String::new() }
         })
         .collect();
-    admin.reset_group_offsets(group, &offsets)
+    admin.reset_group_offsets(group, &offsets)?;
+    if *topic == world.topics.events {
+        offsets.iter().for_each(|set| world.notes().deliveries.reset(group, &set.place, set.offset));
+    }
+    Ok(())
 }
 
 impl Actor for Operator {
@@ -47,7 +75,8 @@ impl Actor for Operator {
             world.hold_handlers(true);
             self.handlers = Some(time::now());
         }
-        if self.views.is_none() && world.strikes(Fault::ViewReset) {
+        self.deploy(world);
+        if self.views.is_none() && !world.is_skipping() && world.strikes(Fault::ViewReset) {
             world.hold_views(true);
             self.views = Some(time::now());
         }
@@ -59,11 +88,14 @@ impl Actor for Operator {
         }
         let events = &world.topics.events;
         let reset_views = || {
-            reset(world, &view_group::<Balances>(), events).and_then(|()| reset(world, &view_group::<Totals>(), events))
+            reset(world, &view_group::<Accounts>(), events).and_then(|()| reset(world, &view_group::<Totals>(), events))
         };
-        if self.views.is_some() && (reset_views().is_ok() || world.is_calm()) {
-            self.views = None;
-            world.hold_views(false);
+        if self.views.is_some() {
+            world.hold_views(true);
+            if reset_views().is_ok() || world.is_calm() {
+                self.views = None;
+                world.hold_views(false);
+            }
         }
     }
 

@@ -3,16 +3,18 @@
 use crate::{
     auditor::Auditor,
     bank::Bank,
-    check::check,
+    check::{check, check_parked},
     client::Client,
     fault::Struck,
+    folds::{Accounts, Totals},
     handler::{HandlerProcess, PARTITIONS},
+    keeper::Keeper,
     operator::Operator,
+    skipper::Skipper,
     time,
-    views::{Totals, ViewProcess},
+    views::ViewProcess,
     world::World,
 };
-use factum_bank::Balances;
 use factum_core::{
     AggregateId, Offset, Partition, Protections, Result,
     log::{Isolation, Log},
@@ -28,6 +30,8 @@ const HANDLERS: usize = 3;
 const CLIENTS: usize = 3;
 /// Processes of each view.
 const VIEWS: usize = 2;
+/// Operators who redrive what is parked.
+const KEEPERS: u64 = 2;
 const ACCOUNTS: usize = 7;
 
 /// What a simulation came to.
@@ -91,7 +95,7 @@ impl Simulator {
         log.admin()?.create_topics(&topic_specs(&topics, PARTITIONS, None))?;
         let world = Arc::new(World::new(log, topics, seed));
         time::belongs_to(&world);
-        let database = self.assemble(&world)?;
+        let database = self.assemble(&world, seed)?;
         while world.turns() < steps {
             world.turn();
             if !self.turn.is_zero() {
@@ -99,12 +103,14 @@ impl Simulator {
             }
         }
         world.calm();
-        let (begin_rest, mut settled) = (world.turns(), false);
-        while !settled && world.turns() - begin_rest < MAX_REST {
-            (0..50).for_each(|_| world.turn());
-            settled = Self::has_settled(&world);
-        }
+        let begin_rest = world.turns();
         let mut violations = Vec::new();
+        let mut settled = Self::settles(&world);
+        if settled {
+            violations.extend(check_parked(&world, &self.bank, &database)?);
+            world.redrive_all();
+            settled = Self::settles(&world);
+        }
         if !settled {
             let mut doing = Vec::new();
             world.each(|actor| {
@@ -140,7 +146,7 @@ impl Simulator {
         Ok(report)
     }
 
-    fn assemble(&self, world: &Arc<World>) -> Result<MemoryDatabase> {
+    fn assemble(&self, world: &Arc<World>, seed: u64) -> Result<MemoryDatabase> {
         let accounts: Vec<AggregateId> =
             (0..ACCOUNTS).map(|number| AggregateId::new(format!("account-{number}"))).collect::<Result<_>>()?;
         for number in 0..HANDLERS {
@@ -155,12 +161,28 @@ impl Simulator {
         }
         let database = MemoryDatabase::new("simulated");
         for number in 0..VIEWS {
-            world.add(Box::new(ViewProcess::<Balances>::new(number, &self.bank, &database, self.protections)));
+            world.add(Box::new(ViewProcess::<Accounts>::new(number, &self.bank, &database, self.protections)));
             world.add(Box::new(ViewProcess::<Totals>::new(number, &self.bank, &database, self.protections)));
         }
         world.add(Box::new(Auditor::new(&database)));
         world.add(Box::new(Operator::default()));
+        world.add(Box::new(Skipper::new(&database)));
+        for number in 0..KEEPERS {
+            world.add(Box::new(Keeper::new(number, seed, &self.bank, &database)));
+        }
         Ok(database)
+    }
+
+    /// Lets everybody go on until there is nothing left to do; false if that does not come.
+    fn settles(world: &Arc<World>) -> bool {
+        let begin = world.turns();
+        while !Self::has_settled(world) {
+            if world.turns() - begin >= MAX_REST {
+                return false;
+            }
+            (0..50).for_each(|_| world.turn());
+        }
+        true
     }
 
     /// Whether everybody is done and no command waits.

@@ -1,56 +1,21 @@
-//! Processes that run views, over a database in memory: the production runner
-//! and machine, with one view of single accounts and one whose row all
-//! partitions share.
+//! Processes that run views, over a database in memory: the production runner and machine.
 
 use crate::{
     bank::{Bank, ProcessCodec},
     fault::Fault,
     log::SimulatedLog,
+    poison::{self, Code},
     sink::SimulatedSink,
     time,
     world::{Actor, SESSION_MS, World, unless_killed},
 };
 use factum_bank::Event;
 use factum_core::{
-    Aggregate, Protections, Result, TimestampMs,
-    view::{Recorded, Scope, View, ViewTable},
+    Protections, Result, TimestampMs,
+    view::{View, ViewTable},
 };
 use factum_views::{MemoryDatabase, MemorySink, Rows as _, ViewOptions, ViewRunner};
 use std::{sync::Arc, time::Duration};
-
-/// All money of the bank, in one row.
-#[derive(Debug)]
-pub(crate) struct Totals;
-
-/// The key of its row.
-pub(crate) const ALL: &str = "all";
-
-/// The row of the totals.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Total {
-    /// The sum of all balances, in cents.
-    pub(crate) balance: i64,
-    /// How many entries changed it.
-    pub(crate) entries: i64,
-}
-
-impl View for Totals {
-    const NAME: &'static str = "totals";
-    const VERSION: u32 = 1;
-    const INPUTS: &'static [&'static str] = &[factum_bank::Account::TYPE];
-    const SCOPE: Scope = Scope::Shared;
-    type Event = Event;
-    type Row = Total;
-
-    fn keys(_: &Recorded<Event>) -> Vec<String> {
-        vec![ALL.to_owned()]
-    }
-
-    fn fold(_: &str, row: Option<Total>, event: &Recorded<Event>) -> Option<Total> {
-        let row = row.unwrap_or(Total { balance: 0, entries: 0 });
-        Some(Total { balance: row.balance + event.event.change_cents(), entries: row.entries + 1 })
-    }
-}
 
 /// A process that runs one view.
 pub(crate) struct ViewProcess<V: View<Event = Event>> {
@@ -61,6 +26,8 @@ pub(crate) struct ViewProcess<V: View<Event = Event>> {
     runner: Option<ViewRunner<V, ProcessCodec>>,
     start_at: TimestampMs,
     failed: Option<String>,
+    /// The program that it runs.
+    code: Code,
 }
 
 impl<V: View<Event = Event>> ViewProcess<V> {
@@ -73,20 +40,24 @@ impl<V: View<Event = Event>> ViewProcess<V> {
             runner: None,
             start_at: time::now(),
             failed: None,
+            code: Code::Good,
         }
     }
 
     fn start(&self, world: &Arc<World>) -> Result<ViewRunner<V, ProcessCodec>> {
         let sink = SimulatedSink::new(world, MemorySink::open(&self.database, ViewTable::of::<V>()?)?);
+        let codec = self.bank.process();
         let options = ViewOptions {
             session_timeout: Duration::from_millis(SESSION_MS.unsigned_abs()),
             max_records: 20,
             // The health is not looked at.
             ends_interval: Duration::MAX,
             protections: self.protections,
-            ..ViewOptions::new(Arc::new(|_| Ok(())), time::now)
+            spawn: time::SURROUNDINGS.spawn,
+            ..ViewOptions::new(codec.fetch(world, Fault::RegistryAtView), time::now)
         };
-        ViewRunner::start(Arc::new(SimulatedLog::new(world)), self.bank.knowing(), Box::new(sink), options)
+        let log = SimulatedLog::new(world, Fault::LogAtView);
+        ViewRunner::start(Arc::new(log), codec, Box::new(sink), options)
     }
 
     fn down_for(&mut self, ms: i64) {
@@ -103,6 +74,7 @@ where
             if time::now() < self.start_at || world.are_views_held() {
                 return;
             }
+            self.code = world.release(V::NAME);
             match unless_killed(|| self.start(world)) {
                 Some(Ok(runner)) => self.runner = Some(runner),
                 Some(Err(error)) => {
@@ -113,12 +85,15 @@ where
             }
             return;
         };
-        if world.are_views_held() || world.strikes(Fault::Rebalance) {
+        // A program that was deployed is started in one process after the other.
+        let is_old =
+            self.code != world.release(V::NAME) && world.draw_for(Fault::BadCode, |random| random.chance(20_000));
+        if world.are_views_held() || is_old || world.strikes(Fault::Rebalance) {
             unless_killed(|| runner.close().is_ok());
             self.down_for(world.draw(|random| random.between(10, SESSION_MS)));
             return;
         }
-        match unless_killed(|| (runner.step(Duration::ZERO), runner)) {
+        match unless_killed(|| (poison::running(self.code, || runner.step(Duration::ZERO)), runner)) {
             Some((Ok(_), runner)) => self.runner = Some(runner),
             Some((Err(error), _)) => {
                 world.notes().ended(&self.name, &error);

@@ -4,6 +4,7 @@ use crate::{
     fault::{Fault, Profile, Struck},
     handler::{PARTITIONS, WINDOW},
     notes::Notes,
+    poison::Code,
     random::Random,
     time,
 };
@@ -74,6 +75,12 @@ struct State {
     handlers_held: bool,
     /// An operator has all views stopped.
     views_held: bool,
+    /// What each view's programs do from their next start on.
+    releases: BTreeMap<&'static str, Code>,
+    /// An operator has left records of a view out, and is going to build it anew.
+    skipping: bool,
+    /// Whatever is parked is to be redriven now.
+    redriving: bool,
 }
 
 /// A process was killed: unwinds to its actor.
@@ -94,6 +101,9 @@ impl World {
             database_back: TimestampMs(0),
             handlers_held: false,
             views_held: false,
+            releases: BTreeMap::new(),
+            skipping: false,
+            redriving: false,
         };
         World {
             log,
@@ -149,6 +159,39 @@ impl World {
         !self.state().chaos
     }
 
+    /// Ends the code that cannot apply some events, and what is parked is to be redriven.
+    pub(crate) fn redrive_all(&self) {
+        let mut state = self.state();
+        state.releases.clear();
+        state.redriving = true;
+    }
+
+    pub(crate) fn is_redriving(&self) -> bool {
+        self.state().redriving
+    }
+
+    /// The programs of a view that are deployed.
+    pub(crate) fn release(&self, view: &str) -> Code {
+        self.state().releases.get(view).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn deploy(&self, view: &'static str, code: Code) {
+        self.state().releases.insert(view, code);
+    }
+
+    pub(crate) fn set_skipping(&self, skipping: bool) {
+        self.state().skipping = skipping;
+    }
+
+    pub(crate) fn is_skipping(&self) -> bool {
+        self.state().skipping
+    }
+
+    /// Whether somebody hangs in the middle of a turn.
+    pub(crate) fn does_somebody_hang(&self) -> bool {
+        self.state().depth > 0
+    }
+
     pub(crate) fn hold_handlers(&self, held: bool) {
         self.state().handlers_held = held;
     }
@@ -201,6 +244,11 @@ impl World {
         strikes
     }
 
+    /// Counts what followed from a fault.
+    pub(crate) fn count(&self, followed: Fault) {
+        self.state().struck.count(followed);
+    }
+
     /// Somebody's turn.
     pub(crate) fn turn(self: &Arc<Self>) {
         let taken = {
@@ -240,7 +288,8 @@ impl World {
     }
 
     /// A process before a call: it may be killed here, or hang.
-    pub(crate) fn before_call(self: &Arc<Self>) -> Result<()> {
+    /// `away` counts the calls that find the log away.
+    pub(crate) fn before_call(self: &Arc<Self>, away: Fault) -> Result<()> {
         if self.strikes(Fault::Crash) {
             resume_unwind(Box::new(Killed));
         }
@@ -257,6 +306,7 @@ impl World {
             self.state().log_back = TimestampMs(until);
         }
         if self.state().log_back > time::now() {
+            self.count(away);
             return Err(Error::unavailable("the log is away"));
         }
         if self.strikes(Fault::LostRequest) {
@@ -283,10 +333,12 @@ impl World {
             let until = time::now().0 + self.draw(|random| random.between(50, 2 * SESSION_MS));
             self.state().database_back = TimestampMs(until);
         }
-        match self.state().database_back > time::now() {
-            true => Err(Error::unavailable("the database is away")),
-            false => Ok(()),
+        let is_away = self.state().database_back > time::now();
+        if is_away {
+            self.count(Fault::DatabaseAtView);
+            return Err(Error::unavailable("the database is away"));
         }
+        Ok(())
     }
 
     /// A process may hang here for longer than its session.
@@ -296,16 +348,18 @@ impl World {
         }
     }
 
-    /// Asks the registry, which may be away.
-    pub(crate) fn ask_registry(&self) -> Result<()> {
+    /// Asks the registry, which may be away; `away` counts that.
+    pub(crate) fn ask_registry(&self, away: Fault) -> Result<()> {
         if self.strikes(Fault::RegistryOutage) {
             let until = time::now().0 + self.draw(|random| random.between(50, 2 * SESSION_MS));
             self.state().registry_back = TimestampMs(until);
         }
-        match self.state().registry_back > time::now() {
-            true => Err(Error::unavailable("the registry is away")),
-            false => Ok(()),
+        let is_away = self.state().registry_back > time::now();
+        if is_away {
+            self.count(away);
+            return Err(Error::unavailable("the registry is away"));
         }
+        Ok(())
     }
 }
 

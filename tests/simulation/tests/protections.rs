@@ -21,8 +21,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "high_watermark_recovery",
         "one seed in a hundred shows it, too few for each test run: core/tests/handler/protections.rs",
     ),
-    ("offset_resets", "what is not honoured leaves right rows behind: core/src/view/tests/resets.rs"),
-    ("ordered_redrive", "no event is poison here: core/src/view/tests/parking.rs"),
 ];
 
 type Caught = Option<(u64, String)>;

@@ -16,6 +16,7 @@ const MAX_RECORDS: u64 = 12;
 pub(super) struct SimulatedConsumer {
     log: SimulatedLog,
     inner: Box<dyn GroupConsumer>,
+    group: String,
     session_ms: i64,
     polled: TimestampMs,
     /// The client's own thread settles its membership until then.
@@ -25,26 +26,34 @@ pub(super) struct SimulatedConsumer {
 impl SimulatedConsumer {
     pub(super) fn new(log: SimulatedLog, inner: Box<dyn GroupConsumer>, options: &GroupOptions) -> Self {
         let session_ms = i64::try_from(options.session_timeout.as_millis()).unwrap_or(i64::MAX);
-        SimulatedConsumer { log, inner, session_ms, polled: time::now(), settled: time::now() }
+        SimulatedConsumer {
+            log,
+            inner,
+            group: options.group.clone(),
+            session_ms,
+            polled: time::now(),
+            settled: time::now(),
+        }
     }
 }
 
 impl GroupConsumer for SimulatedConsumer {
     fn poll(&mut self, max_records: usize, _timeout: Duration, into: &mut RecordBatch) -> Result<Option<GroupEvent>> {
-        if self.log.world.before_call().is_err() {
+        if self.log.world.before_call(self.log.away).is_err() {
             // A client tells of no lost fetch: there is nothing yet.
             return Ok(None);
         }
         self.polled = time::now();
         let most = usize::try_from(self.log.world.draw(|random| 1 + random.below(MAX_RECORDS))).unwrap_or(1);
         let before = into.len();
-        let event = self.inner.poll(max_records.min(most), Duration::ZERO, into)?;
+        let mut event = self.inner.poll(max_records.min(most), Duration::ZERO, into)?;
         let brought = into.len() - before;
-        if event.is_some() || brought == 0 || self.log.world.draw(|random| random.chance(50_000)) {
-            return Ok(event);
+        if event.is_none() && brought > 0 && !self.log.world.draw(|random| random.chance(50_000)) {
+            // What was read before an event may come with it.
+            event = self.inner.poll(max_records.min(most) - brought, Duration::ZERO, into)?;
         }
-        // What was read before an event may come with it.
-        self.inner.poll(max_records.min(most) - brought, Duration::ZERO, into)
+        self.log.world.notes().deliveries.delivered(&self.group, into.iter().skip(before));
+        Ok(event)
     }
 
     fn membership(&mut self) -> Result<Membership> {
@@ -86,7 +95,7 @@ impl GroupConsumer for SimulatedConsumer {
     }
 
     fn close(self: Box<Self>) -> Result<()> {
-        self.log.world.before_call()?;
+        self.log.world.before_call(self.log.away)?;
         self.inner.close()
     }
 }

@@ -4,7 +4,7 @@
 mod consumer;
 mod producer;
 
-use crate::world::World;
+use crate::{fault::Fault, world::World};
 use consumer::{SimulatedConsumer, SimulatedReader};
 use factum_core::{
     Result, TimestampMs, Topic, TopicPartition,
@@ -20,16 +20,18 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 #[derive(Clone)]
 pub(crate) struct SimulatedLog {
     world: Arc<World>,
+    /// Counts the calls that find the log away.
+    away: Fault,
 }
 
 impl SimulatedLog {
-    pub(crate) fn new(world: &Arc<World>) -> Self {
-        SimulatedLog { world: world.clone() }
+    pub(crate) fn new(world: &Arc<World>, away: Fault) -> Self {
+        SimulatedLog { world: world.clone(), away }
     }
 
     /// A call that may be lost, or its answer.
     fn call<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.world.before_call()?;
+        self.world.before_call(self.away)?;
         let done = work()?;
         self.world.after_call()?;
         Ok(done)
@@ -37,7 +39,7 @@ impl SimulatedLog {
 
     /// A call whose loss is harmless to tell apart: nothing is changed by it.
     fn ask<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.world.before_call()?;
+        self.world.before_call(self.away)?;
         work()
     }
 }

@@ -62,7 +62,7 @@ impl SimulatedTransactionalProducer {
         if world.strikes(Fault::ExpiredId) {
             world.log.forget_producer(&self.id);
         }
-        world.before_call().map_err(lost)
+        world.before_call(self.log.away).map_err(lost)
     }
 
     fn after(&self, lost: fn(Error) -> TxnError) -> Result<(), TxnError> {
