@@ -13,12 +13,12 @@ pub(crate) const ACCOUNTS: usize = 6;
 /// What an account begins with, in cents.
 pub(crate) const OPENING_CENTS: i64 = 10_000;
 
-/// The accounts' names. Those of every other teller are in one partition, so
+/// The accounts' names. Those of three tellers in four are in one partition, so
 /// that the tellers of partitions that nothing strikes go on.
 pub(crate) fn names(client: &str, teller: usize) -> Vec<String> {
     let names = (0..).map(|number: u32| format!("{client}-{teller}-{number}"));
-    let own = teller / 2 % PARTITIONS as usize;
-    let fits = |name: &String| teller.is_multiple_of(2) || partition_of(name.as_bytes(), PARTITIONS).0 as usize == own;
+    let own = teller % PARTITIONS as usize;
+    let fits = |name: &String| teller % 4 == 3 || partition_of(name.as_bytes(), PARTITIONS).0 as usize == own;
     names.filter(fits).take(ACCOUNTS).collect()
 }
 
@@ -90,9 +90,9 @@ mod tests {
 
     #[test]
     fn every_partition_has_tellers_of_its_own_and_no_account_has_two() {
-        let names: Vec<Vec<String>> = (0..12).map(|teller| names("c", teller)).collect();
+        let names: Vec<Vec<String>> = (0..24).map(|teller| names("c", teller)).collect();
         let all: BTreeSet<&String> = names.iter().flatten().collect();
-        assert_eq!(all.len(), 12 * ACCOUNTS);
+        assert_eq!(all.len(), 24 * ACCOUNTS);
         let partitions = |names: &Vec<String>| -> BTreeSet<u32> {
             names.iter().map(|name| partition_of(name.as_bytes(), PARTITIONS).0).collect()
         };

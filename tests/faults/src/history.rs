@@ -24,8 +24,9 @@ use std::{
 
 /// How long one poll of a topic waits.
 const POLL: Duration = Duration::from_millis(50);
-/// A view that has stood still for so long will not catch up.
+/// A view that has stood still for so long will not catch up, and a transaction that is open for so long stays so.
 const CATCH_UP: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(200);
 /// How many commands of an account the handlers remember: the default.
 const WINDOW: usize = 64;
 
@@ -101,7 +102,7 @@ impl Sources<'_> {
             if entries != last {
                 (moved, last) = (Instant::now(), entries);
             }
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(LOOK);
         }
     }
 }
@@ -240,17 +241,25 @@ fn answer(sent: &Sent, reply: &Reply, events_topic: &Topic) -> Result<Option<Ans
     })
 }
 
-/// What lies beyond the last stable offset is of a transaction that has not ended.
+/// Waits until no transaction is open, which nobody could read beyond: the broker
+/// ends one that a killed handler left.
 fn no_open_transaction(environment: &Environment, topic: &Topic) -> Result<()> {
     let mut admin = environment.log.admin()?;
+    let begun = Instant::now();
     for place in admin.partitions(topic)? {
-        let (committed, all) =
-            (admin.bounds(&place, Isolation::ReadCommitted)?, admin.bounds(&place, Isolation::ReadUncommitted)?);
-        if committed.end != all.end {
-            return Err(Error::unavailable(format!(
-                "{place} has an open transaction at {}: its end is {}",
-                committed.end, all.end
-            )));
+        loop {
+            let (committed, all) =
+                (admin.bounds(&place, Isolation::ReadCommitted)?, admin.bounds(&place, Isolation::ReadUncommitted)?);
+            if committed.end == all.end {
+                break;
+            }
+            if begun.elapsed() > CATCH_UP {
+                return Err(Error::unavailable(format!(
+                    "{place} has an open transaction at {}: its end is {}",
+                    committed.end, all.end
+                )));
+            }
+            std::thread::sleep(LOOK);
         }
     }
     Ok(())

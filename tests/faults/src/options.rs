@@ -15,7 +15,7 @@ use std::path::PathBuf;
 ///
 /// Examples:
 ///   cargo run -p factum-faults -- --minutes 2 --seed 7
-///   cargo run -p factum-faults -- --minutes 10 --rate 300 --least-of-each 3 --least-faults 60 --least-commands 100000
+///   cargo run -p factum-faults -- --minutes 10 --rate 600 --least-of-each 3 --least-faults 60 --least-commands 100000
 ///   cargo run -p factum-faults -- --only broker-killed --only view-paused --minutes 1
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
