@@ -6,23 +6,46 @@ use crate::{
     world::{Actor, World},
 };
 use factum_core::{
-    AggregateId, Offset, Topic, TopicPartition, Version,
+    AggregateId, Topic, Version,
     view::{Value, ViewTable},
     wire::{AnswerCode, Token},
 };
 use factum_history::Look;
-use factum_views::{MemoryDatabase, MemorySink, ParkedRecords as _, Query, Rows as _};
-use std::{collections::BTreeMap, sync::Arc};
+use factum_views::{MemoryDatabase, MemorySink, ParkedRecords as _, Query, Rows as _, Tokens};
+use std::sync::Arc;
 
 /// Reads the balances after every answer.
 pub(crate) struct Auditor {
     database: MemoryDatabase,
     waiting: Vec<(String, Version, Token)>,
+    /// Of topics that were deleted.
+    old: Vec<Token>,
+    /// Of the last answer.
+    last: Option<Token>,
 }
 
 impl Auditor {
     pub(crate) fn new(database: &MemoryDatabase) -> Self {
-        Auditor { database: database.clone(), waiting: Vec::new() }
+        Auditor { database: database.clone(), waiting: Vec::new(), old: Vec::new(), last: None }
+    }
+
+    /// Whether the view has passed a token, as a query asks; one of another topic is refused.
+    fn has_passed(&self, table: &ViewTable, token: &Token) -> bool {
+        let topics = [token.place.topic.clone()];
+        let tokens = Tokens { table, topics: &topics, tokens: std::slice::from_ref(token) };
+        tokens.behind(&self.database).is_ok_and(|behind| behind.is_empty())
+    }
+
+    /// A token of a topic that was deleted is not to be taken for one of the topic that has its name.
+    fn ask_with_old_tokens(&self, world: &World, table: &ViewTable) {
+        let progress = self.database.progress(table).unwrap_or_default();
+        for token in &self.old {
+            let own = progress.iter().find(|found| found.place == token.place).map(|found| found.topic_id);
+            if own.is_some() && own != token.topic_id && self.has_passed(table, token) {
+                let what = format!("a token of a deleted topic, {token}, is taken for one of the topic {own:?}");
+                world.notes().wrong.push(what);
+            }
+        }
     }
 
     /// Whether a row may lack events that the view has passed.
@@ -41,13 +64,12 @@ impl Actor for Auditor {
         self.waiting.extend(told.into_iter().filter_map(|(account, answer)| {
             (answer.code == AnswerCode::Accepted).then_some((account, answer.version, answer.token?))
         }));
+        self.last = self.waiting.last().map(|(_, _, token)| token.clone()).or(self.last.take());
         let Ok(table) = ViewTable::of::<Accounts>() else { return };
-        let progress = self.database.progress(&table).unwrap_or_default();
-        let positions: BTreeMap<TopicPartition, Offset> =
-            progress.into_iter().map(|found| (found.place, found.position)).collect();
+        self.ask_with_old_tokens(world, &table);
         let waiting = std::mem::take(&mut self.waiting);
         let still = |(account, version, token): &(String, Version, Token)| {
-            if positions.get(&token.place).is_none_or(|position| *position <= token.offset) {
+            if !self.has_passed(&table, token) {
                 return true;
             }
             // Every event of an account is an entry of its row.
@@ -66,6 +88,11 @@ impl Actor for Auditor {
             false
         };
         self.waiting = waiting.into_iter().filter(still).collect();
+    }
+
+    fn begins_anew(&mut self, _world: &World) {
+        self.waiting.clear();
+        self.old.extend(self.last.take());
     }
 
     fn is_done(&self, _world: &World) -> bool {

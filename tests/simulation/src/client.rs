@@ -48,6 +48,8 @@ pub(crate) struct Client {
     name: String,
     bank: Bank,
     accounts: Vec<AggregateId>,
+    /// Whether it opens the accounts.
+    funds: bool,
     replies: Partition,
     book: BTreeMap<CommandId, Order>,
     answered: VecDeque<(CommandId, Order)>,
@@ -69,6 +71,7 @@ impl Client {
             name: format!("client-{number}"),
             bank: bank.clone(),
             accounts: accounts.to_vec(),
+            funds: number == 0,
             replies: Partition(u32::try_from(number).unwrap_or(0) % PARTITIONS),
             book: BTreeMap::new(),
             answered: VecDeque::new(),
@@ -255,6 +258,17 @@ impl Actor for Client {
 
     fn is_done(&self, _world: &World) -> bool {
         self.book.is_empty()
+    }
+
+    fn begins_anew(&mut self, world: &World) {
+        self.book.clear();
+        self.answered.clear();
+        self.versions.clear();
+        self.process = None;
+        if self.funds {
+            let accounts = self.accounts.clone();
+            accounts.iter().for_each(|account| self.fund(world, account, 1_000));
+        }
     }
 
     fn describe(&self) -> String {

@@ -93,6 +93,10 @@ faults! {
     BadCode = "view deployed with code that some events are poison for", 6_000;
     /// An operator gives parked events up.
     GivenUp = "parked events given up", 30_000;
+    /// All topics are deleted and made again, and the views are forgotten.
+    Recreated = "topics deleted and made again", 60_000;
+    /// Not drawn: a view stops because its progress is of another topic.
+    IdentityStop = "view stops at another topic of the name", 0;
     /// Not drawn: a view parked an aggregate.
     Parked = "aggregate parked", 0;
     /// Not drawn: records behind a parked one are put behind it.

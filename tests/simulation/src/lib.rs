@@ -23,6 +23,7 @@
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
+mod anew;
 mod auditor;
 mod bank;
 mod check;

@@ -22,6 +22,8 @@ pub(crate) struct Notes {
     pub(crate) deliveries: Deliveries,
     /// Parked events that were given up, by view.
     pub(crate) given_up: BTreeMap<String, BTreeSet<(TopicPartition, Offset)>>,
+    /// Views that stand still because their progress is of another topic.
+    pub(crate) of_other_topics: BTreeSet<&'static str>,
     /// What else was seen to be wrong before the end.
     pub(crate) wrong: Vec<String>,
 }
@@ -37,6 +39,7 @@ impl Notes {
             dead_letters: 0,
             deliveries: Deliveries::default(),
             given_up: BTreeMap::new(),
+            of_other_topics: BTreeSet::new(),
             wrong: Vec::new(),
         }
     }

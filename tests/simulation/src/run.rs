@@ -1,11 +1,12 @@
 //! One simulation from its seed to the verdict.
 
 use crate::{
+    anew::{self, Restorer},
     auditor::Auditor,
     bank::Bank,
     check::{check, check_parked},
     client::Client,
-    fault::Struck,
+    fault::{Fault, Struck},
     folds::{Accounts, Totals},
     handler::{HandlerProcess, PARTITIONS},
     keeper::Keeper,
@@ -26,6 +27,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 /// How many turns a world may need to come to rest once nothing goes wrong any more.
 const MAX_REST: u64 = 6_000;
+/// Turns with faults after the topics were made again.
+const STEPS_ANEW: u64 = 600;
 const HANDLERS: usize = 3;
 const CLIENTS: usize = 3;
 /// Processes of each view.
@@ -57,6 +60,15 @@ pub struct Report {
     pub violations: Vec<String>,
     /// The ends of all partitions and the last states: what two runs are compared by.
     pub trace: Vec<String>,
+}
+
+/// What came of a world until it had come to rest.
+struct Life {
+    /// Whether its topics are to be deleted and made again.
+    recreates: bool,
+    rest: u64,
+    events: usize,
+    violations: Vec<String>,
 }
 
 /// Simulations of one thread, one after the other.
@@ -96,34 +108,15 @@ impl Simulator {
         let world = Arc::new(World::new(log, topics, seed));
         time::belongs_to(&world);
         let database = self.assemble(&world, seed)?;
-        while world.turns() < steps {
-            world.turn();
-            if !self.turn.is_zero() {
-                std::thread::sleep(self.turn);
-            }
+        let mut life = self.live(&world, &database, steps)?;
+        if life.recreates && life.violations.is_empty() && anew::is_possible(&world, &database)? {
+            world.count(Fault::Recreated);
+            anew::recreate(&world)?;
+            let next = self.live(&world, &database, STEPS_ANEW)?;
+            life.rest += next.rest;
+            life.events += next.events;
+            life.violations.extend(next.violations);
         }
-        world.calm();
-        let begin_rest = world.turns();
-        let mut violations = Vec::new();
-        let mut settled = Self::settles(&world);
-        if settled {
-            violations.extend(check_parked(&world, &self.bank, &database)?);
-            world.redrive_all();
-            settled = Self::settles(&world);
-        }
-        if !settled {
-            let mut doing = Vec::new();
-            world.each(|actor| {
-                if !actor.is_done(&world) {
-                    doing.push(actor.describe());
-                }
-            });
-            let owned = Self::owned(&world);
-            violations
-                .push(format!("it does not come to rest ({owned} partitions have an owner): {}", doing.join("; ")));
-        }
-        let (wrong, events) = check(&world, &self.bank, &database)?;
-        violations.extend(wrong);
         let trace = self.trace(&world)?;
         let (commands, answers) = {
             let commands = &world.notes().history.commands;
@@ -132,18 +125,53 @@ impl Simulator {
         let report = Report {
             seed,
             steps,
-            rest: world.turns() - begin_rest,
+            rest: life.rest,
             took_ms: time::now().0 - began.0,
             struck: world.struck(),
             commands,
             answers,
-            events,
-            violations,
+            events: life.events,
+            violations: life.violations,
             trace,
         };
         world.dismiss_all();
         time::end();
         Ok(report)
+    }
+
+    /// Lets everything go wrong for so many turns, and then nothing, and has the checker look at it.
+    fn live(&self, world: &Arc<World>, database: &MemoryDatabase, steps: u64) -> Result<Life> {
+        let end = world.turns() + steps;
+        while world.turns() < end {
+            world.turn();
+            if !self.turn.is_zero() {
+                std::thread::sleep(self.turn);
+            }
+        }
+        let recreates = world.may_strike(Fault::Recreated);
+        world.calm();
+        let begin_rest = world.turns();
+        let mut violations = Vec::new();
+        let mut settled = Self::settles(world);
+        if settled {
+            violations.extend(check_parked(world, &self.bank, database)?);
+            world.redrive_all();
+            settled = Self::settles(world);
+        }
+        if !settled {
+            let mut doing = Vec::new();
+            world.each(|actor| {
+                if !actor.is_done(world) {
+                    doing.push(actor.describe());
+                }
+            });
+            let owned = Self::owned(world);
+            violations
+                .push(format!("it does not come to rest ({owned} partitions have an owner): {}", doing.join("; ")));
+        }
+        let (wrong, events) = check(world, &self.bank, database)?;
+        violations.extend(wrong);
+        Ok(Life { recreates, rest: world.turns() - begin_rest, events, violations })
     }
 
     fn assemble(&self, world: &Arc<World>, seed: u64) -> Result<MemoryDatabase> {
@@ -166,6 +194,7 @@ impl Simulator {
         }
         world.add(Box::new(Auditor::new(&database)));
         world.add(Box::new(Operator::default()));
+        world.add(Box::new(Restorer::new(&database)));
         world.add(Box::new(Skipper::new(&database)));
         for number in 0..KEEPERS {
             world.add(Box::new(Keeper::new(number, seed, &self.bank, &database)));

@@ -12,10 +12,14 @@ use crate::{
 use factum_bank::Event;
 use factum_core::{
     Protections, Result, TimestampMs,
-    view::{View, ViewTable},
+    log::Log as _,
+    view::{StopClass, View, ViewTable},
 };
-use factum_views::{MemoryDatabase, MemorySink, Rows as _, ViewOptions, ViewRunner};
-use std::{sync::Arc, time::Duration};
+use factum_views::{MemoryDatabase, MemorySink, Progress, Rows as _, ViewOptions, ViewRunner};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 /// A process that runs one view.
 pub(crate) struct ViewProcess<V: View<Event = Event>> {
@@ -65,6 +69,18 @@ impl<V: View<Event = Event>> ViewProcess<V> {
     }
 }
 
+/// Notes a stop at another topic. The message names what helps, and somebody has to do that.
+fn note_identity<V: View<Event = Event>>(world: &World, view: &'static str, runner: &ViewRunner<V, ProcessCodec>) {
+    let status = runner.status();
+    let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stops = status.stopped().filter(|(_, stop)| stop.class == StopClass::TopicIdentity);
+    if stops.any(|(_, stop)| stop.reason.contains("drop its tables") || stop.reason.contains("factum views rebuild"))
+        && world.notes().of_other_topics.insert(view)
+    {
+        world.count(Fault::IdentityStop);
+    }
+}
+
 impl<V: View<Event = Event>> Actor for ViewProcess<V>
 where
     ViewRunner<V, ProcessCodec>: Send,
@@ -94,7 +110,10 @@ where
             return;
         }
         match unless_killed(|| (poison::running(self.code, || runner.step(Duration::ZERO)), runner)) {
-            Some((Ok(_), runner)) => self.runner = Some(runner),
+            Some((Ok(_), runner)) => {
+                note_identity(world, V::NAME, &runner);
+                self.runner = Some(runner);
+            }
             Some((Err(error), _)) => {
                 world.notes().ended(&self.name, &error);
                 self.failed = Some(error.to_string());
@@ -104,11 +123,18 @@ where
         }
     }
 
+    fn is_view(&self) -> bool {
+        self.runner.is_some()
+    }
+
     fn is_done(&self, world: &World) -> bool {
         let ends = world.ends(&world.topics.events);
+        let topic = world.log.admin().and_then(|mut admin| admin.describe_topic(&world.topics.events));
+        let Ok(Some(topic)) = topic else { return false };
         let progress = ViewTable::of::<V>().and_then(|table| self.database.progress(&table)).unwrap_or_default();
         ends.iter().all(|(place, end)| {
-            end.0 == 0 || progress.iter().any(|found| found.place == *place && found.position >= *end)
+            let is_there = |found: &Progress| found.place == *place && found.position >= *end;
+            end.0 == 0 || progress.iter().any(|found| is_there(found) && found.topic_id == topic.id)
         })
     }
 
@@ -118,7 +144,7 @@ where
             self.name,
             self.runner.as_ref().map_or(self.failed.clone(), |runner| {
                 let status = runner.status();
-                let status = status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let status = status.lock().unwrap_or_else(PoisonError::into_inner);
                 Some(format!("{:?} {:?}", status.places, status.trouble))
             })
         )

@@ -44,6 +44,14 @@ pub(crate) trait Actor: Send {
         Vec::new()
     }
 
+    /// Whether it is a view's process that runs.
+    fn is_view(&self) -> bool {
+        false
+    }
+
+    /// All that was written is gone, and what it knew of it.
+    fn begins_anew(&mut self, _world: &World) {}
+
     /// An account in its memory.
     fn state(&self, _account: &str) -> Option<(Account, Version)> {
         None
@@ -140,6 +148,16 @@ impl World {
         self.cast().iter().flatten().for_each(|actor| look(&**actor));
     }
 
+    /// Everything that was written is gone, and with it what anybody noted about it.
+    pub(crate) fn begin_anew(&self) {
+        *self.notes() = Notes::new(PARTITIONS, WINDOW);
+        let mut cast = std::mem::take(&mut *self.cast());
+        cast.iter_mut().flatten().for_each(|actor| actor.begins_anew(self));
+        *self.cast() = cast;
+        let mut state = self.state();
+        (state.chaos, state.redriving) = (true, false);
+    }
+
     pub(crate) fn turns(&self) -> u64 {
         self.state().turns
     }
@@ -232,16 +250,21 @@ impl World {
 
     /// Whether this fault strikes now.
     pub(crate) fn strikes(&self, fault: Fault) -> bool {
+        let strikes = self.may_strike(fault);
+        if strikes {
+            self.count(fault);
+        }
+        strikes
+    }
+
+    /// Whether this fault is to strike, if it can; it is not counted.
+    pub(crate) fn may_strike(&self, fault: Fault) -> bool {
         let mut state = self.state();
         let rate = state.profile.rate(fault);
         if !state.chaos || rate == 0 {
             return false;
         }
-        let strikes = state.dice.get_mut(&fault).is_some_and(|dice| dice.chance(rate));
-        if strikes {
-            state.struck.count(fault);
-        }
-        strikes
+        state.dice.get_mut(&fault).is_some_and(|dice| dice.chance(rate))
     }
 
     /// Counts what followed from a fault.

@@ -12,7 +12,6 @@ const STEPS: u64 = 2_000;
 /// What this simulation cannot see, or sees seldom, and what proves it instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("tenure_check", "the shell empties the inbox before a new tenure is ready: core/tests/handler/protections.rs"),
-    ("topic_identity", "no topic is recreated here: core/tests/handler/protections.rs, core/src/view/tests"),
     (
         "handled_position",
         "one seed in a hundred shows it, too few for each test run: core/tests/handler/protections.rs",
