@@ -25,7 +25,7 @@ use std::{
 };
 
 /// Tellers of one client.
-pub(crate) const TELLERS: usize = 24;
+pub(crate) const TELLERS: usize = 36;
 /// Between two attempts to begin.
 const AGAIN: Duration = Duration::from_millis(300);
 

@@ -85,6 +85,9 @@ fn judge(
     ended: Ended,
     folder: &Path,
 ) -> Result<bool> {
+    if ended == Ended::Stopped {
+        say("ended by Ctrl-C: what was asked for is not compared with what there is");
+    }
     say("reading the topics and the tables");
     let sources = Sources {
         kafka: site.brokers.bootstrap(),

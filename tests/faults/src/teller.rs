@@ -78,11 +78,11 @@ impl<'a> Teller<'a> {
     }
 
     fn work(&mut self) -> Result<()> {
-        match self.draw.below(10) {
-            0 => self.burst(),
-            1 => self.overdraw(),
-            2 => self.expect(),
-            3 => self.repeat(),
+        match self.draw.below(20) {
+            0..=4 => self.burst(),
+            5 => self.overdraw(),
+            6 => self.expect(),
+            7 => self.repeat(),
             _ => {
                 let (from, to) = self.pair();
                 let cents = i64::from(1 + self.draw.below(50));
@@ -104,10 +104,8 @@ impl<'a> Teller<'a> {
         let halves: Vec<Sent> = (0..2 + self.draw.below(BURST - 1))
             .map(|_| Sent { id: new_id(), account: from.clone(), order: Order::TakeOut(1, to.clone()), expected: None })
             .collect();
-        for taken in self.send_together(halves)? {
-            self.pay_in(&taken)?;
-        }
-        Ok(())
+        let taken = self.send_together(halves)?;
+        self.send_together(taken.iter().filter_map(second_half).collect()).map(drop)
     }
 
     /// Sends commands without waiting between them; returns those that were accepted.
@@ -172,13 +170,18 @@ impl<'a> Teller<'a> {
 
     /// The second half of a transfer.
     fn pay_in(&mut self, taken: &Sent) -> Result<()> {
-        let Order::TakeOut(cents, to) = &taken.order else { return Ok(()) };
-        self.send(to, Order::PayIn(*cents, taken.id.clone()), None).map(drop)
+        match second_half(taken) {
+            Some(half) => self.send_first(half).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn send(&mut self, account: &str, order: Order, expected: Option<u64>) -> Result<(Sent, Reply)> {
+        self.send_first(Sent { id: new_id(), account: account.to_owned(), order, expected })
+    }
+
+    fn send_first(&mut self, sent: Sent) -> Result<(Sent, Reply)> {
         self.pace();
-        let sent = Sent { id: new_id(), account: account.to_owned(), order, expected };
         self.till.journal.write(&Entry::Sent(sent.clone()))?;
         let reply = self.answer(&sent)?;
         Ok((sent, reply))
@@ -227,6 +230,13 @@ impl<'a> Teller<'a> {
         self.next = (self.next + self.pace).max(now);
         thread::sleep(self.next - now);
     }
+}
+
+/// The other half of a transfer whose first one was accepted.
+fn second_half(taken: &Sent) -> Option<Sent> {
+    let Order::TakeOut(cents, to) = &taken.order else { return None };
+    let order = Order::PayIn(*cents, taken.id.clone());
+    Some(Sent { id: new_id(), account: to.clone(), order, expected: None })
 }
 
 fn read(reply: factum::Reply<Refusal>) -> (Reply, Option<factum::wire::Token>) {
