@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// What the caller does next. This is the whole classification: code that
-/// decides whether to retry asks [`ErrorKind::retry`] and nothing else.
+/// What the caller does next. Its [class](ErrorKind::class) is the whole
+/// classification: code that decides whether to retry asks that or
+/// [`ErrorKind::retry`], and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -19,6 +20,31 @@ pub enum ErrorKind {
     Invalid,
 }
 
+/// What becomes of the record or the call that failed. `docs/parking.md` has the
+/// table of what each processor does then; a test compares it with this code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// It may succeed later: the partition waits, with a backoff.
+    Transient,
+    /// It never will, and others may: it is put aside.
+    Poison,
+    /// Another owner is alive: what was not committed is dropped.
+    Fenced,
+    /// Nothing can succeed before somebody acts.
+    Fatal,
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ErrorClass::Transient => "transient",
+            ErrorClass::Poison => "poison",
+            ErrorClass::Fenced => "fenced",
+            ErrorClass::Fatal => "fatal",
+        })
+    }
+}
+
 /// Whether and how a failed call may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
@@ -31,12 +57,27 @@ pub enum Retry {
 }
 
 impl ErrorKind {
+    /// All of them.
+    pub const ALL: [ErrorKind; 5] =
+        [ErrorKind::Conflict, ErrorKind::Unavailable, ErrorKind::Fenced, ErrorKind::Data, ErrorKind::Invalid];
+
+    /// The table of classes.
+    pub fn class(self) -> ErrorClass {
+        match self {
+            ErrorKind::Unavailable | ErrorKind::Conflict => ErrorClass::Transient,
+            ErrorKind::Data => ErrorClass::Poison,
+            ErrorKind::Fenced => ErrorClass::Fenced,
+            ErrorKind::Invalid => ErrorClass::Fatal,
+        }
+    }
+
     /// The only place that decides about retries.
     pub fn retry(self) -> Retry {
-        match self {
-            ErrorKind::Unavailable => Retry::Same,
-            ErrorKind::Conflict | ErrorKind::Fenced => Retry::AfterReload,
-            ErrorKind::Data | ErrorKind::Invalid => Retry::No,
+        match self.class() {
+            ErrorClass::Transient if self == ErrorKind::Conflict => Retry::AfterReload,
+            ErrorClass::Transient => Retry::Same,
+            ErrorClass::Fenced => Retry::AfterReload,
+            ErrorClass::Poison | ErrorClass::Fatal => Retry::No,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! what production runs.
 
 mod aggregate;
+mod backoff;
 pub mod client;
 mod codec;
 mod error;
@@ -32,7 +33,7 @@ pub mod wire;
 
 pub use aggregate::{Aggregate, Topics};
 pub use codec::{AggregateCodec, DecodeError, Fingerprint, MessageCodec};
-pub use error::{Error, ErrorKind, Result, Retry};
+pub use error::{Error, ErrorClass, ErrorKind, Result, Retry};
 pub use id::{
     AggregateId, CommandId, EventId, MAX_AGGREGATE_ID_BYTES, Offset, Partition, TimestampMs, TopicId, Version,
 };

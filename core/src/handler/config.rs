@@ -36,7 +36,9 @@ pub struct HandlerConfig {
     pub max_eventless_aggregates: usize,
     /// A recovery that does not move for so many milliseconds tells why and starts again.
     pub recovery_stall_ms: i64,
-    /// After a failed look at the log, wait so many milliseconds.
+    /// After a failed look at the log, or of a schema that cannot be had, wait at most so many milliseconds;
+    /// doubled by each failure in a row, up to ten times as much. The second half of that is spread by
+    /// `hash_seed`, which every process draws, so that not all of them come at once.
     pub retry_ms: i64,
     /// The permissions granted to commands; see [`Aggregate::permission`](crate::Aggregate::permission).
     pub granted: Granted,

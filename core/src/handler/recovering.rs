@@ -8,7 +8,7 @@ use super::{
     tenure::{Phase, Reading, Tenure, Wanted},
 };
 use crate::{
-    Aggregate, AggregateCodec, Error, ErrorKind, Offset, Partition, RecordBatch, Result, TimestampMs, TopicPartition,
+    Aggregate, AggregateCodec, Error, Offset, Partition, RecordBatch, Result, Retry, TimestampMs, TopicPartition,
     log::Isolation,
 };
 
@@ -59,9 +59,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     pub(super) fn recover_later(&mut self, partition: Partition, reason: String, now: TimestampMs) {
         self.stop_reading(partition);
         if let Some(tenure) = self.tenures.get_mut(&partition) {
-            let number = tenure.number;
-            *tenure = Tenure::new(number, now, &self.config);
-            let ask_at = Some(TimestampMs(now.0 + self.config.retry_ms));
+            let (number, failures) = (tenure.number, tenure.failures);
+            *tenure = Tenure { failures, ..Tenure::new(number, now, &self.config) };
+            let ask_at = Some(tenure.retry_at(partition, now, &self.config));
             tenure.phase = Phase::Survey { ask_at, reason: Some(reason.clone()) };
             self.effects.push_back(Effect::Tell(Notice::Waiting { partition, reason }));
         }
@@ -95,7 +95,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         }
         let survey = match survey {
             Ok(survey) => survey,
-            Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Data) => {
+            Err(error) if error.kind().retry() == Retry::No => {
                 return self.stop(partition, error.to_string());
             }
             Err(error) => return self.recover_later(partition, error.to_string(), now),
@@ -205,8 +205,8 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     /// The reader cannot go on at a place: recover again, or stop where that cannot help.
     pub fn reading_failed(&mut self, error: &Error, now: TimestampMs) {
         for place in self.reading() {
-            match error.kind() {
-                ErrorKind::Data | ErrorKind::Invalid => self.stop(place.partition, error.to_string()),
+            match error.kind().retry() {
+                Retry::No => self.stop(place.partition, error.to_string()),
                 _ => self.recover_later(place.partition, error.to_string(), now),
             }
         }
@@ -269,26 +269,25 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     /// Takes the result of [`Effect::FetchSchema`]: the codec knows the schema now, or the registry's error.
     pub fn schema_fetched(&mut self, id: u32, result: Result<()>, now: TimestampMs) {
         if let Err(error) = &result
-            && matches!(error.kind(), ErrorKind::Data | ErrorKind::Invalid)
+            && error.kind().retry() == Retry::No
         {
             if self.missing_schemas.len() >= MAX_MISSING_SCHEMAS {
                 self.missing_schemas.clear();
             }
             self.missing_schemas.insert(id, error.to_string());
         }
-        let ask_at = Some(TimestampMs(now.0 + self.config.retry_ms));
         let waiting: Vec<_> = self.tenures.keys().copied().collect();
         for partition in waiting {
             let Some(tenure) = self.tenures.get_mut(&partition) else { continue };
-            let wanted = match &mut tenure.phase {
-                Phase::AwaitingSchema(wanted) | Phase::Recovering(_, Reading::Awaiting(wanted)) if wanted.id == id => {
-                    wanted
-                }
-                _ => continue,
-            };
+            if tenure.wanted().is_none_or(|wanted| wanted.id != id) {
+                continue;
+            }
             match &result {
                 Err(error) if !self.missing_schemas.contains_key(&id) => {
-                    wanted.ask_at = ask_at;
+                    let ask_at = Some(tenure.retry_at(partition, now, &self.config));
+                    if let Some(wanted) = tenure.wanted() {
+                        wanted.ask_at = ask_at;
+                    }
                     let reason = error.to_string();
                     self.effects.push_back(Effect::Tell(Notice::Waiting { partition, reason }));
                 }
@@ -303,13 +302,13 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         match (&mut tenure.phase, missing) {
             // A command whose schema is missing is dead-lettered when it comes again.
             (Phase::AwaitingSchema(_), _) => {
-                tenure.phase = Phase::Ready;
+                (tenure.phase, tenure.failures) = (Phase::Ready, 0);
                 let place = self.config.topics.commands.partition(partition);
                 self.effects.push_back(Effect::Start(place, tenure.next_command));
             }
             (Phase::Recovering(..), Some(error)) => self.stop(partition, error.to_string()),
             (Phase::Recovering(recovery, reading), None) => {
-                *reading = Reading::On;
+                (*reading, tenure.failures) = (Reading::On, 0);
                 recovery.moved_at = now;
                 self.read_stage(partition);
             }

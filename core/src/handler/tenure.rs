@@ -8,7 +8,7 @@ use super::{
     effect::{Activity, PartitionHealth},
     recovery::{Recovered, Recovery},
 };
-use crate::{Aggregate, Offset, Partition, TimestampMs, TopicId};
+use crate::{Aggregate, Offset, Partition, TimestampMs, TopicId, backoff::wait_ms};
 
 /// What the partition does in this tenure.
 #[derive(Debug)]
@@ -73,7 +73,12 @@ pub(super) struct Tenure<A> {
     pub(super) events_since_checkpoint: u64,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) checkpoint_at: TimestampMs,
+    /// Failed attempts in a row, for the backoff.
+    pub(super) failures: u32,
 }
+
+/// The longest backoff, in first ones.
+const LONGEST_BACKOFF: i64 = 10;
 
 impl<A: Aggregate> Tenure<A> {
     pub(super) fn new(number: u64, now: TimestampMs, config: &HandlerConfig) -> Self {
@@ -96,7 +101,16 @@ impl<A: Aggregate> Tenure<A> {
             events_since_checkpoint: 0,
             checkpoint: None,
             checkpoint_at: now,
+            failures: 0,
         }
+    }
+
+    /// When to try again what has failed just now.
+    pub(super) fn retry_at(&mut self, partition: Partition, now: TimestampMs, config: &HandlerConfig) -> TimestampMs {
+        let (first, last) = (config.retry_ms, config.retry_ms.saturating_mul(LONGEST_BACKOFF));
+        let wait = wait_ms(first, last, self.failures, (config.hash_seed, partition, now.0));
+        self.failures = self.failures.saturating_add(1);
+        TimestampMs(now.0 + wait)
     }
 
     /// Begins to handle commands.
@@ -113,7 +127,16 @@ impl<A: Aggregate> Tenure<A> {
         if !recovered.identified || recovered.lost > 0 {
             self.position_due = Some(now);
         }
+        self.failures = 0;
         self.phase = Phase::Ready;
+    }
+
+    /// The schema that it waits for.
+    pub(super) fn wanted(&mut self) -> Option<&mut Wanted> {
+        match &mut self.phase {
+            Phase::AwaitingSchema(wanted) | Phase::Recovering(_, Reading::Awaiting(wanted)) => Some(wanted),
+            _ => None,
+        }
     }
 
     /// Forgets what the batch under way would have changed beside the aggregates.

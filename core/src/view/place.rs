@@ -4,9 +4,8 @@ use super::{
     careful::{Careful, Waiting},
     intake::Held,
 };
-use crate::{Offset, TimestampMs, TopicId, TopicPartition};
-use foldhash::fast::FixedState;
-use std::{fmt, hash::BuildHasher, ops::Range};
+use crate::{Offset, TimestampMs, TopicId, TopicPartition, backoff::wait_ms};
+use std::{fmt, ops::Range};
 
 /// Why a partition stands still until somebody acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -225,10 +224,9 @@ impl<E> Place<E> {
     /// When to try again: within 50 ms after `now`, doubled by each failure in a row, at most 5 s. The
     /// second half of that is spread over partitions and moments, so that not all of them come at once.
     pub(super) fn retry_at(&mut self, now: TimestampMs) -> TimestampMs {
-        let wait = FIRST_BACKOFF_MS.checked_shl(self.attempts).unwrap_or(LAST_BACKOFF_MS).clamp(1, LAST_BACKOFF_MS);
+        let wait = wait_ms(FIRST_BACKOFF_MS, LAST_BACKOFF_MS, self.attempts, (&self.at, now.0));
         self.attempts = (self.attempts + 1).min(16);
-        let spread = FixedState::with_seed(0).hash_one((&self.at, now.0)) >> 32;
-        TimestampMs(now.0 + wait - i64::try_from(spread).unwrap_or_default() % (wait / 2 + 1))
+        TimestampMs(now.0 + wait)
     }
 
     pub(super) fn status(&self) -> PlaceStatus {

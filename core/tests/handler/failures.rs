@@ -194,11 +194,13 @@ fn a_command_of_an_unknown_schema_waits_for_it_and_the_other_partitions_go_on() 
     assert_eq!((rig.state(&there), rig.wanted.clone()), (Some((8, 1)), vec![7]));
     assert_eq!(rig.handler.health()[0].activity, Activity::AwaitingSchema(7));
     // The registry is down: it is asked again, and nothing is read again.
-    for _ in 0..3 {
+    for failures in 0..3 {
         rig.schema(7, Err(Error::unavailable("registry away")));
-        rig.wait(rig.config.retry_ms - 1);
+        // Within the second half of a time that each failure doubles.
+        let longest = rig.config.retry_ms << failures;
+        rig.wait(longest / 2 - 1);
         assert_eq!(rig.wanted.len(), 1);
-        rig.wait(1);
+        rig.wait(longest / 2 + 1);
         assert_eq!(std::mem::replace(&mut rig.wanted, vec![7]), [7, 7]);
     }
     assert_eq!(rig.done.iter().filter(|what| what.starts_with("survey")).count(), 2);
@@ -282,4 +284,34 @@ fn every_committed_offset_names_the_topics_identity() {
     let mut rig = Rig::new();
     rig.handle([anonymous("a", "add 1")]);
     assert_eq!(rig.committed[&0].metadata, "factum:c0c0c0c0-c0c0-c0c0-c0c0-c0c0c0c0c0c0");
+}
+
+/// When the log was looked at, milliseconds after its outage began, within two minutes of it.
+fn looks_in_an_outage(hash_seed: u64) -> Vec<i64> {
+    let mut rig = Rig::with(1, |config| config.hash_seed = hash_seed, Protections::ALL);
+    let away = || Some(Error::unavailable("no leader"));
+    rig.survey_error = away();
+    rig.restart();
+    rig.done.clear();
+    let began = rig.now;
+    let mut looks = Vec::new();
+    while rig.now < began + 120_000 {
+        rig.survey_error = away();
+        rig.wait(10);
+        looks.resize(
+            looks.len() + rig.done.drain(..).filter(|what| what.starts_with("survey")).count(),
+            rig.now - began,
+        );
+    }
+    looks
+}
+
+#[test]
+fn an_outage_is_looked_at_less_and_less_often_and_not_by_all_at_once() {
+    let looks = looks_in_an_outage(1);
+    // Half a second doubled up to five makes 27 in two minutes at the least and 52 at the most.
+    assert!((20..=60).contains(&looks.len()), "{looks:?}");
+    let pauses: Vec<i64> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| *pause <= 5_010) && pauses.iter().rev().take(10).all(|pause| *pause >= 2_500));
+    assert_ne!(looks, looks_in_an_outage(2), "another process looks at other times");
 }

@@ -256,9 +256,9 @@ fn a_log_that_cannot_be_looked_at_is_looked_at_again() {
     rig.restart();
     assert_eq!(rig.notices(), [Notice::Waiting { partition: Partition(0), reason: "no leader".into() }]);
     assert_eq!(rig.handler.health()[0].activity, Activity::Surveying(Some("no leader".into())));
-    rig.wait(rig.config.retry_ms - 1);
+    rig.wait(rig.config.retry_ms / 2 - 1);
     assert_eq!(rig.state("a"), None);
-    rig.wait(1);
+    rig.wait(rig.config.retry_ms / 2 + 1);
     remembers_everything(&mut rig);
 }
 

@@ -8,7 +8,7 @@ use crate::{
     transact::{PausePoint, execute},
 };
 use factum_core::{
-    Aggregate, AggregateCodec, Error, ErrorKind, GroupEvent, Offset, Partition, RecordBatch, Result, Throttle,
+    Aggregate, AggregateCodec, Error, ErrorClass, GroupEvent, Offset, Partition, RecordBatch, Result, Throttle,
     TimestampMs, Topic, TopicPartition,
     handler::{Effect, Handler, Notice, Survey},
     log::{
@@ -142,19 +142,20 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     pub fn step(&mut self, idle_wait: Duration) -> Result<()> {
         match self.try_step(idle_wait) {
             Ok(()) => self.trouble = None,
-            Err(failed) => match failed.kind() {
-                ErrorKind::Unavailable | ErrorKind::Conflict => self.wait_out(&failed),
-                ErrorKind::Fenced | ErrorKind::Data => {
+            Err(failed) => match failed.kind().class() {
+                ErrorClass::Transient => self.wait_out(&failed),
+                // The poison of a poll is a position, which a new member reads again.
+                ErrorClass::Fenced | ErrorClass::Poison => {
                     warn!(error = %failed, "joining the group anew");
                     self.handler.consumer_lost();
                     match self.log.group_consumer(&self.options.group) {
                         Ok(consumer) => self.consumer = consumer,
                         // The old one fails again, and so this is tried again.
-                        Err(failed) if failed.kind() == ErrorKind::Unavailable => self.wait_out(&failed),
+                        Err(failed) if failed.kind().class() == ErrorClass::Transient => self.wait_out(&failed),
                         Err(failed) => return Err(failed),
                     }
                 }
-                _ => return Err(failed),
+                ErrorClass::Fatal => return Err(failed),
             },
         }
         self.publish_status();

@@ -3,8 +3,7 @@
 use factum_core::{Error, ErrorKind, TopicPartition, log::TxnError};
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-/// The kinds of the codes that are not [`ErrorKind::Unavailable`], which is
-/// the kind of every other: brokers that are away, moving, or too slow.
+/// The kinds of the codes, but for those that are [`TRANSIENT`].
 #[rustfmt::skip]
 const KINDS: &[(Code, ErrorKind)] = &[
     // Another member or producer took over.
@@ -70,6 +69,63 @@ const KINDS: &[(Code, ErrorKind)] = &[
     (Code::SecurityDisabled, ErrorKind::Invalid),
     (Code::State, ErrorKind::Invalid),
     (Code::InvalidTransactionalState, ErrorKind::Invalid),
+    // Nothing that this crate asks for; who sees them has a client or a broker that is set up wrongly.
+    (Code::ExistingSubscription, ErrorKind::Invalid),
+    (Code::Conflict, ErrorKind::Invalid),
+    (Code::UnknownProtocol, ErrorKind::Invalid),
+    (Code::NotImplemented, ErrorKind::Invalid),
+    (Code::KeySerialization, ErrorKind::Invalid),
+    (Code::ValueSerialization, ErrorKind::Invalid),
+    (Code::KeyDeserialization, ErrorKind::Invalid),
+    (Code::ValueDeserialization, ErrorKind::Invalid),
+    (Code::ReadOnly, ErrorKind::Invalid),
+    (Code::InvalidType, ErrorKind::Invalid),
+    (Code::NotConfigured, ErrorKind::Invalid),
+    (Code::InvalidRequiredAcks, ErrorKind::Invalid),
+    (Code::InvalidCommitOffsetSize, ErrorKind::Invalid),
+    (Code::IllegalSASLState, ErrorKind::Invalid),
+    (Code::UnsupportedForMessageFormat, ErrorKind::Invalid),
+    (Code::DelegationTokenAuthDisabled, ErrorKind::Invalid),
+    (Code::DelegationTokenNotFound, ErrorKind::Invalid),
+    (Code::DelegationTokenOwnerMismatch, ErrorKind::Invalid),
+    (Code::DelegationTokenRequestNotAllowed, ErrorKind::Invalid),
+    (Code::DelegationTokenAuthorizationFailed, ErrorKind::Invalid),
+    (Code::DelegationTokenExpired, ErrorKind::Invalid),
+    (Code::InvalidPrincipalType, ErrorKind::Invalid),
+    (Code::ListenerNotFound, ErrorKind::Invalid),
+    (Code::UnsupportedCompressionType, ErrorKind::Invalid),
+    (Code::UnacceptableCredential, ErrorKind::Invalid),
+    (Code::InvalidUpdateVersion, ErrorKind::Invalid),
+    (Code::FeatureUpdateFailed, ErrorKind::Invalid),
+    (Code::PrincipalDeserializationFailure, ErrorKind::Invalid),
+    (Code::DuplicateResource, ErrorKind::Invalid),
+    (Code::InconsistentVoterSet, ErrorKind::Invalid),
+    (Code::TelemetryTooLarge, ErrorKind::Invalid),
+    (Code::UnknownSubscriptionId, ErrorKind::Invalid),
+];
+
+/// The codes that are [`ErrorKind::Unavailable`]: brokers that are away, moving, or too slow; a client
+/// that is busy or ends. A code that this program does not know yet is taken for one of them.
+#[rustfmt::skip]
+const TRANSIENT: &[Code] = &[
+    Code::BrokerDestroy, Code::Fail, Code::BrokerTransportFailure, Code::CriticalSystemResource, Code::Resolve,
+    Code::MessageTimedOut, Code::PartitionEOF, Code::FileSystem, Code::AllBrokersDown, Code::OperationTimedOut,
+    Code::QueueFull, Code::ISRInsufficient, Code::NodeUpdate, Code::SSL, Code::WaitingForCoordinator,
+    Code::UnknownGroup, Code::InProgress, Code::PreviousInProgress, Code::AssignPartitions, Code::RevokePartitions,
+    Code::Outdated, Code::TimedOutQueue, Code::WaitCache, Code::Interrupted, Code::Partial, Code::NoEnt,
+    Code::Underflow, Code::Retry, Code::PurgeQueue, Code::PurgeInflight, Code::Inconsistent, Code::GaplessGuarantee,
+    Code::PollExceeded, Code::UnknownBroker, Code::Application, Code::Noop, Code::InvalidDifferentRecord,
+    Code::DestroyBroker, Code::Unknown, Code::LeaderNotAvailable, Code::NotLeaderForPartition, Code::RequestTimedOut,
+    Code::BrokerNotAvailable, Code::ReplicaNotAvailable, Code::StaleControllerEpoch, Code::NetworkException,
+    Code::CoordinatorLoadInProgress, Code::CoordinatorNotAvailable, Code::NotCoordinator, Code::NotEnoughReplicas,
+    Code::NotEnoughReplicasAfterAppend, Code::RebalanceInProgress, Code::NotController,
+    Code::OutOfOrderSequenceNumber, Code::DuplicateSequenceNumber, Code::ConcurrentTransactions,
+    Code::OperationNotAttempted, Code::KafkaStorageError, Code::LogDirNotFound, Code::ReassignmentInProgress,
+    Code::GroupIdNotFound, Code::FetchSessionIdNotFound, Code::InvalidFetchSessionEpoch, Code::FencedLeaderEpoch,
+    Code::UnknownLeaderEpoch, Code::StaleBrokerEpoch, Code::OffsetNotAvailable, Code::MemberIdRequired,
+    Code::PreferredLeaderNotAvailable, Code::GroupMaxSizeReached, Code::EligibleLeadersNotAvailable,
+    Code::ElectionNotNeeded, Code::NoReassignmentInProgress, Code::UnstableOffsetCommit,
+    Code::ThrottlingQuotaExceeded, Code::ResourceNotFound, Code::UnknownTopicId, Code::RebootstrapRequired,
 ];
 
 /// The codes by which a group refuses a generation (KIP-447, KIP-848).
@@ -89,6 +145,9 @@ const BROKEN: &[Code] =
 
 /// What a caller does after a code.
 pub(crate) fn kind(code: Code) -> ErrorKind {
+    if TRANSIENT.contains(&code) {
+        return ErrorKind::Unavailable;
+    }
     KINDS.iter().find(|(row, _)| *row == code).map_or(ErrorKind::Unavailable, |(_, kind)| *kind)
 }
 
@@ -137,12 +196,28 @@ pub(crate) fn transaction(failure: &Failure, what: &str) -> TxnError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use factum_core::ErrorClass;
 
     #[test]
     fn every_row_gives_its_kind_and_stands_once() {
         for (index, (code, expected)) in KINDS.iter().enumerate() {
             assert_eq!(kind(*code), *expected, "{code:?}");
             assert!(KINDS[..index].iter().all(|(other, _)| other != code), "{code:?} stands twice");
+        }
+    }
+
+    #[test]
+    fn every_code_that_librdkafka_knows_is_classified_on_purpose() {
+        let no_errors = [Code::Begin, Code::End, Code::NoError];
+        let known = crate::sys::known_codes();
+        assert!(known.len() > 150, "{} codes", known.len());
+        for code in known.into_iter().filter(|code| !no_errors.contains(code)) {
+            let rows = KINDS.iter().filter(|(row, _)| *row == code).count();
+            let transient = TRANSIENT.iter().filter(|row| **row == code).count();
+            assert_eq!(rows + transient, 1, "{code:?} has {rows} rows and is {transient} times transient");
+        }
+        for code in TRANSIENT {
+            assert_eq!(kind(*code).class(), ErrorClass::Transient, "{code:?}");
         }
     }
 

@@ -216,6 +216,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         let mut worked = Ok(());
         while worked.is_ok() && !stop.load(Ordering::Relaxed) {
             worked = self.step(IDLE_WAIT).map(drop);
+            if self.trouble.is_some() {
+                // A log that cannot be asked may say so at once.
+                std::thread::sleep(IDLE_WAIT);
+            }
         }
         self.settle();
         worked.and_then(|()| self.close())

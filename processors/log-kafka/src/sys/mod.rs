@@ -164,3 +164,16 @@ impl Drop for Event {
         unsafe { rd::rd_kafka_event_destroy(self.0) }
     }
 }
+
+/// Every code that this librdkafka describes.
+#[cfg(test)]
+pub(crate) fn known_codes() -> Vec<RDKafkaErrorCode> {
+    let (mut descriptions, mut count) = (ptr::null(), 0);
+    // SAFETY: it sets both; what it points to is static and has that many entries, of which those without
+    // a name are gaps.
+    let all = unsafe {
+        rd::rd_kafka_get_err_descs(&raw mut descriptions, &raw mut count);
+        std::slice::from_raw_parts(descriptions, count)
+    };
+    all.iter().filter(|described| !described.name.is_null()).map(|described| described.code.into()).collect()
+}

@@ -12,15 +12,20 @@ pub(super) fn kind_of_state(state: &SqlState) -> ErrorKind {
         // Waiting for a lock, a statement that was cancelled, a transaction that was open and idle for too
         // long, a server that is a standby now, a table that is being altered.
         "55P03" | "57014" | "25P03" | "25006" | "55006" => ErrorKind::Unavailable,
-        "XX001" | "XX002" => ErrorKind::Data,
-        _ => match &code[..2] {
-            // Connection lost; serialization and deadlock; out of disk, memory or connections; a server that
-            // stops, starts or crashed; its disk or system failed.
-            "08" | "40" | "53" | "57" | "58" => ErrorKind::Unavailable,
-            // A value that does not fit.
-            "22" => ErrorKind::Data,
-            _ => ErrorKind::Invalid,
-        },
+        _ => kind_of_class(&code[..2]),
+    }
+}
+
+/// The kind of a class of SQLSTATEs, their first two characters.
+fn kind_of_class(class: &str) -> ErrorKind {
+    match class {
+        // Connection lost; serialization and deadlock; out of disk, memory or connections; a server that
+        // stops, starts or crashed; its disk or system failed.
+        "08" | "40" | "53" | "57" | "58" => ErrorKind::Unavailable,
+        // A value that does not fit; a constraint, or a trigger's own error (`RAISE` gives P0001), about a row.
+        "22" | "23" | "44" | "P0" => ErrorKind::Data,
+        // Statements, rights, names, settings; a server that is damaged.
+        _ => ErrorKind::Invalid,
     }
 }
 
@@ -69,6 +74,25 @@ pub(super) fn failed(name: &str, doing: &str, error: tokio_postgres::Error) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use factum_core::ErrorClass;
+
+    /// Every class of the appendix, with what becomes of its states.
+    #[test]
+    fn every_class_of_states_is_classified_on_purpose() {
+        let classes = [
+            (ErrorClass::Transient, "08 40 53 57 58"),
+            (ErrorClass::Poison, "22 23 44 P0"),
+            (
+                ErrorClass::Fatal,
+                "00 01 02 03 09 0A 0B 0F 0L 0P 0Z 20 21 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 42 54 55 72 F0 HV XX",
+            ),
+        ];
+        for (expected, classes) in classes {
+            for class in classes.split(' ') {
+                assert_eq!(kind_of_class(class).class(), expected, "class {class}");
+            }
+        }
+    }
 
     #[test]
     fn states_say_whether_to_try_again() {
@@ -92,7 +116,14 @@ mod tests {
         for (code, what) in again {
             assert_eq!(kind(code), ErrorKind::Unavailable, "{what}");
         }
-        for (code, what) in [("22021", "not in the repertoire"), ("22003", "out of range"), ("XX001", "corrupted")] {
+        let of_a_row = [
+            ("22021", "not in the repertoire"),
+            ("22003", "out of range"),
+            ("23502", "not null"),
+            ("23514", "check"),
+            ("P0001", "raised by a trigger"),
+        ];
+        for (code, what) in of_a_row {
             assert_eq!(kind(code), ErrorKind::Data, "{what}");
         }
         let refused = [
@@ -100,7 +131,7 @@ mod tests {
             ("42P01", "no such table"),
             ("28P01", "wrong password"),
             ("3D000", "no such database"),
-            ("23502", "not null"),
+            ("XX001", "corrupted"),
             ("0A000", "a cached plan's type changed"),
         ];
         for (code, what) in refused {

@@ -328,7 +328,8 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::OutOfMemory,
         ) => ErrorKind::Unavailable,
-        Some(ErrorCode::DatabaseCorrupt) => ErrorKind::Data,
+        // About a row: a constraint, or a trigger's own error (`RAISE`), a value that is too large or of another type.
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => ErrorKind::Data,
         _ => ErrorKind::Invalid,
     }
 }
@@ -340,6 +341,7 @@ fn failed(name: &str, doing: &str, error: rusqlite::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use factum_core::ErrorClass;
     use rusqlite::ffi;
 
     #[test]
@@ -356,9 +358,31 @@ mod tests {
         ] {
             assert_eq!(kind(code), ErrorKind::Unavailable, "code {code}");
         }
-        assert_eq!(kind(ffi::SQLITE_CORRUPT), ErrorKind::Data);
-        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_READONLY, ffi::SQLITE_NOTADB, ffi::SQLITE_CONSTRAINT] {
+        for code in [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH, ffi::SQLITE_CONSTRAINT_CHECK] {
+            assert_eq!(kind(code), ErrorKind::Data, "code {code}");
+        }
+        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_READONLY, ffi::SQLITE_NOTADB, ffi::SQLITE_CORRUPT] {
             assert_eq!(kind(code), ErrorKind::Invalid, "code {code}");
         }
+    }
+
+    /// Every primary result code (<https://sqlite.org/rescode.html>): 0 to 28 are errors, 100 and 101 are none.
+    #[test]
+    fn every_result_code_is_classified_on_purpose() {
+        let classes = [
+            (ErrorClass::Transient, &[5, 6, 7, 9, 10, 13, 15][..]),
+            (ErrorClass::Poison, &[18, 19, 20]),
+            (ErrorClass::Fatal, &[1, 2, 3, 4, 8, 11, 12, 14, 16, 17, 21, 22, 23, 24, 25, 26, 27, 28]),
+        ];
+        let mut seen: Vec<i32> = Vec::new();
+        for (expected, codes) in classes {
+            for code in codes {
+                let error = rusqlite::Error::SqliteFailure(ffi::Error::new(*code), None);
+                assert_eq!(kind_of(&error).class(), expected, "code {code}");
+            }
+            seen.extend(codes);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=28).collect::<Vec<i32>>());
     }
 }
