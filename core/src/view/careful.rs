@@ -9,7 +9,7 @@
 //! begun [`MAX_DEATHS`] times is not begun again: it is parked.
 
 use super::{Awaited, Effect, View, ViewMachine, intake::MAX_HELD_EVENTS, place::Place, work::Work};
-use crate::{MessageCodec, Offset, RecordBatch, RecordRef, Result, TopicPartition, wire::EventHeader};
+use crate::{Error, MessageCodec, Offset, RecordBatch, RecordRef, Result, TopicPartition, wire::EventHeader};
 
 /// How often a process may end with the same records in hand before they are parked.
 pub const MAX_DEATHS: u32 = 3;
@@ -135,9 +135,41 @@ impl<E> Place<E> {
         });
     }
 
+    /// Takes a commit that the database refused for what is in it. Of a batch up to `end` nobody knows whose
+    /// events are guilty: its commands' events are taken in one by one. Those that are alone and refused are
+    /// parked. False when that was done already: then it is not their content.
+    pub(super) fn suspect(&mut self, end: Offset, alone: bool, error: &Error, batch: usize) -> bool {
+        let Some(stored) = self.stored else { return false };
+        if self.refused.as_ref().is_some_and(|(position, _)| *position == stored) {
+            return false;
+        }
+        if self.careful.is_some() && alone {
+            self.refused = Some((stored, format!("the database refuses it: {error}")));
+            return true;
+        }
+        self.careful = Some(Careful {
+            until: end,
+            left: batch + 1,
+            why: format!(
+                "the database refused the records from offset {stored} on ({error}); the events of one command are \
+                 applied at a time up to offset {end}"
+            ),
+        });
+        true
+    }
+
+    /// Why the next command's events are parked without a look at them.
+    fn condemned(&self) -> Option<String> {
+        if self.deaths >= MAX_DEATHS {
+            let times = self.deaths;
+            return Some(format!("the process ended {times} times while the events of this command were in hand"));
+        }
+        self.refused.as_ref().filter(|(position, _)| self.stored == Some(*position)).map(|(_, why)| why.clone())
+    }
+
     /// Takes a commit: what was in hand is done. Whether the partition is careful no longer.
     pub(super) fn put_down(&mut self) -> bool {
-        (self.deaths, self.marked) = (0, None);
+        (self.deaths, self.marked, self.refused) = (0, None, None);
         let Some(careful) = &mut self.careful else { return false };
         careful.left = careful.left.saturating_sub(1);
         let is_over = careful.left == 0 || self.stored >= Some(careful.until);
@@ -265,9 +297,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             if !place.is_running() {
                 continue;
             }
-            let killed = (place.deaths >= MAX_DEATHS).then(|| {
-                format!("the process ended {} times while the events of this command were in hand", place.deaths)
-            });
+            let killed = place.condemned();
             let count = if place.careful.is_some() { place.waiting.unit().unwrap_or(0) } else { usize::MAX };
             let records = place.waiting.take(count);
             for record in records.iter() {

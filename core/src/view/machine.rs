@@ -9,8 +9,8 @@ use super::{
     work::{Aside, Changes, Folded, Met, Rules, Work},
 };
 use crate::{
-    CommitOffset, Error, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry, TimestampMs,
-    TopicPartition, wire::Traces,
+    CommitOffset, Error, ErrorClass, GroupEvent, MessageCodec, Offset, Protections, RecordBatch, Result, Retry,
+    TimestampMs, TopicPartition, wire::Traces,
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -298,8 +298,15 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             Err(e) => {
                 // Whether it is durable is not known: the claim reads it from the row.
                 effects.push(Effect::Rollback);
-                for index in flight.moves.into_keys() {
-                    self.fail(index, &e, Awaited::Database, &mut effects);
+                let is_poison = e.kind().class() == ErrorClass::Poison && !flight.work.is_empty();
+                let alone = flight.moves.len() == 1;
+                for (index, end) in flight.moves {
+                    if is_poison && self.places[index].suspect(end, alone, &e, self.max_records) {
+                        let why = format!("{} of view {}: {e}", self.places[index].at, V::NAME);
+                        self.back_off(index, Awaited::Database, why, &mut effects);
+                    } else {
+                        self.fail(index, &e, Awaited::Database, &mut effects);
+                    }
                 }
             }
         }

@@ -164,6 +164,8 @@ pub(super) struct Place<E> {
     /// Whether the first batch of this tenure was written down.
     pub(super) begun: bool,
     pub(super) careful: Option<Careful>,
+    /// Why the database refuses the content of the command's events that begin at this position.
+    pub(super) refused: Option<(Offset, String)>,
     /// Failed attempts in a row, for the backoff.
     pub(super) attempts: u32,
     /// The schema that was fetched last: fetching it again at once cannot help.
@@ -207,6 +209,7 @@ impl<E> Place<E> {
             marked: None,
             begun: false,
             careful: None,
+            refused: None,
             attempts: 0,
             fetched: None,
         }

@@ -7,6 +7,7 @@ mod parking;
 mod records;
 mod redrive;
 mod refold;
+mod refused;
 mod resets;
 mod rig;
 mod written_once;

@@ -146,6 +146,8 @@ pub(super) struct Rig {
     pub(super) fail_commits: VecDeque<Result<CommitOutcome, Error>>,
     /// Outcomes that the next marks get instead of a real one.
     pub(super) fail_marks_in_hand: VecDeque<Result<Vec<TopicPartition>, Error>>,
+    /// Rows that the database does not take.
+    pub(super) refuses: Vec<&'static str>,
     /// Ends the process in the fold of an event of this aggregate.
     pub(super) dies_on: Option<&'static str>,
     /// It has.
@@ -178,6 +180,7 @@ impl Rig {
             bounds: Bounds { start: Offset(0), end: Offset(1_000) },
             schemas_in_registry: BTreeSet::new(),
             fail_commits: VecDeque::new(),
+            refuses: Vec::new(),
             trace: Vec::new(),
         }
     }
@@ -285,7 +288,12 @@ impl Rig {
                     .map(|m| format!("{} {}..{} epoch {}", m.place, m.from, m.to, m.epoch))
                     .collect();
                 self.trace.push(format!("commit {} -{:?} {}", rows(&commit.upserts), commit.deletes, moves.join(", ")));
-                let outcome = self.fail_commits.pop_front().unwrap_or_else(|| Ok(self.commit(commit)));
+                let refused = commit.upserts.iter().any(|(key, _)| self.refuses.contains(&key.as_str()));
+                let outcome = match self.fail_commits.pop_front() {
+                    Some(outcome) => outcome,
+                    None if refused => Err(Error::data("a constraint of the table")),
+                    None => Ok(self.commit(commit)),
+                };
                 self.trace
                     .push(format!("  {}", outcome.as_ref().map_or_else(ToString::to_string, |o| format!("{o:?}"))));
                 self.machine.committed(outcome)
