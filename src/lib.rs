@@ -44,6 +44,7 @@ mod journal;
 mod local_kafka;
 mod node;
 pub mod observe;
+mod pass_over;
 mod replay;
 mod sample;
 pub mod send;

@@ -282,6 +282,11 @@ pub struct RecordRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
+    /// The partition that it lies in.
+    pub fn place(&self) -> TopicPartition {
+        self.topic().partition(self.partition())
+    }
+
     /// The topic.
     pub fn topic(&self) -> &'a Topic {
         &self.batch.topics[self.meta.topic]

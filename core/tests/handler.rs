@@ -16,6 +16,8 @@ mod commands;
 mod failures;
 #[path = "handler/fence.rs"]
 mod fence;
+#[path = "handler/foreign.rs"]
+mod foreign;
 #[path = "handler/protections.rs"]
 mod protections;
 #[path = "handler/recovery.rs"]

@@ -7,10 +7,11 @@ use crate::{
     host::Stop,
     local_kafka::{LocalKafka, Wishes},
     node::{NewTopics, Node},
+    pass_over::PassOver,
     service::{LocalService, RemoteService, Service},
 };
 use clap::Args;
-use factum_core::{Error, ErrorKind, Result, log::Log};
+use factum_core::{Error, ErrorKind, Result, log::Log, wire::Token};
 use factum_log_embedded::{EmbeddedConfig, EmbeddedLog, owner};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
@@ -53,6 +54,10 @@ pub(super) struct LogArgs {
     /// Stands in front of every topic and group name, so that one cluster can hold several deployments.
     #[arg(long, env = "FACTUM_PREFIX", default_value = "", value_name = "TEXT", help_heading = "Log")]
     prefix: String,
+    /// A record of an events topic that no handler wrote: all readers of this process go on without it. Give
+    /// it to every process, as errors about foreign records tell it: bank.account.events/3@1024. May be repeated.
+    #[arg(long, env = "FACTUM_PASS_OVER", value_name = "RECORD", value_delimiter = ',', help_heading = "Log")]
+    pass_over: Vec<Token>,
     /// Replicas of topics that are made; without it the broker's default.
     #[arg(long, env = "FACTUM_REPLICATION", value_name = "N", help_heading = "Log")]
     replication: Option<u16>,
@@ -310,6 +315,7 @@ impl LogArgs {
             Some(folder) => SchemaCache::on_disk(registry, folder)?,
             None => SchemaCache::in_memory(registry),
         };
+        let log = PassOver::around(log, &self.pass_over)?;
         let environment = Environment { log, schemas: Arc::new(schemas), prefix: self.prefix.clone() };
         Ok(Connected { environment, registry: in_log })
     }

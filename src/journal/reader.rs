@@ -9,7 +9,7 @@ use factum_core::{
     AggregateId, Error, ErrorKind, Offset, RecordRef, Result, TimestampMs, TopicId, TopicPartition, Version,
     partition_of,
     view::{RowShape, Value, ViewTable},
-    wire::EventHeader,
+    wire::{CONTESTED, EventHeader},
 };
 use factum_gateway::Clock;
 use factum_views::{Page, Query, Rows};
@@ -109,6 +109,7 @@ impl Reader {
         mut each: impl FnMut(Version, Entry) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut last = after;
+        let mut newest: Option<(String, i64)> = None;
         // One without a progress row may have rows of a topic that was made anew.
         while subject.position.is_some() {
             let low = key::key_of(&subject.start, last);
@@ -121,6 +122,7 @@ impl Reader {
             for (key, entry) in self.entries(page)? {
                 let Some(version) = key::version_of(&key) else { continue };
                 last = version;
+                newest = Some((entry.command.clone(), entry.offset));
                 if each(version, entry)?.is_break() {
                     return Ok(());
                 }
@@ -136,11 +138,22 @@ impl Reader {
             }
             let header = EventHeader::read(record)?;
             let entry = self.entry(record, &header)?;
+            if let Some((command, offset)) = newest.as_ref().filter(|_| header.version == last)
+                && *command != entry.command
+                && *offset < entry.offset
+            {
+                return Err(Error::data(format!(
+                    "{record:?}: version {last} of {} is claimed by command {} here and by command {command} at offset \
+                     {offset}: {CONTESTED}",
+                    subject.id, entry.command
+                )));
+            }
             let time = |clock| if clock == Clock::Occurred { entry.occurred_ms } else { entry.recorded_ms };
             // The journal may have gone on since its position was read.
             if header.version <= last || until.is_some_and(|(clock, until)| time(clock) > until.0) {
                 return Ok(ControlFlow::Continue(()));
             }
+            (last, newest) = (header.version, Some((entry.command.clone(), entry.offset)));
             each(header.version, entry)
         })
     }

@@ -23,6 +23,8 @@ mod bad_input;
 mod child;
 #[path = "kafka/example.rs"]
 mod example;
+#[path = "kafka/foreign.rs"]
+mod foreign;
 #[path = "kafka/gateway.rs"]
 mod gateway;
 #[path = "kafka/handover.rs"]
@@ -39,6 +41,8 @@ mod observed;
 mod open_transaction;
 #[path = "kafka/outage.rs"]
 mod outage;
+#[path = "kafka/overload.rs"]
+mod overload;
 #[path = "kafka/parked.rs"]
 mod parked;
 #[path = "kafka/rebuild.rs"]

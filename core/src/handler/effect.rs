@@ -80,6 +80,11 @@ pub enum Notice {
         /// Why.
         cause: String,
     },
+    /// A record that nobody reads on account of its version was written into the events by somebody else.
+    ForeignRecord {
+        /// Which record, and what is wrong with it.
+        what: String,
+    },
     /// Events of the log were passed over because their version was there already.
     RepeatedVersions {
         /// Which partition.

@@ -19,6 +19,7 @@ mod checkpoint;
 mod config;
 mod decide;
 mod effect;
+mod foreign;
 mod outcome;
 mod planning;
 mod recovering;

@@ -74,6 +74,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                 tenure.aggregates.get_mut(accepted.slot).window.set_offset(accepted.entry, offset);
             }
         }
+        self.find_holes(offsets);
         for (partition, slot) in self.batch.touched() {
             let Some(tenure) = self.tenures.get_mut(&partition) else { continue };
             let found = tenure.aggregates.get_mut(slot);

@@ -68,6 +68,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     }
 
     pub(super) fn stop_reading(&mut self, partition: Partition) {
+        self.forget_holes(partition);
         if let Some(Phase::Recovering(recovery, Reading::On)) = self.tenures.get(&partition).map(|t| &t.phase)
             && recovery.is_read
         {
@@ -145,6 +146,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                 Phase::Recovering(recovery, Reading::On) => Some(recovery.topic(&self.config).partition(*partition)),
                 _ => None,
             })
+            .chain(self.reading_holes())
             .collect()
     }
 
@@ -174,6 +176,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         for (partition, halt, at) in stopped {
             self.halt(partition, halt, at);
         }
+        self.read_holes(records, positions);
         for (place, position) in positions {
             let Some(tenure) = self.tenures.get_mut(&place.partition) else { continue };
             let Phase::Recovering(recovery, Reading::On) = &mut tenure.phase else { continue };

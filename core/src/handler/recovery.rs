@@ -6,11 +6,12 @@ use super::{
     config::{AcceptLost, HandlerConfig, Snapshots},
     decide::panic_text,
     effect::Survey,
+    foreign::contested,
     window::{Entry, EntryOutcome},
 };
 use crate::{
     Aggregate, AggregateCodec, CommandId, DecodeError, Offset, Protections, RecordRef, TimestampMs, Topic,
-    wire::{EventHeader, Progress, SnapshotHead, SnapshotKey},
+    wire::{EventHeader, Progress, SnapshotHead, SnapshotKey, pass_over},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -222,18 +223,18 @@ impl Recovery {
                 )));
             }
         }
-        let id = record
-            .key()
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| stop("it has no key: not written by a handler".into()))?;
+        let id = record.key().filter(|id| !id.is_empty()).ok_or_else(|| {
+            stop(format!("it has no key: not written by a handler; {}", pass_over(&record.place(), record.offset())))
+        })?;
         let index = aggregates.find_or_create(id);
         let slot = aggregates.get_mut(index);
         if header.version > slot.version.plus(1) && protections.version_check {
             return Err(stop(format!(
-                "version {} of aggregate {} follows version {}: events are missing",
+                "version {} of aggregate {} follows version {}: events are missing, or no handler wrote this one; {}",
                 header.version,
                 String::from_utf8_lossy(id),
-                slot.version
+                slot.version,
+                pass_over(&record.place(), record.offset())
             )));
         }
         if header.version > slot.version || !protections.version_check {
@@ -247,6 +248,9 @@ impl Recovery {
             slot.last_event = Some(record.offset());
             aggregates.mark_dirty(index);
         } else {
+            if let Some(rival) = slot.rival(&header).filter(|_| protections.version_check) {
+                return Err(Halt::Stop(contested(record, &header, &rival)));
+            }
             if header.version == slot.version {
                 slot.last_event = Some(record.offset());
             }

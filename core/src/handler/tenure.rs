@@ -6,6 +6,7 @@ use super::{
     checkpoint::Checkpoint,
     config::HandlerConfig,
     effect::{Activity, PartitionHealth},
+    foreign::Holes,
     recovery::{Recovered, Recovery},
 };
 use crate::{Aggregate, Offset, Partition, TimestampMs, TopicId, backoff::wait_ms};
@@ -61,6 +62,8 @@ pub(super) struct Tenure<A> {
     pub(super) forgetting_staged: bool,
     /// The end of the events as far as known.
     pub(super) events_end: Offset,
+    /// What lies between its events.
+    pub(super) holes: Holes,
     /// Events below were caused by commands of an earlier commands topic.
     pub(super) floor: Offset,
     /// The latest recorded time; it never goes back.
@@ -93,6 +96,7 @@ impl<A: Aggregate> Tenure<A> {
             position_staged: false,
             forgetting_staged: false,
             events_end: Offset(0),
+            holes: Holes::default(),
             floor: Offset(0),
             clock: TimestampMs::default(),
             commands_id: TopicId::default(),
@@ -119,6 +123,7 @@ impl<A: Aggregate> Tenure<A> {
         self.floor = recovered.floor;
         self.clock = recovered.clock;
         self.events_end = recovery.survey.events.end;
+        self.holes.begin(self.events_end);
         self.commands_id = recovery.survey.commands_id;
         self.events_id = recovery.survey.events_id;
         self.events_since_checkpoint = recovery.events;
@@ -147,6 +152,11 @@ impl<A: Aggregate> Tenure<A> {
         if let Some(checkpoint) = &mut self.checkpoint {
             checkpoint.aborted();
         }
+    }
+
+    /// Whether it does not stand still already.
+    pub(super) fn can_stop(&self) -> bool {
+        !matches!(self.phase, Phase::Stopped(_))
     }
 
     pub(super) fn is_ready(&self) -> bool {

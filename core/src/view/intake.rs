@@ -4,7 +4,7 @@
 use super::{Focus, Recorded, Stop, StopClass};
 use crate::{
     AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version,
-    wire::{EventHeader, Traces},
+    wire::{EventHeader, Traces, pass_over},
 };
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl<E> Item<E> {
 /// The events of a batch, of which the last has perhaps not arrived.
 #[derive(Debug)]
 pub(super) struct Held<E> {
-    command: CommandId,
+    pub(super) command: CommandId,
     command_offset: Offset,
     size: u32,
     start: Offset,
@@ -112,7 +112,12 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
     };
     let aggregate = match AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new) {
         Ok(aggregate) => aggregate,
-        Err(e) => return stop(StopClass::ForeignRecord, format!("{record:?}: {e}")),
+        Err(e) => {
+            return stop(
+                StopClass::ForeignRecord,
+                format!("{record:?}: {e}; {}", pass_over(&record.place(), record.offset())),
+            );
+        }
     };
     match held {
         Some(before)

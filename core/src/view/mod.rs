@@ -8,6 +8,7 @@ mod careful;
 mod claiming;
 mod effect;
 mod focus;
+mod foreign;
 mod intake;
 mod machine;
 mod parked;

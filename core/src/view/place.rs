@@ -2,6 +2,7 @@
 
 use super::{
     careful::{Careful, Waiting},
+    foreign::Newest,
     intake::Held,
 };
 use crate::{Offset, TimestampMs, TopicId, TopicPartition, backoff::wait_ms};
@@ -152,6 +153,8 @@ pub(super) struct Place<E> {
     pub(super) skipped: Vec<Range<Offset>>,
     /// The events of a batch whose last has not arrived.
     pub(super) held: Option<Held<E>>,
+    /// The versions that went by.
+    pub(super) newest: Newest,
     pub(super) counts: Counts,
     /// Parked aggregates; not below what there are while the partition is ours.
     pub(super) parked: u64,
@@ -202,6 +205,7 @@ impl<E> Place<E> {
             next: Offset(0),
             skipped: Vec::new(),
             held: None,
+            newest: Newest::default(),
             counts: Counts::default(),
             parked: 0,
             waiting: Waiting::default(),

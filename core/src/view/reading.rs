@@ -2,7 +2,7 @@
 //! cannot be decoded yet waits for its schema.
 
 use super::{
-    Effect, View, ViewMachine,
+    Effect, Stop, StopClass, View, ViewMachine,
     intake::{self, Refused},
     place::{Phase, Place},
     work::Work,
@@ -90,6 +90,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         match intake::take(&mut place.held, record, &self.codec, &self.focus, traces, source, killed) {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
+                let contested = place.held.as_ref().and_then(|batch| place.newest.take(batch, &place.at).err());
+                if let Some(why) = contested.filter(|_| self.protections.version_check) {
+                    return self.stop(index, Stop::new(StopClass::ForeignRecord, why), effects);
+                }
                 place.next = record.offset().next();
                 place.fetched = None;
                 let batch = place.held.take().expect("a whole batch is held");

@@ -2,7 +2,8 @@
 //! nearly half of the throughput that it leaves (`docs/decisions/0001-event-header.md`).
 
 use crate::{
-    CommandId, Error, EventId, Offset, RecordBuilder, RecordRef, Result, TimestampMs, Version, wire::TraceContext,
+    CommandId, Error, EventId, Offset, RecordBuilder, RecordRef, Result, TimestampMs, TopicPartition, Version,
+    wire::TraceContext,
 };
 
 /// The name of the header that every event carries.
@@ -102,13 +103,16 @@ impl<'a> EventHeader<'a> {
     /// # Errors
     /// `Data`: the header is missing (somebody else wrote this record) or not of this layout.
     pub fn read(record: RecordRef<'a>) -> Result<Self> {
-        let bytes = record
-            .header(EVENT_HEADER)
-            .ok_or_else(|| Error::data(format!("{record:?} has no header {EVENT_HEADER}: not written by a handler")))?;
+        let bytes = record.header(EVENT_HEADER).ok_or_else(|| {
+            let to_do = pass_over(&record.place(), record.offset());
+            Error::data(format!("{record:?} has no header {EVENT_HEADER}: not written by a handler; {to_do}"))
+        })?;
         Self::parse(bytes).ok_or_else(|| {
             Error::data(format!(
-                "{record:?} has a header {EVENT_HEADER} of {} bytes that is not of layout {LAYOUT}",
-                bytes.len()
+                "{record:?} has a header {EVENT_HEADER} of {} bytes that is not of layout {LAYOUT}: not written by a \
+                 handler; {}",
+                bytes.len(),
+                pass_over(&record.place(), record.offset())
             ))
         })
     }
@@ -157,6 +161,18 @@ impl<'a> EventHeader<'a> {
     pub fn is_last(&self) -> bool {
         self.index + 1 == self.size
     }
+}
+
+/// What is wrong when two commands claim one version, and what to do.
+pub const CONTESTED: &str = "a handler writes no version twice, so one of the two is not its own; find out which \
+                             (the handler's is the one that the command's answer names), take the other writer's \
+                             permission, and have all readers go on without it with --pass-over TOPIC/PARTITION@OFFSET";
+
+/// What to do about a record of an events topic that no handler wrote.
+pub fn pass_over(at: &TopicPartition, offset: Offset) -> String {
+    format!(
+        "find out who wrote it, and take their permission; all readers go on without it with --pass-over {at}@{offset}"
+    )
 }
 
 fn take<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {

@@ -424,6 +424,7 @@ fn tell(notice: &Notice) {
         Notice::DeadLettered { place, offset, cause } => {
             warn!(%place, offset = offset.0, cause, "command dead-lettered");
         }
+        Notice::ForeignRecord { what } => warn!(what, "a record of somebody else"),
         Notice::RepeatedVersions { partition, events } => {
             warn!(partition = partition.0, events, "events with a version that was there already were passed over");
         }

@@ -307,7 +307,7 @@ fn an_event_that_is_in_the_log_twice_is_applied_once() {
     let run = |protections| {
         let mut bank = Bank::new(1);
         bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 50"]);
-        bank.write_from(&place(ACCOUNTS, 0), "ada", 1, &["deposited 50"]);
+        bank.write_again(&place(ACCOUNTS, 0), "ada", 1, "deposited 50");
         let database = MemoryDatabase::new("test");
         let mut instance = Instance::protected(&bank, MemorySink::open(&database, table()).unwrap(), protections);
         instance.until_idle(&bank);
@@ -315,6 +315,20 @@ fn an_event_that_is_in_the_log_twice_is_applied_once() {
     };
     expect!["ada=50 total=50"].assert_eq(&run(Protections::ALL));
     expect!["ada=100 total=100"].assert_eq(&run(Protections { version_check: false, ..Protections::ALL }));
+}
+
+#[test]
+fn a_version_that_two_commands_claim_stops_its_partition_and_names_both_records() {
+    let mut bank = Bank::new(1);
+    bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 50"]);
+    bank.write(&place(ACCOUNTS, 0), "bob", &["deposited 7"]);
+    let mut instance = Instance::new(&bank, SqliteSink::in_memory(table()).unwrap());
+    instance.until_idle(&bank);
+    bank.write_from(&place(ACCOUNTS, 0), "ada", 1, &["deposited 1000"]);
+    instance.until("stopped", |status| stop_class(status, ACCOUNTS, 0) == Some(StopClass::ForeignRecord));
+    let status = instance.status();
+    let reason = &status.stopped().next().unwrap().1.reason;
+    expect!["bank.account.events/0@4: version 1 of aggregate ada is claimed by command 00000000-0000-0000-0000-000000000003 here and by command 00000000-0000-0000-0000-000000000001 at offset 0: a handler writes no version twice, so one of the two is not its own; find out which (the handler's is the one that the command's answer names), take the other writer's permission, and have all readers go on without it with --pass-over TOPIC/PARTITION@OFFSET"].assert_eq(reason);
 }
 
 #[test]

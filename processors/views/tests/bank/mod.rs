@@ -193,6 +193,13 @@ impl Bank {
         producer.commit().unwrap();
     }
 
+    /// Writes the last command's event once more, as a transaction that is torn might.
+    #[allow(dead_code, reason = "not every test program does")]
+    pub(crate) fn write_again(&mut self, at: &TopicPartition, aggregate: &str, version: u64, value: &str) {
+        self.commands -= 1;
+        self.write_from(at, aggregate, version, &[value]);
+    }
+
     /// Every partition's end, past the last transaction's marker.
     pub(crate) fn ends(&self) -> Vec<(TopicPartition, Offset)> {
         let mut admin = self.log.admin().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{super::share, memory::Memory};
 use crate::send::{Client, Pending, Request};
-use factum_core::{AggregateId, CommandId, Error, ErrorKind, Result, wire::AnswerCode};
+use factum_core::{AggregateId, CommandId, Error, ErrorKind, Result, partition_of, wire::AnswerCode};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -26,6 +26,7 @@ pub(super) struct Load<'a> {
     client: &'a Client,
     value: Vec<u8>,
     aggregates: Vec<AggregateId>,
+    partitions: u32,
     /// The first half of all ids.
     run: [u8; 8],
     sent: AtomicU64,
@@ -77,7 +78,7 @@ impl Bits {
 }
 
 impl<'a> Load<'a> {
-    pub(super) fn new(client: &'a Client, value: Vec<u8>, aggregates: u64) -> Self {
+    pub(super) fn new(client: &'a Client, value: Vec<u8>, aggregates: u64, partitions: u32) -> Self {
         let aggregates = (0..aggregates).filter_map(|index| AggregateId::new(format!("account-{index:08}")).ok());
         let mut run = [0; 8];
         run.copy_from_slice(&uuid::Uuid::new_v4().as_bytes()[..8]);
@@ -85,6 +86,7 @@ impl<'a> Load<'a> {
             client,
             value,
             aggregates: aggregates.collect(),
+            partitions,
             run,
             sent: AtomicU64::new(0),
             acknowledged: Mutex::default(),
@@ -180,16 +182,21 @@ impl<'a> Load<'a> {
         memory: &Memory,
         then: impl FnOnce() -> T,
     ) -> Result<(f64, (Told, T))> {
-        // As many as can be in flight, so that the sender never waits for the one who takes the answers.
-        let (to_take, answers) = sync_channel(self.client.max_in_flight() + 1);
+        // Answers of a partition come in order, so each partition has its taker; a queue has room for all that
+        // can be in flight, so that the sender never waits.
         std::thread::scope(|scope| {
-            let taker = scope.spawn(|| self.answers(answers));
-            let (per_second, refused) = self.send_at(rate, time, memory, to_take);
+            let (queues, takers): (Vec<_>, Vec<_>) = (0..self.partitions)
+                .map(|_| {
+                    let (queue, answers) = sync_channel(self.client.max_in_flight() + 1);
+                    (queue, scope.spawn(|| self.answers(answers)))
+                })
+                .unzip();
+            let (per_second, mut told) = self.send_at(rate, time, memory, queues);
             let after = then();
-            let mut told = taker.join().map_err(|_| Error::invalid("a thread panicked; its message is above"))?;
-            told.offered = refused.offered;
-            told.overloaded += refused.overloaded;
-            told.other.extend(refused.other);
+            for taker in takers {
+                let more = taker.join().map_err(|_| Error::invalid("a thread panicked; its message is above"))?;
+                told.add(more);
+            }
             told.latencies.sort_by(f64::total_cmp);
             Ok((per_second, (told, after)))
         })
@@ -200,7 +207,7 @@ impl<'a> Load<'a> {
         rate: f64,
         time: Duration,
         memory: &Memory,
-        to_take: SyncSender<(Instant, u64, Pending)>,
+        queues: Vec<SyncSender<(Instant, u64, Pending)>>,
     ) -> (f64, Told) {
         let mut told = Told::default();
         let begun = Instant::now();
@@ -215,7 +222,13 @@ impl<'a> Load<'a> {
                 let (number, pending) = self.submit();
                 told.offered += 1;
                 match pending {
-                    Ok(pending) => to_take.send((due, number, pending)).unwrap_or_default(),
+                    Ok(pending) => {
+                        let partition = partition_of(pending.aggregate().as_str().as_bytes(), self.partitions).0;
+                        let queue = usize::try_from(partition).ok().and_then(|partition| queues.get(partition));
+                        if let Some(queue) = queue {
+                            queue.send((due, number, pending)).unwrap_or_default();
+                        }
+                    }
                     Err(error) => told.refused(&error),
                 }
             }
@@ -251,6 +264,14 @@ impl Told {
             ErrorKind::Unavailable => self.expired += 1,
             _ => *self.other.entry(text).or_default() += 1,
         }
+    }
+
+    fn add(&mut self, more: Told) {
+        self.accepted += more.accepted;
+        self.overloaded += more.overloaded;
+        self.expired += more.expired;
+        self.latencies.extend(more.latencies);
+        more.other.into_iter().for_each(|(answer, count)| *self.other.entry(answer).or_default() += count);
     }
 
     /// An answer that is not documented for overload, and how often it came.

@@ -12,7 +12,7 @@ use crate::{
     send,
 };
 use clap::{Args, value_parser};
-use factum_core::{Error, Result, handler::Granted};
+use factum_core::{Error, Result, client::ClientConfig, handler::Granted};
 use load::{Load, Told};
 use memory::Memory;
 use serde_json::json;
@@ -35,6 +35,9 @@ pub(in crate::cli) struct OverloadBench {
     /// Aggregates that the commands are spread over.
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
     aggregates: u64,
+    /// The most commands under way; beyond it a command is refused as overloaded.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    in_flight: u32,
     /// How much the process may grow during the overload.
     #[arg(long, default_value_t = 256, value_name = "MIB")]
     max_growth_mib: u64,
@@ -88,15 +91,18 @@ fn measure(bench: &Bench<'_>, args: &OverloadBench) -> Result<Found> {
     let stop = Stop::default();
     let options = HandlerOptions { granted: Granted::All, ..HandlerOptions::default() };
     let (running, _) = bench.host.start_handler(&bench.environment, options, &stop)?;
-    let client = send::connect(&bench.environment, bench.host.aggregate_type())?;
+    let max_in_flight = usize::try_from(args.in_flight).unwrap_or(usize::MAX);
+    let config = ClientConfig { max_in_flight, ..ClientConfig::default() };
+    let topics = bench.environment.topics(bench.host.aggregate_type());
+    let client = send::Client::connect(&*bench.environment.log, topics.clone(), &bench.environment.schemas, config)?;
     let encode = bench.host.encoder(&bench.environment)?;
-    let load = Load::new(&client, encode(&bench.sample.record, &bench.sample.fields)?, args.aggregates);
+    let load =
+        Load::new(&client, encode(&bench.sample.record, &bench.sample.fields)?, args.aggregates, bench.partitions);
     let ran = run(&load, args);
     stop.stop();
     running.join()?;
     let ran = ran?;
     output::note("reading the log: is everything acknowledged in it, and once?");
-    let topics = bench.environment.topics(bench.host.aggregate_type());
     let proof = proof::read(&bench.environment, &topics.events, &load)?;
     Ok(Found { ran, proof })
 }
