@@ -23,6 +23,7 @@ pub mod measure;
 mod message;
 mod partition;
 mod protections;
+pub mod pulse;
 mod rate;
 mod record;
 pub mod testing;

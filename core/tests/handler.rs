@@ -10,6 +10,8 @@ mod model;
 #[path = "handler/rig.rs"]
 mod rig;
 
+#[path = "handler/careful.rs"]
+mod careful;
 #[path = "handler/commands.rs"]
 mod commands;
 #[path = "handler/failures.rs"]

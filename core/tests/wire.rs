@@ -7,8 +7,8 @@ use factum_core::{
     CommandId, EventId, Fingerprint, Offset, Partition, RecordBatch, TimestampMs, Topic, TopicId, Version,
     handler::window::{Entry, EntryOutcome, Window},
     wire::{
-        AnswerCode, CommandHeaders, EVENT_HEADER, EventHeader, MAX_SOURCE_BYTES, Progress, SnapshotHead, SnapshotKey,
-        Token, TraceContext,
+        AnswerCode, Begun, CommandHeaders, EVENT_HEADER, EventHeader, MAX_SOURCE_BYTES, Progress, SnapshotHead,
+        SnapshotKey, Token, TraceContext,
     },
 };
 
@@ -128,6 +128,18 @@ fn an_events_header_that_says_the_impossible_is_refused() {
 }
 
 #[test]
+fn what_was_begun_is_read_as_it_was_written() {
+    let begun = Begun { command: Offset(7), tries: 2, commands_id: TopicId([0xc0; 16]) };
+    let mut written = Vec::new();
+    begun.write(&mut written);
+    assert_eq!(written, bytes("01 0000000000000007 00000002 c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0"));
+    assert_eq!(Begun::read(&written), Some(begun));
+    assert_eq!(Begun::read(&written[..28]), None);
+    written.push(0);
+    assert_eq!(Begun::read(&written), None);
+}
+
+#[test]
 fn the_keys_of_the_snapshots_topic() {
     let print = Fingerprint([0xab; 8]);
     let keys = [
@@ -135,6 +147,7 @@ fn the_keys_of_the_snapshots_topic() {
         (SnapshotKey::Marker(print), "02 01 abababababababab"),
         (SnapshotKey::Position, "03 01"),
         (SnapshotKey::Window(b"A-1"), "04 01 412d31"),
+        (SnapshotKey::Begun, "05 01"),
     ];
     for (key, hex) in keys {
         let mut found = Vec::new();
@@ -142,8 +155,17 @@ fn the_keys_of_the_snapshots_topic() {
         assert_eq!(found, bytes(hex));
         assert_eq!(SnapshotKey::read(&bytes(hex)), Some(key));
     }
-    for unknown in ["", "01", "05 01", "01 02 abababababababab 41", "02 01 ab", "02 01 abababababababab 00", "03 01 00"]
-    {
+    for unknown in [
+        "",
+        "01",
+        "06 01",
+        "05 01 00",
+        "05 02",
+        "01 02 abababababababab 41",
+        "02 01 ab",
+        "02 01 abababababababab 00",
+        "03 01 00",
+    ] {
         assert_eq!(SnapshotKey::read(&bytes(unknown)), None, "{unknown}");
     }
 }
@@ -334,6 +356,7 @@ fn read_everything(bytes: &[u8]) {
     SnapshotKey::read(bytes);
     SnapshotHead::read(bytes, 64);
     Progress::read(bytes);
+    Begun::read(bytes);
     TraceContext::parse(bytes);
     CommandId::parse(bytes);
     for name in ["ce_id", "ce_time", "reply-to", "expected-version", "deadline", "correlation-id", "traceparent"] {

@@ -62,6 +62,10 @@ pub(super) struct HandlerArgs {
     /// How the processes agree on partitions.
     #[arg(long, default_value = "classic")]
     group_protocol: Protocol,
+    /// Milliseconds that the domain's code may take for one batch of commands. The process then ends
+    /// with code 70, and finds the command that does not come to an end when it is started again.
+    #[arg(long, default_value_t = 60_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    deadline_ms: u64,
     /// Grant commands this permission, for example import. May be repeated.
     #[arg(long, value_name = "PERMISSION")]
     grant: Vec<String>,
@@ -140,6 +144,10 @@ pub(super) struct ViewArgs {
     /// others. Without it there is no limit.
     #[arg(long, value_name = "N")]
     max_events_per_second: Option<NonZeroU32>,
+    /// Milliseconds that a view's code may take for one batch of events. The process then ends with
+    /// code 70, and finds the event that does not come to an end when it is started again.
+    #[arg(long, default_value_t = 60_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    deadline_ms: u64,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -191,6 +199,7 @@ impl HandlerArgs {
             max_batch_commands: self.max_batch,
             checkpoint_every_events: self.checkpoint_every,
             snapshot_every_events: self.snapshot_every,
+            deadline: Duration::from_millis(self.deadline_ms),
             throttle: throttle.clone(),
             ..HandlerOptions::default()
         }
@@ -229,6 +238,7 @@ impl ViewArgs {
             instance_id: self.instance_id.clone(),
             session_timeout: Duration::from_millis(self.session_timeout_ms),
             protocol: self.group_protocol.into(),
+            deadline: Duration::from_millis(self.deadline_ms),
             throttle: Throttle::new(self.max_events_per_second),
         }
     }

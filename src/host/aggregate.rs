@@ -1,6 +1,9 @@
 //! An aggregate type behind an object-safe interface.
 
-use super::{Running, SnapshotTally, Stop, snapshots};
+use super::{
+    Running, SnapshotTally, Stop, snapshots,
+    watchdog::{DEFAULT_DEADLINE, watch},
+};
 use crate::environment::Environment;
 use factum_core::{
     Aggregate, AggregateCodec, Error, Fingerprint, Message, RecordRef, Result, Throttle, TimestampMs, Version,
@@ -43,6 +46,8 @@ pub struct HandlerOptions {
     pub snapshots: Snapshots,
     /// How many commands are taken a second; workers with clones of it share it.
     pub throttle: Throttle,
+    /// How long the domain's code may take for one batch before the process ends ([`super::STUCK_EXIT_CODE`]).
+    pub deadline: Duration,
     /// For tests: called before each step of each transaction.
     pub pause_point: Option<PausePoint>,
 }
@@ -61,6 +66,7 @@ impl Default for HandlerOptions {
             snapshot_every_events: None,
             snapshots: Snapshots::Used,
             throttle: Throttle::default(),
+            deadline: DEFAULT_DEADLINE,
             pause_point: None,
         }
     }
@@ -360,7 +366,9 @@ where
         options: HandlerOptions,
         stop: &Stop,
     ) -> Result<(Running, Arc<Mutex<WorkerStatus>>)> {
+        let deadline = options.deadline;
         let worker = Self::worker(environment, options)?;
+        watch(A::TYPE, worker.pulse(), deadline)?;
         let status = worker.status();
         let stop = stop.clone();
         let running = Running::spawn(&environment.handler_group(A::TYPE), move || worker.run(stop.flag()))?;

@@ -10,6 +10,7 @@ mod slowed;
 mod snapshots;
 mod touched;
 mod view;
+mod watchdog;
 
 pub(crate) use aggregate::rfc3339;
 pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOptions, Typed};
@@ -23,3 +24,4 @@ pub(crate) use slowed::PAUSE;
 pub use snapshots::SnapshotTally;
 pub use touched::TouchedKeys;
 pub use view::{TypedView, ViewHost, ViewMember, ViewProgress};
+pub use watchdog::{DEFAULT_DEADLINE, STUCK_EXIT_CODE};

@@ -4,6 +4,7 @@ use super::{
     RedriveRequest, RedriveTally, RefoldRequest, RefoldTally, Running, Stop, redrive, refold,
     slowed::{self, Slowed},
     touched::{self, TouchedKeys},
+    watchdog::{DEFAULT_DEADLINE, watch},
 };
 use crate::environment::Environment;
 use factum_core::{
@@ -36,6 +37,8 @@ pub struct ViewMember {
     pub protocol: GroupProtocol,
     /// How many events it takes a second.
     pub throttle: Throttle,
+    /// How long the view's code may take for one batch before the process ends ([`super::STUCK_EXIT_CODE`]).
+    pub deadline: Duration,
 }
 
 impl Default for ViewMember {
@@ -45,6 +48,7 @@ impl Default for ViewMember {
             session_timeout: Duration::from_secs(10),
             protocol: GroupProtocol::Classic,
             throttle: Throttle::default(),
+            deadline: DEFAULT_DEADLINE,
         }
     }
 }
@@ -228,6 +232,7 @@ impl<V: View> TypedView<V> {
         environment: &Environment,
         database: &Database,
         options: ViewOptions,
+        deadline: Duration,
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)>
     where
@@ -237,6 +242,7 @@ impl<V: View> TypedView<V> {
         let sink = self.sink::<W>(environment, database)?;
         let runner = ViewRunner::<W, _>::start(environment.log.clone(), codec, sink, options)?;
         let status = runner.status();
+        watch(W::NAME, runner.pulse(), deadline)?;
         let stop = stop.clone();
         let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;
         Ok((running, ViewProgress { status, ..ViewProgress::new(W::NAME, &self.inputs) }))
@@ -317,7 +323,7 @@ where
             throttle: member.throttle.clone(),
             ..self.options(environment)
         };
-        self.start_as::<V>(environment, database, options, stop)
+        self.start_as::<V>(environment, database, options, member.deadline, stop)
     }
 
     fn start_slowed(
@@ -327,7 +333,7 @@ where
         stop: &Stop,
     ) -> Result<(Running, ViewProgress)> {
         let options = ViewOptions { max_records: slowed::MAX_RECORDS, ..self.options(environment) };
-        self.start_as::<Slowed<V>>(environment, database, options, stop)
+        self.start_as::<Slowed<V>>(environment, database, options, DEFAULT_DEADLINE, stop)
     }
 
     fn rebuild(&self, environment: &Environment, database: &Database, options: RebuildOptions) -> Result<Rebuilder> {

@@ -178,7 +178,7 @@ impl Judge<'_> {
     ) -> MemberNow {
         let partitions = status.partitions.iter().map(|health| {
             let (state, reason) = match &health.activity {
-                Activity::Ready => (State::Ready, None),
+                Activity::Ready => (State::Ready, health.careful.clone()),
                 Activity::Recovering | Activity::Surveying(None) => (State::Recovering, None),
                 Activity::Surveying(Some(why)) => (State::WaitingForLog, Some(why.clone())),
                 Activity::AwaitingSchema(id) => {

@@ -31,6 +31,7 @@ fn status() -> WorkerStatus {
         next_command: Offset(5),
         aggregates: 3,
         size_bytes: 4_096,
+        careful: None,
     });
     let since = Since { state: TimestampMs(NOW.0 - 9_000), progress: TimestampMs(NOW.0 - 1_000) };
     status.since.insert(Partition(2), since);

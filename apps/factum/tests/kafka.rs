@@ -33,6 +33,8 @@ mod handover;
 mod import;
 #[path = "kafka/journal.rs"]
 mod journal;
+#[path = "kafka/killers.rs"]
+mod killers;
 #[path = "kafka/lifecycle.rs"]
 mod lifecycle;
 #[path = "kafka/observed.rs"]

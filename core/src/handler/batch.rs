@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Aggregate, AggregateCodec, CommandId, Offset, Partition, RecordRef, Result, TimestampMs, Version,
-    wire::{AnswerCode, Progress, SnapshotHead, SnapshotKey},
+    wire::{AnswerCode, Begun, Progress, SnapshotHead, SnapshotKey},
 };
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -237,6 +237,16 @@ impl<C> Scribe<'_, C> {
     /// How far commands have been handled.
     pub(super) fn position(&mut self, progress: Progress) {
         self.progress(SnapshotKey::Position, progress);
+    }
+
+    /// What is begun next.
+    pub(super) fn begun(&mut self, begun: Begun) {
+        let mut value = Vec::new();
+        begun.write(&mut value);
+        let mut record = self.plan.records.start(&self.config.topics.snapshots, self.partition);
+        record.key_with(|into| SnapshotKey::Begun.write(into));
+        record.value(&value);
+        record.finish();
     }
 
     fn progress(&mut self, key: SnapshotKey<'_>, progress: Progress) {

@@ -1,5 +1,6 @@
 //! The settings of a handler.
 
+use super::MAX_DEATHS;
 use crate::Topics;
 use std::collections::BTreeSet;
 
@@ -44,6 +45,8 @@ pub struct HandlerConfig {
     pub granted: Granted,
     /// Go on although commands were lost before they were handled.
     pub accept_lost_commands: AcceptLost,
+    /// How often a process may end with the same command in hand before it is dead-lettered.
+    pub max_deaths: u32,
     /// What the states in snapshots are good for.
     pub snapshots: Snapshots,
     /// Seeds the hash of aggregate ids, which come from outside.
@@ -110,6 +113,7 @@ impl HandlerConfig {
             retry_ms: 500,
             granted: Granted::Only(BTreeSet::new()),
             accept_lost_commands: AcceptLost::No,
+            max_deaths: MAX_DEATHS,
             snapshots: Snapshots::Used,
             hash_seed: 0,
         }

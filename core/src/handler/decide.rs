@@ -110,6 +110,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
         let place = || CommandId::of_place(self.tenure.commands_id, self.partition, record.offset());
         let command = Incoming { record, headers, id: headers.id.unwrap_or_else(place) };
         let decided = match wrong {
+            None if let Some(cause) = self.tenure.killer(record.offset(), self.config.max_deaths) => {
+                Err(Setback::dead(AnswerCode::Failed, cause))
+            }
             None => self.decide(&command),
             Some(cause) => Err(Setback::dead(AnswerCode::InvalidHeader, cause)),
         };

@@ -57,6 +57,13 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// A process ended with commands of a partition in hand, and they are decided one by one for now.
+    Careful {
+        /// Which one.
+        partition: Partition,
+        /// What is known.
+        reason: String,
+    },
     /// Commands were delivered that had been handled (the group's offsets were set back); none was decided again.
     AlreadyHandled {
         /// Which partition.
@@ -163,6 +170,8 @@ pub struct PartitionHealth {
     pub aggregates: usize,
     /// The memory they take, about, without what states hold on the heap.
     pub size_bytes: usize,
+    /// Why its commands are decided one by one, if they are.
+    pub careful: Option<String>,
 }
 
 /// How often commands came to each code that a decision can have.

@@ -15,6 +15,7 @@
 mod aggregates;
 mod answering;
 mod batch;
+mod careful;
 mod checkpoint;
 mod config;
 mod decide;
@@ -27,6 +28,7 @@ mod recovery;
 mod tenure;
 pub mod window;
 
+pub use careful::MAX_DEATHS;
 pub use config::{AcceptLost, Granted, HandlerConfig, RECENT_COMMANDS, Snapshots};
 pub use effect::{Activity, Effect, HandlerStats, Notice, Outcomes, PartitionHealth, Plan, Reply, Survey};
 
@@ -35,6 +37,7 @@ use crate::{
     Version,
 };
 use batch::Batch;
+use careful::{Mark, Turn};
 use std::collections::{BTreeMap, VecDeque};
 use tenure::{Phase, Reading, Tenure};
 
@@ -54,6 +57,14 @@ pub struct Handler<A: Aggregate, C> {
     inbox: RecordBatch,
     /// The tenure in which each record of the inbox was polled; 0 for none.
     stamps: Vec<u64>,
+    /// The commands of careful partitions are out of the inbox up to here.
+    set_aside: usize,
+    /// What the plan is about.
+    turn: Turn,
+    /// Whether a careful partition has the next turn, though the inbox is not empty.
+    careful_next: bool,
+    /// What this process wrote down last of each partition.
+    marks: BTreeMap<Partition, Mark>,
     effects: VecDeque<Effect>,
     plan: Plan,
     batch: Batch<A>,
@@ -81,6 +92,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             member_id: None,
             inbox: RecordBatch::new(),
             stamps: Vec::new(),
+            set_aside: 0,
+            turn: Turn::Inbox,
+            careful_next: false,
+            marks: BTreeMap::new(),
             effects: VecDeque::new(),
             plan: Plan::default(),
             batch: Batch::new(),
@@ -128,12 +143,15 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
 
     /// How many commands wait for a plan, or are in the one that runs.
     pub fn commands(&self) -> usize {
-        self.inbox.len()
+        match self.turn {
+            Turn::Alone(_) => 1,
+            Turn::Mark(_) | Turn::Inbox => self.inbox.len(),
+        }
     }
 
     /// Whether commands wait for a plan.
     pub fn has_commands(&self) -> bool {
-        !self.inbox.is_empty()
+        !self.inbox.is_empty() || self.waiting() > 0
     }
 
     /// Whether a plan would hold something that no command asks for: a
@@ -246,6 +264,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     fn forget_inbox(&mut self) {
         self.inbox.clear();
         self.stamps.clear();
+        self.set_aside = 0;
     }
 
     /// Tells that a started partition's consumer stands at `position` with

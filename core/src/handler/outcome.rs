@@ -1,6 +1,6 @@
 //! What the outcome of a transaction means for the memory.
 
-use super::{Effect, Handler, tenure::Phase};
+use super::{Effect, Handler, careful::Turn, tenure::Phase};
 use crate::{
     Aggregate, AggregateCodec, Offset, TimestampMs,
     transaction::{GivenUp, Outcome, Transaction},
@@ -22,7 +22,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             Outcome::Unknown if !self.protections.unknown_outcome_recovery => Outcome::Aborted,
             outcome => outcome,
         };
+        if let (Turn::Mark(marks), Outcome::Committed | Outcome::Unknown | Outcome::Broken) = (&self.turn, outcome) {
+            let marks = marks.clone();
+            self.marked(marks);
+        }
         match outcome {
+            Outcome::Committed if matches!(self.turn, Turn::Mark(_)) => self.careful_next = false,
             Outcome::Committed => self.committed(offsets, now),
             Outcome::Aborted | Outcome::Stale => {
                 self.stats.aborted += 1;
@@ -108,6 +113,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         self.effects.extend(self.batch.notices.drain(..).map(Effect::Tell));
         self.stats.add(&self.batch.stats);
         self.batch.clear();
-        self.forget_inbox();
+        match self.turn {
+            Turn::Alone(partition) => self.put_down(partition),
+            Turn::Inbox | Turn::Mark(_) => {
+                self.careful_next = true;
+                self.forget_inbox();
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Effect, Handler, Notice, Plan,
     batch::Scribe,
+    careful::Turn,
     decide::{Care, Decider, Hindrance},
     tenure::{Phase, Tenure, Wanted},
 };
@@ -20,9 +21,17 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         if !self.may_write_as(member, now) {
             return false;
         }
+        self.set_aside();
+        self.turn = self.next_turn();
+        if let Turn::Mark(marks) = &self.turn {
+            let marks = marks.clone();
+            self.stage_marks(&marks);
+            self.plan.member = Some(member.clone());
+            return true;
+        }
         let mut care = Care::PreImages;
         loop {
-            if self.decide_inbox(care, now).is_err() {
+            if self.decide_turn(care, now).is_err() {
                 self.batch.undo(&mut self.tenures);
                 care = Care::Copies;
                 continue;
@@ -68,12 +77,55 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         true
     }
 
-    /// Decides about every command of the inbox whose tenure goes on. An error
-    /// is a panic of `evolve` that only [`Care::Copies`] can confine.
-    fn decide_inbox(&mut self, care: Care, now: TimestampMs) -> Result<(), ()> {
+    /// Decides about what the plan is about.
+    fn decide_turn(&mut self, care: Care, now: TimestampMs) -> Result<(), ()> {
         self.plan.records.clear();
         self.plan.offsets.clear();
         self.plan.traces.clear();
+        match self.turn {
+            Turn::Alone(partition) => self.decide_alone(partition, care, now),
+            Turn::Inbox | Turn::Mark(_) => self.decide_inbox(care, now),
+        }
+    }
+
+    /// Decides about the command of a careful partition that waits first.
+    fn decide_alone(&mut self, partition: Partition, care: Care, now: TimestampMs) -> Result<(), ()> {
+        let Some(tenure) = self.tenures.get_mut(&partition) else { return Ok(()) };
+        let Some(first) = tenure.first_waiting() else { return Ok(()) };
+        let mut decider = Decider {
+            config: &self.config,
+            protections: &self.protections,
+            codec: &self.codec,
+            plan: &mut self.plan,
+            batch: &mut self.batch,
+            missing_schemas: &self.missing_schemas,
+            partition,
+            tenure,
+            care,
+            now,
+        };
+        match decider.handle(first.get(0)) {
+            Ok(()) => Ok(()),
+            Err(Hindrance::Poison) => Err(()),
+            Err(Hindrance::Schema(id)) => {
+                self.await_schema(partition, id);
+                Ok(())
+            }
+        }
+    }
+
+    /// A partition's next command has a schema that is not known.
+    fn await_schema(&mut self, partition: Partition, id: u32) {
+        let Some(tenure) = self.tenures.get_mut(&partition) else { return };
+        tenure.forget_waiting();
+        tenure.phase = Phase::AwaitingSchema(Wanted { id, ask_at: None });
+        self.effects.push_back(Effect::Pause(self.config.topics.commands.partition(partition)));
+        self.effects.push_back(Effect::FetchSchema(id));
+    }
+
+    /// Decides about every command of the inbox whose tenure goes on. An error
+    /// is a panic of `evolve` that only [`Care::Copies`] can confine.
+    fn decide_inbox(&mut self, care: Care, now: TimestampMs) -> Result<(), ()> {
         let mut known: BTreeMap<Partition, u64> = BTreeMap::new();
         let mut index = 0;
         while index < self.inbox.len() {
@@ -105,9 +157,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                     Ok(()) => {}
                     Err(Hindrance::Poison) => return Err(()),
                     Err(Hindrance::Schema(id)) => {
-                        decider.tenure.phase = Phase::AwaitingSchema(Wanted { id, ask_at: None });
-                        self.effects.push_back(Effect::Pause(self.config.topics.commands.partition(partition)));
-                        self.effects.push_back(Effect::FetchSchema(id));
+                        self.await_schema(partition, id);
                         break;
                     }
                 }
@@ -128,7 +178,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     fn stage_duties(&mut self, now: TimestampMs) -> Result<(), (Partition, Error)> {
         self.stage_due()?;
         for (&partition, tenure) in &mut self.tenures {
-            if !matches!(tenure.phase, Phase::Ready | Phase::AwaitingSchema(_)) {
+            // Beside a command that may end the process nothing else is done.
+            let is_meant = match self.turn {
+                Turn::Alone(alone) => alone == partition,
+                Turn::Inbox | Turn::Mark(_) => true,
+            };
+            if !is_meant || !matches!(tenure.phase, Phase::Ready | Phase::AwaitingSchema(_)) {
                 continue;
             }
             let before = self.plan.records.len();

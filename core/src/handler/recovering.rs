@@ -3,6 +3,7 @@
 
 use super::{
     Handler, Snapshots,
+    careful::{Careful, Mark},
     effect::{Effect, Notice, Survey},
     recovery::{Halt, Recovery},
     tenure::{Phase, Reading, Tenure, Wanted},
@@ -248,6 +249,17 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             }
         };
         tenure.ready(&recovery, &recovered, now);
+        // What this very process began has not ended it.
+        let own = self.marks.get(&partition).copied();
+        let begun = recovered.begun.map(|mark| Mark { tries: mark.tries - u32::from(own == Some(mark)), ..mark });
+        tenure.deaths = begun.filter(|mark| mark.tries > 0);
+        let (until, left) = (recovery.survey.commands.end, self.config.max_batch_commands);
+        tenure.begun_at = until.min(Offset(tenure.next_command.0 + 2 * i64::try_from(left).unwrap_or(i64::MAX / 4)));
+        tenure.careful = tenure.deaths.map(|mark| Careful::new(mark, until, left));
+        if let Some(careful) = &tenure.careful {
+            let reason = careful.why.clone();
+            self.effects.push_back(Effect::Tell(Notice::Careful { partition, reason }));
+        }
         tenure.aggregates.list_all_eventless(self.config.max_eventless_aggregates);
         self.stats.recovered_snapshots += recovery.snapshots;
         self.stats.recovered_events += recovery.events;

@@ -3,6 +3,7 @@
 
 use super::{
     aggregates::Aggregates,
+    careful::Mark,
     config::{AcceptLost, HandlerConfig, Snapshots},
     decide::panic_text,
     effect::Survey,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     Aggregate, AggregateCodec, CommandId, DecodeError, Offset, Protections, RecordRef, TimestampMs, Topic,
-    wire::{EventHeader, Progress, SnapshotHead, SnapshotKey, pass_over},
+    wire::{Begun, EventHeader, Progress, SnapshotHead, SnapshotKey, pass_over},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -46,6 +47,8 @@ pub(super) struct Recovered {
     pub(super) clock: TimestampMs,
     /// Whether a position record or a marker exists, which tells the topics' identities.
     pub(super) identified: bool,
+    /// What was begun and not done.
+    pub(super) begun: Option<Mark>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ pub(super) struct Recovery {
     pub(super) repeated: u64,
     marker: Option<Progress>,
     position: Option<Progress>,
+    begun: Option<Begun>,
     snapshots_usable: bool,
     handled_by_events: Option<Offset>,
     open_batch: Option<(CommandId, u32)>,
@@ -84,6 +88,7 @@ impl Recovery {
             repeated: 0,
             marker: None,
             position: None,
+            begun: None,
             snapshots_usable: true,
             handled_by_events: None,
             open_batch: None,
@@ -192,6 +197,8 @@ impl Recovery {
             SnapshotKey::Position => {
                 self.position = Some(Progress::read(value).ok_or_else(|| unreadable("position record"))?);
             }
+            // One that cannot be read is as good as none: a process that ends again writes another.
+            SnapshotKey::Begun => self.begun = Begun::read(value),
             SnapshotKey::Snapshot(..) | SnapshotKey::Marker(_) => {}
         }
         Ok(())
@@ -410,8 +417,12 @@ impl Recovery {
             )));
         }
         let known = [self.position, self.marker].into_iter().flatten();
+        let is_true = |begun: &Begun| {
+            begun.commands_id == self.survey.commands_id && begun.command >= handled.max(start) && begun.tries > 0
+        };
         Ok(Recovered {
             next_command: handled.max(start),
+            begun: self.begun.filter(is_true).map(|begun| Mark { offset: begun.command, tries: begun.tries }),
             start,
             lost,
             floor: self.floor(),

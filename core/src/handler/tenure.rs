@@ -3,6 +3,7 @@
 use super::{
     IDLE_POSITION_MS,
     aggregates::Aggregates,
+    careful::{Careful, Mark},
     checkpoint::Checkpoint,
     config::HandlerConfig,
     effect::{Activity, PartitionHealth},
@@ -78,6 +79,13 @@ pub(super) struct Tenure<A> {
     pub(super) checkpoint_at: TimestampMs,
     /// Failed attempts in a row, for the backoff.
     pub(super) failures: u32,
+    /// Whether the commands that a process before this one may have had in hand are handled: batches up
+    /// to there are written down, and the first one in any case.
+    pub(super) begun: bool,
+    pub(super) begun_at: Offset,
+    /// What processes before this one had in hand when they ended.
+    pub(super) deaths: Option<Mark>,
+    pub(super) careful: Option<Careful>,
 }
 
 /// The longest backoff, in first ones.
@@ -106,6 +114,10 @@ impl<A: Aggregate> Tenure<A> {
             checkpoint: None,
             checkpoint_at: now,
             failures: 0,
+            begun: false,
+            begun_at: Offset(0),
+            deaths: None,
+            careful: None,
         }
     }
 
@@ -174,6 +186,7 @@ impl<A: Aggregate> Tenure<A> {
         }
         if let Some(next) = self.staged_next {
             self.next_command = self.next_command.max(next);
+            self.begun |= self.next_command >= self.begun_at;
         }
         let complete = self.checkpoint.as_mut().is_some_and(Checkpoint::committed);
         if complete {
@@ -216,6 +229,7 @@ impl<A: Aggregate> Tenure<A> {
             next_command: self.next_command,
             aggregates: self.aggregates.len(),
             size_bytes: self.aggregates.size_bytes(),
+            careful: self.careful.as_ref().map(|careful| careful.why.clone()),
         }
     }
 }

@@ -2,8 +2,9 @@
 //! (`docs/decisions/0010-records-that-kill.md`).
 //!
 //! A partition's progress says what is done; beside it a mark says what was begun: the position, and
-//! how often it was begun from there. It is written before the first batch of a tenure, and says
-//! nothing any more once the position has moved. A claim that finds it true knows that the process
+//! how often it was begun from there. It is written before the first batch of a tenure, and
+//! before each that a process before this one may have had in hand, and says nothing any more once
+//! the position has moved. A claim that finds it true knows that the process
 //! before ended with these records in hand. The partition is then *careful*: the events of one
 //! command are taken in at a time, alone in the process, each behind a mark of their own. What was
 //! begun [`MAX_DEATHS`] times is not begun again: it is parked.
@@ -66,6 +67,15 @@ impl Waiting {
         *self = Waiting::default();
     }
 
+    /// The offset of the first one.
+    fn first(&self) -> Option<Offset> {
+        (!self.is_empty()).then(|| self.records.get(self.from).offset())
+    }
+
+    fn len(&self) -> usize {
+        self.records.len() - self.from
+    }
+
     /// The offset of the last one.
     fn last(&self) -> Option<Offset> {
         (!self.is_empty()).then(|| self.records.get(self.records.len() - 1).offset())
@@ -119,6 +129,7 @@ impl<E> Place<E> {
         self.deaths = tries - u32::from(is_own && tries > 0);
         self.marked = self.marked.filter(|_| is_own);
         self.begun = false;
+        self.begun_at = end.min(Offset(position.0 + 2 * i64::try_from(batch).unwrap_or(i64::MAX / 4)));
         self.waiting.clear();
         let careful = self.careful.take().filter(|careful| careful.until > position);
         self.careful = careful.or_else(|| {
@@ -159,8 +170,8 @@ impl<E> Place<E> {
     }
 
     /// Why the next command's events are parked without a look at them.
-    fn condemned(&self) -> Option<String> {
-        if self.deaths >= MAX_DEATHS {
+    fn condemned(&self, max_deaths: u32) -> Option<String> {
+        if self.deaths >= max_deaths {
             let times = self.deaths;
             return Some(format!("the process ended {times} times while the events of this command were in hand"));
         }
@@ -170,6 +181,7 @@ impl<E> Place<E> {
     /// Takes a commit: what was in hand is done. Whether the partition is careful no longer.
     pub(super) fn put_down(&mut self) -> bool {
         (self.deaths, self.marked, self.refused) = (0, None, None);
+        self.begun |= self.stored >= Some(self.begun_at);
         let Some(careful) = &mut self.careful else { return false };
         careful.left = careful.left.saturating_sub(1);
         let is_over = careful.left == 0 || self.stored >= Some(careful.until);
@@ -186,6 +198,24 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     #[must_use]
     pub fn with_batches_of(mut self, max_records: usize) -> Self {
         self.max_records = max_records;
+        self
+    }
+
+    /// What is taken in or folded next: the first record, and how many there are.
+    pub fn hand(&self) -> Option<(&TopicPartition, Offset, usize)> {
+        let Some(&index) = self.in_hand.first() else {
+            let (place, first, records) = self.flight.as_ref()?.work.first()?;
+            return Some((&self.places.get(place)?.at, first, records));
+        };
+        let place = self.places.get(index)?;
+        let records = place.careful.as_ref().and_then(|_| place.waiting.unit());
+        Some((&place.at, place.waiting.first()?, records.unwrap_or_else(|| place.waiting.len())))
+    }
+
+    /// The same machine, which parks what ended so many processes ([`MAX_DEATHS`] as a rule).
+    #[must_use]
+    pub fn parking_after(mut self, max_deaths: u32) -> Self {
+        self.max_deaths = max_deaths;
         self
     }
 
@@ -231,7 +261,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             return self.hold_delivery(effects);
         }
         let unmarked = hand.iter().map(|index| &self.places[*index]);
-        let unmarked = unmarked.filter(|place| !place.is_marked() && place.deaths < MAX_DEATHS);
+        let unmarked = unmarked.filter(|place| !place.is_marked() && place.deaths < self.max_deaths);
         let marks: Vec<InHand> = unmarked.filter_map(|place| place.mark(place.deaths + 1)).collect();
         self.in_hand = hand;
         if marks.is_empty() {
@@ -275,7 +305,6 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                         self.back_off(index, Awaited::Owner, why, &mut effects);
                     } else if let (false, Some(position)) = (place.is_marked(), place.stored) {
                         place.marked = Some((position, place.deaths + 1));
-                        place.begun = true;
                     }
                 }
             }
@@ -297,7 +326,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             if !place.is_running() {
                 continue;
             }
-            let killed = place.condemned();
+            let killed = place.condemned(self.max_deaths);
             let count = if place.careful.is_some() { place.waiting.unit().unwrap_or(0) } else { usize::MAX };
             let records = place.waiting.take(count);
             for record in records.iter() {

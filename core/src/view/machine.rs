@@ -3,7 +3,7 @@
 use super::{
     Awaited, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, Parked, Parking, PlaceStatus,
     RowLocking, RowShape, Scope, Stop, StopClass, View,
-    careful::MAX_UNITS,
+    careful::{MAX_DEATHS, MAX_UNITS},
     parked,
     place::{Phase, Place},
     work::{Aside, Changes, Folded, Met, Rules, Work},
@@ -55,6 +55,8 @@ pub struct ViewMachine<V: View, C> {
     pub(super) units_left: usize,
     /// The most records of a poll.
     pub(super) max_records: usize,
+    /// How many deaths park what was in hand.
+    pub(super) max_deaths: u32,
     pub(super) traces: Traces,
     /// Of the last event: its neighbours have the same.
     pub(super) source: Arc<str>,
@@ -65,7 +67,7 @@ pub struct ViewMachine<V: View, C> {
 /// The transaction under way.
 #[derive(Debug)]
 pub(super) struct Flight<V: View> {
-    work: Work<V>,
+    pub(super) work: Work<V>,
     moves: BTreeMap<usize, Offset>,
     changes: Changes,
 }
@@ -101,6 +103,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             in_hand: Vec::new(),
             units_left: 0,
             max_records: MAX_RECORDS,
+            max_deaths: MAX_DEATHS,
             traces: Traces::default(),
             source: "".into(),
             totals: Counts::default(),

@@ -164,8 +164,10 @@ pub(super) struct Place<E> {
     pub(super) deaths: u32,
     /// What was written down last: a position, and how often was begun from it.
     pub(super) marked: Option<(Offset, u32)>,
-    /// Whether the first batch of this tenure was written down.
+    /// Whether what a process before this one may have had in hand is done: batches up to there are
+    /// written down, and the first one in any case.
     pub(super) begun: bool,
+    pub(super) begun_at: Offset,
     pub(super) careful: Option<Careful>,
     /// Why the database refuses the content of the command's events that begin at this position.
     pub(super) refused: Option<(Offset, String)>,
@@ -212,6 +214,7 @@ impl<E> Place<E> {
             deaths: 0,
             marked: None,
             begun: false,
+            begun_at: Offset(0),
             careful: None,
             refused: None,
             attempts: 0,

@@ -138,6 +138,12 @@ impl<V: View> Work<V> {
         self.batches.is_empty()
     }
 
+    /// The place and the offset of the first event, and how many there are.
+    pub(super) fn first(&self) -> Option<(usize, Offset, usize)> {
+        let batch = self.batches.first()?;
+        Some((batch.place, self.events.get(batch.events.start)?.item.offset(), self.events.len()))
+    }
+
     /// Adds a whole batch.
     pub(super) fn add(&mut self, place: usize, at: &TopicPartition, batch: Held<V::Event>, focus: &Focus) {
         let first_event = self.events.len();

@@ -12,6 +12,7 @@ const SNAPSHOT: u8 = 1;
 const MARKER: u8 = 2;
 const POSITION: u8 = 3;
 const WINDOW: u8 = 4;
+const BEGUN: u8 = 5;
 const LAYOUT: u8 = 1;
 
 /// What a key of the snapshots topic names.
@@ -27,6 +28,8 @@ pub enum SnapshotKey<'a> {
     /// The recent-command window of an aggregate whose last commands caused no
     /// event: tag 4, layout, aggregate id.
     Window(&'a [u8]),
+    /// What the partition's owner began last: tag 5, layout.
+    Begun,
 }
 
 impl<'a> SnapshotKey<'a> {
@@ -47,6 +50,7 @@ impl<'a> SnapshotKey<'a> {
                 into.extend_from_slice(&[WINDOW, LAYOUT]);
                 into.extend_from_slice(id);
             }
+            SnapshotKey::Begun => into.extend_from_slice(&[BEGUN, LAYOUT]),
         }
     }
 
@@ -61,6 +65,7 @@ impl<'a> SnapshotKey<'a> {
             MARKER => rest.try_into().ok().map(|print| SnapshotKey::Marker(Fingerprint(print))),
             POSITION if rest.is_empty() => Some(SnapshotKey::Position),
             WINDOW => Some(SnapshotKey::Window(rest)),
+            BEGUN if rest.is_empty() => Some(SnapshotKey::Begun),
             _ => None,
         }
     }
@@ -183,6 +188,42 @@ impl Progress {
             events_id: TopicId(input.take()?),
         };
         input.0.is_empty().then_some(progress)
+    }
+}
+
+/// What a partition's owner wrote down before it decided: a command, and how
+/// often it was begun. It says nothing once the command is handled.
+///
+/// Layout, offset of the command (8), times (4), commands topic id (16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The first command that was in hand.
+    pub command: Offset,
+    /// How often it was begun, with this time.
+    pub tries: u32,
+    /// The identity of the commands topic.
+    pub commands_id: TopicId,
+}
+
+impl Begun {
+    /// Appends the value's bytes.
+    pub fn write(&self, into: &mut Vec<u8>) {
+        into.push(LAYOUT);
+        into.extend_from_slice(&self.command.0.to_be_bytes());
+        into.extend_from_slice(&self.tries.to_be_bytes());
+        into.extend_from_slice(&self.commands_id.0);
+    }
+
+    /// Reads a value; none when the bytes are not of this layout.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut input = Input(bytes);
+        if input.take::<1>()? != [LAYOUT] {
+            return None;
+        }
+        let command = Offset(i64::from_be_bytes(input.take()?));
+        let tries = u32::from_be_bytes(input.take()?);
+        let commands_id = TopicId(input.take()?);
+        input.0.is_empty().then_some(Begun { command, tries, commands_id })
     }
 }
 

@@ -5,7 +5,10 @@ use serde::Serialize;
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -116,15 +119,22 @@ impl Aggregate for Counter {
 pub(crate) struct TextCodec {
     pub(crate) known: Arc<Mutex<BTreeSet<u8>>>,
     pub(crate) fingerprint: u8,
+    /// Set where a command would have ended the process.
+    died: Arc<AtomicBool>,
 }
 
 impl Default for TextCodec {
     fn default() -> Self {
-        TextCodec { known: Arc::new(Mutex::new([1].into())), fingerprint: 1 }
+        TextCodec { known: Arc::new(Mutex::new([1].into())), fingerprint: 1, died: Arc::default() }
     }
 }
 
 impl TextCodec {
+    /// Whether the process is no more. The next one lives.
+    pub(crate) fn has_died(&self) -> bool {
+        self.died.swap(false, Ordering::Relaxed)
+    }
+
     fn text<'a>(&self, value: &'a [u8]) -> Result<(&'a str, Option<i64>), DecodeError> {
         let (schema, text) = value.split_first().ok_or_else(|| DecodeError::Malformed("no bytes".into()))?;
         if !self.known.lock().unwrap().contains(schema) {
@@ -144,6 +154,10 @@ impl AggregateCodec<Counter> for TextCodec {
             ("nothing", None) => Command::Nothing,
             ("reset", None) => Command::Reset,
             ("milestone", None) => Command::Milestone,
+            ("die", None) => {
+                self.died.store(true, Ordering::Relaxed);
+                Command::Nothing
+            }
             ("panic", None) => Command::PanicInDecide,
             ("break", None) => Command::PanicInEvolve,
             ("unencodable", None) => Command::Unencodable,

@@ -101,7 +101,7 @@ fn a_checkpoint_writes_what_changed_in_chunks_and_then_its_marker() {
     assert_eq!((rig.handler.stats().checkpoints, rig.handler.stats().snapshots), (1, 5));
     rig.restart();
     // Events 1 to 5 are passed over; those of k1 since are read.
-    assert_eq!((rig.handler.stats().recovered_snapshots, rig.handler.stats().recovered_events), (7, 3));
+    assert_eq!((rig.handler.stats().recovered_snapshots, rig.handler.stats().recovered_events), (8, 3));
     assert_eq!(rig.state("k1"), Some((4, 4)));
 }
 

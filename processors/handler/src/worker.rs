@@ -15,6 +15,7 @@ use factum_core::{
         Admin, GroupConsumer, GroupOptions, Isolation, Log, Reader, TopicDescription, TransactionOptions,
         TransactionalProducer,
     },
+    pulse::Pulse,
 };
 use std::{
     fmt,
@@ -81,6 +82,7 @@ pub struct Worker<A: Aggregate, C> {
     last_look: TimestampMs,
     last_count: TimestampMs,
     teller: Teller,
+    pulse: Arc<Pulse>,
     trouble: Option<String>,
 }
 
@@ -93,6 +95,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         let config = handler.config();
         let encode = std::mem::replace(&mut options.encode_answer, Box::new(|_, _| Ok(())));
         let answers = Answers::new(log.producer()?, encode, config.topics.replies.clone(), config.partitions);
+        let topics = config.topics.clone();
         let fetches = Fetches::new(options.fetch_schema.clone(), options.surroundings);
         let now = (options.surroundings.now)();
         Ok(Worker {
@@ -103,6 +106,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             answers,
             fetches,
             teller: Teller::new(now),
+            pulse: Arc::new(Pulse::new(vec![topics.commands, topics.events, topics.snapshots])),
             handler,
             log,
             options,
@@ -117,6 +121,11 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     /// How it is doing, to be read from other threads.
     pub fn status(&self) -> Arc<Mutex<WorkerStatus>> {
         self.teller.shared()
+    }
+
+    /// What it is at, for a watchdog.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The machine, for looking at state.
@@ -231,7 +240,13 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         let now = self.now();
         let commands = self.handler.inbox().len();
         let span = debug_span!("command.handle", commands, trace_ids = field::Empty).entered();
+        let commands_topic = &self.handler.config().topics.commands;
+        let working = self
+            .handler
+            .hand()
+            .map(|(partition, first, commands)| self.pulse.begin(commands_topic, partition, first, commands));
         let planned = self.handler.plan(&member, now);
+        drop(working);
         let plan = self.handler.current_plan();
         if !plan.traces.is_empty() && !span.is_disabled() {
             span.record("trace_ids", display(&plan.traces));
@@ -294,7 +309,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
                 positions.push((place, position));
             }
         }
-        self.handler.read(&self.read_batch, &positions, self.now());
+        let now = self.now();
+        let first = (!self.read_batch.is_empty()).then(|| self.read_batch.get(0));
+        let working = first
+            .map(|record| self.pulse.begin(record.topic(), record.partition(), record.offset(), self.read_batch.len()));
+        self.handler.read(&self.read_batch, &positions, now);
+        drop(working);
         self.execute_effects()
     }
 
@@ -418,6 +438,7 @@ fn tell(notice: &Notice) {
         Notice::AlreadyHandled { partition, commands } => {
             info!(partition = partition.0, commands, "commands were handled before; none was decided again");
         }
+        Notice::Careful { partition, reason } => warn!(partition = partition.0, reason, "careful"),
         Notice::LostCommands { partition, commands } => {
             warn!(partition = partition.0, commands, "commands were never handled; going on without them");
         }

@@ -10,7 +10,8 @@ use factum_core::{
     Topic, TopicPartition, Topics,
     log::{Admin, GroupConsumer, GroupOptions, GroupProtocol, Isolation, Log},
     measure::{Clocks, Histogram},
-    view::{Effect, Focus, PlaceState, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
+    pulse::{Pulse, Working},
+    view::{Effect, Focus, MAX_DEATHS, PlaceState, Polled, View, ViewMachine, ViewTable, view_group, view_topics},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -58,6 +59,8 @@ pub struct ViewOptions {
     pub spawn: Spawn,
     /// The clock; it paces retries and looks.
     pub clock: fn() -> TimestampMs,
+    /// How often a process may end with the same events in hand before they are parked.
+    pub max_deaths: u32,
     /// Everything on, but in a test.
     pub protections: Protections,
 }
@@ -77,6 +80,7 @@ impl ViewOptions {
             fetch_schema,
             spawn: spawn_thread,
             clock,
+            max_deaths: MAX_DEATHS,
             protections: Protections::ALL,
         }
     }
@@ -126,6 +130,7 @@ pub struct ViewRunner<V: View, C> {
     pub(crate) other_database_told: bool,
     counts: Pace,
     status: Arc<Mutex<ViewStatus>>,
+    pulse: Arc<Pulse>,
     clocks: Clocks<TopicPartition, Discriminant<PlaceState>, Option<Offset>>,
     commit_seconds: Histogram,
     batch_records: Histogram,
@@ -181,10 +186,12 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         Ok(ViewRunner {
             machine: ViewMachine::new(codec, sink.database_id(), options.protections)?
                 .focused(focus)
-                .with_batches_of(options.max_records),
+                .with_batches_of(options.max_records)
+                .parking_after(options.max_deaths),
             admin,
             consumer,
             membership: None,
+            pulse: Arc::new(Pulse::new(options.topics::<V>())),
             topics: options.topics::<V>(),
             sink,
             fetches: Fetches::new(options.fetch_schema.clone(), options.spawn),
@@ -206,6 +213,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     /// How it is doing, to be read from other threads; renewed after every step.
     pub fn status(&self) -> Arc<Mutex<ViewStatus>> {
         self.status.clone()
+    }
+
+    /// What it is at, for a watchdog.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Works until `stop` is set, then leaves the group.
@@ -257,7 +269,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         };
         let now = (self.options.clock)();
         let poll = Polled { now, records: &self.records, event: event.as_ref(), positions: &positions };
+        let first = (!self.records.is_empty()).then(|| self.records.get(0));
+        let working = first
+            .map(|record| self.pulse.begin(record.topic(), record.partition(), record.offset(), self.records.len()));
         let effects = self.machine.polled(&poll);
+        drop(working);
         worked |= event.is_some() || !self.records.is_empty() || !effects.is_empty();
         if !self.records.is_empty() {
             self.batch_records.record(f64::from(u32::try_from(self.records.len()).unwrap_or(u32::MAX)));
@@ -358,7 +374,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             }
             Effect::Load(request) => {
                 let loaded = self.sink.load(&request);
-                return Ok(self.machine.loaded(loaded));
+                let working = self.machine.hand().map(|hand| begin(&self.pulse, hand));
+                let effects = self.machine.loaded(loaded);
+                drop(working);
+                return Ok(effects);
             }
             Effect::Commit(commit) => {
                 debug!(upserts = commit.upserts.len(), deletes = commit.deletes.len(), "commits");
@@ -374,7 +393,10 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             }
             Effect::Mark(marks) => {
                 let lost = self.sink.mark(&marks);
-                return Ok(self.machine.marked(lost));
+                let working = self.machine.hand().map(|hand| begin(&self.pulse, hand));
+                let effects = self.machine.marked(lost);
+                drop(working);
+                return Ok(effects);
             }
             Effect::Unmark(marks) => {
                 if let Err(error) = self.sink.mark(&marks) {
@@ -484,4 +506,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             batch_records: self.batch_records,
         };
     }
+}
+
+/// Begins work on what is in hand.
+fn begin<'a>(pulse: &'a Pulse, (place, first, records): (&TopicPartition, Offset, usize)) -> Working<'a> {
+    pulse.begin(&place.topic, place.partition, first, records)
 }

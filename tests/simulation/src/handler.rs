@@ -62,6 +62,8 @@ impl HandlerProcess {
         config.checkpoint_every_ms = 1_500;
         config.checkpoint_chunk = 2;
         config.window_commands = WINDOW;
+        // The crasher strikes in the midst of the same command over and over, and it deserves nothing.
+        config.max_deaths = u32::MAX;
         config.recovery_stall_ms = 800;
         config.retry_ms = 60;
         config.max_batch_commands = 40;

@@ -56,6 +56,8 @@ impl<V: View<Event = Event>> ViewProcess<V> {
             max_records: 20,
             // The health is not looked at.
             ends_interval: Duration::MAX,
+            // The crasher strikes in the midst of the same events over and over, and they deserve nothing.
+            max_deaths: u32::MAX,
             protections: self.protections,
             spawn: time::SURROUNDINGS.spawn,
             ..ViewOptions::new(codec.fetch(world, Fault::RegistryAtView), time::now)

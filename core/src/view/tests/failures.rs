@@ -110,7 +110,7 @@ fn a_foreign_record_stops_its_partition() {
 
 #[test]
 fn a_lost_claim_rolls_back_and_is_claimed_again_while_the_partition_is_ours() {
-    let mut rig = Rig::with(&[accounts(0), accounts(1)]);
+    let mut rig = Rig::caught_up(&[accounts(0), accounts(1)]);
     let records = |offset: i64| {
         let version = offset.unsigned_abs() + 1;
         Records::new().event(&accounts(0), offset, "ada", version, "1:deposited:5").event(

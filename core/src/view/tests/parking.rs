@@ -157,7 +157,7 @@ fn records_that_come_again_are_not_parked_twice_and_those_that_were_applied_not_
 
 #[test]
 fn an_event_behind_a_key_that_was_freed_meanwhile_is_applied() {
-    let mut rig = Rig::with(&[accounts(0)]);
+    let mut rig = Rig::caught_up(&[accounts(0)]);
     rig.records(Records::new().event(&accounts(0), 0, "ada", 1, "1:poison"));
     let records = Records::new().event(&accounts(0), 1, "ada", 2, "1:deposited:5");
     let poll = Polled { now: crate::TimestampMs(9), records: &records.batch, event: None, positions: &[] };

@@ -198,6 +198,17 @@ impl Rig {
         rig
     }
 
+    /// With these partitions, of which nothing was in the log when they were claimed.
+    pub(super) fn caught_up(places: &[TopicPartition]) -> Self {
+        let mut rig = Rig::new(Protections::ALL);
+        let bounds = std::mem::replace(&mut rig.bounds, Bounds { start: Offset(0), end: Offset(0) });
+        rig.event(GroupEvent::Assigned(places.to_vec()));
+        rig.idle();
+        rig.bounds = bounds;
+        rig.trace.clear();
+        rig
+    }
+
     pub(super) fn event(&mut self, event: GroupEvent) {
         self.poll(&RecordBatch::new(), Some(&event), &[]);
     }
