@@ -367,7 +367,7 @@ impl Broker {
         Ok(())
     }
 
-    pub(crate) fn join(&mut self, name: &str, join: Join, now: TimestampMs) -> String {
+    pub(crate) fn join(&mut self, name: &str, join: Join, now: TimestampMs) -> Result<String, Refusal> {
         self.changed = true;
         self.groups.entry(name.to_owned()).or_default().join(name, join, now)
     }
@@ -389,6 +389,13 @@ impl Broker {
     pub(crate) fn set_polling(&mut self, group: &str, id: &str, polling: bool, now: TimestampMs) {
         if let Some(group) = self.groups.get_mut(group) {
             group.set_polling(id, polling, now);
+        }
+    }
+
+    /// A static member goes away for a while.
+    pub(crate) fn release(&mut self, group: &str, id: &str) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.release(id);
         }
     }
 

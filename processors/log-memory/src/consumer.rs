@@ -116,9 +116,11 @@ impl GroupConsumer for MemoryConsumer {
 
     fn close(mut self: Box<Self>) -> Result<()> {
         self.fetcher.clear();
-        if self.member.options.instance_id.is_none() {
-            self.shared.call(|broker, _| broker.leave(&self.member.options.group, &self.member.id));
-        }
+        let Member { options, id, .. } = &self.member;
+        self.shared.call(|broker, _| match options.instance_id {
+            None => broker.leave(&options.group, id),
+            Some(_) => broker.release(&options.group, id),
+        });
         Ok(())
     }
 }
@@ -131,8 +133,9 @@ impl Member {
                 topics: self.options.topics.iter().cloned().collect(),
                 instance_id: self.options.instance_id.clone(),
                 session_timeout_ms: millis(self.options.session_timeout),
+                protocol: self.options.protocol,
             };
-            self.id = broker.join(group, join, now);
+            self.id = broker.join(group, join, now).map_err(|refusal| self.refused(refusal))?;
         }
         match broker.poll_member(group, (&self.id, self.options.instance_id.as_deref()), now) {
             Ok(step) => {
@@ -140,10 +143,7 @@ impl Member {
                 self.generation = step.generation;
                 Ok(step.event)
             }
-            Err(Refusal::FencedInstance) => Err(Error::fenced(format!(
-                "another member of group {group} has the instance id {}",
-                self.options.instance_id.as_deref().unwrap_or_default()
-            ))),
+            Err(refusal @ (Refusal::FencedInstance | Refusal::UnreleasedInstance)) => Err(self.refused(refusal)),
             Err(Refusal::UnknownMember | Refusal::IllegalGeneration) => {
                 // The session timed out: the next poll joins as somebody new.
                 self.id.clear();
@@ -152,6 +152,11 @@ impl Member {
                 Ok((!lost.is_empty()).then_some(GroupEvent::Lost(lost)))
             }
         }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        let GroupOptions { group, instance_id, .. } = &self.options;
+        Error::fenced(format!("group {group}, {}: {}", instance_id.as_deref().unwrap_or("no id"), refusal.text()))
     }
 
     fn membership(&self) -> Membership {

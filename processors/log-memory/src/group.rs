@@ -5,10 +5,14 @@
 //! a rebalance waits until every member has come back, then raises the
 //! generation. A member learns its new generation, and what it loses or gets,
 //! at its next poll; it joins again after giving something up.
+//!
+//! In the newer protocol (KIP-848) nobody waits for the others: whoever polls
+//! gets the epoch that the group has by then, and is fenced by its own one. An
+//! instance id is taken over only from a member that released it.
 
 use crate::assignment::{Candidate, assign};
 use crate::offsets::Offsets;
-use factum_core::log::{GroupEvent, Membership};
+use factum_core::log::{GroupEvent, GroupProtocol, Membership};
 use factum_core::{TimestampMs, Topic, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +42,7 @@ pub(crate) struct Join {
     pub(crate) topics: BTreeSet<Topic>,
     pub(crate) instance_id: Option<String>,
     pub(crate) session_timeout_ms: i64,
+    pub(crate) protocol: GroupProtocol,
 }
 
 #[derive(Debug)]
@@ -48,6 +53,8 @@ struct Member {
     polling: bool,
     /// Has joined the rebalance that is being prepared.
     ready: bool,
+    /// A static member that went away for a while.
+    released: bool,
     /// Gave partitions up and has to join again, so that others get them.
     rejoins: bool,
     /// The generation that it knows; negative before its first.
@@ -72,6 +79,8 @@ pub(crate) enum Refusal {
     IllegalGeneration,
     /// Another member has its instance id.
     FencedInstance,
+    /// Another member has its instance id and has not released it (KIP-848).
+    UnreleasedInstance,
 }
 
 impl Refusal {
@@ -80,6 +89,7 @@ impl Refusal {
             Refusal::UnknownMember => "the group does not know this member",
             Refusal::IllegalGeneration => "the generation is not the group's",
             Refusal::FencedInstance => "another member has this instance id",
+            Refusal::UnreleasedInstance => "another member has not released this instance id",
         }
     }
 }
@@ -87,10 +97,15 @@ impl Refusal {
 impl Group {
     /// Adds a member and returns its id. A static member takes the place of
     /// the one with its instance id, without a rebalance (KIP-345).
-    pub(crate) fn join(&mut self, name: &str, join: Join, now: TimestampMs) -> String {
+    pub(crate) fn join(&mut self, name: &str, join: Join, now: TimestampMs) -> Result<String, Refusal> {
+        let predecessor = join.instance_id.as_deref().and_then(|instance| self.instance(instance));
+        if join.protocol == GroupProtocol::Consumer
+            && predecessor.as_ref().is_some_and(|old| !self.members[old].released)
+        {
+            return Err(Refusal::UnreleasedInstance);
+        }
         self.joined += 1;
         let id = format!("{name}-member-{}", self.joined);
-        let predecessor = join.instance_id.as_deref().and_then(|instance| self.instance(instance));
         let same_topics = predecessor.as_ref().is_some_and(|old| self.members[old].join.topics == join.topics);
         let old = predecessor.and_then(|old| self.members.remove(&old));
         // What the predecessor still had to give up is free now: tell the others.
@@ -101,6 +116,7 @@ impl Group {
             last_seen: now,
             polling: false,
             ready: true,
+            released: false,
             rejoins,
             generation: -1,
             owned: BTreeSet::new(),
@@ -112,7 +128,7 @@ impl Group {
             // Of all members only this one has joined already.
             self.member_mut(&id).ready = true;
         }
-        id
+        Ok(id)
     }
 
     /// A member's poll: it joins what is being prepared, learns its
@@ -136,7 +152,8 @@ impl Group {
         }
         if self.phase == Phase::Preparing {
             self.member_mut(id).ready = true;
-            if self.members.values().all(|member| member.ready) {
+            let waits = self.members.values().any(|member| member.join.protocol == GroupProtocol::Classic);
+            if !waits || self.members.values().all(|member| member.ready) {
                 self.complete(counts);
             }
         }
@@ -155,6 +172,13 @@ impl Group {
         if let Some(member) = self.members.get_mut(id) {
             member.polling = polling;
             member.last_seen = now;
+        }
+    }
+
+    /// A static member goes away and may come back; until its session times out nobody else gets what it has.
+    pub(crate) fn release(&mut self, id: &str) {
+        if let Some(member) = self.members.get_mut(id) {
+            member.released = true;
         }
     }
 
@@ -185,7 +209,8 @@ impl Group {
         !self.members.is_empty()
     }
 
-    /// Checks who commits offsets, as Kafka's `ClassicGroup.validateOffsetCommit`:
+    /// Checks who commits offsets, as Kafka's `ClassicGroup.validateOffsetCommit`
+    /// (`ConsumerGroup.validateOffsetCommit` has each member's own epoch in the generation's place):
     /// member and generation, never whether the member has the partition. A
     /// negative generation without a member id passes where it should not;
     /// that is Kafka, and keeping it from being sent is the caller's work.
@@ -196,10 +221,11 @@ impl Group {
         }
         if member.generation >= 0 || !id.is_empty() || instance.is_some() {
             self.validate_member(id, instance)?;
-            if member.generation != self.generation {
-                return Err(Refusal::IllegalGeneration);
-            }
-            return Ok(());
+            let current = match &self.members[id] {
+                own if own.join.protocol == GroupProtocol::Consumer => own.generation,
+                _ => self.generation,
+            };
+            return if member.generation == current { Ok(()) } else { Err(Refusal::IllegalGeneration) };
         }
         match kind {
             CommitKind::Transactional => Ok(()),
@@ -301,13 +327,17 @@ mod tests {
 
     const SESSION_MS: i64 = 1_000;
 
-    fn join(group: &mut Group, instance: Option<&str>, at: i64) -> String {
-        let join = Join {
+    fn joining(instance: Option<&str>, protocol: GroupProtocol) -> Join {
+        Join {
             topics: BTreeSet::from([Topic::from("t")]),
             instance_id: instance.map(str::to_owned),
             session_timeout_ms: SESSION_MS,
-        };
-        group.join("g", join, TimestampMs(at))
+            protocol,
+        }
+    }
+
+    fn join(group: &mut Group, instance: Option<&str>, at: i64) -> String {
+        group.join("g", joining(instance, GroupProtocol::Classic), TimestampMs(at)).unwrap()
     }
 
     fn poll(group: &mut Group, id: &str, instance: Option<&str>) -> Option<GroupEvent> {
@@ -346,6 +376,37 @@ mod tests {
         assert_eq!((poll(&mut group, &one, None), group.generation), (None, 2), "one has joined again");
         assert_eq!(poll(&mut group, &two, None), Some(GroupEvent::Assigned(places(&[1]))));
         assert_eq!(group.generation, 3);
+    }
+
+    #[test]
+    fn in_the_newer_protocol_nobody_waits_and_each_member_has_its_own_epoch() {
+        let mut group = Group::default();
+        let newer = |instance| joining(instance, GroupProtocol::Consumer);
+        let one = group.join("g", newer(None), TimestampMs(0)).unwrap();
+        assert_eq!(poll(&mut group, &one, None), Some(GroupEvent::Assigned(places(&[0, 1]))));
+        let membership = |id: &str, generation| Membership {
+            group: "g".to_owned(),
+            member_id: id.to_owned(),
+            generation,
+            instance_id: None,
+            protocol: GroupProtocol::Consumer,
+        };
+        let two = group.join("g", newer(Some("two")), TimestampMs(0)).unwrap();
+        assert_eq!((poll(&mut group, &two, Some("two")), group.generation), (None, 2), "the first one still has all");
+        let taken = |group: &Group, generation| group.validate_commit(&membership(&one, generation), CommitKind::Plain);
+        assert_eq!(taken(&group, 1), Ok(()), "it knows no other");
+        assert_eq!(poll(&mut group, &one, None), Some(GroupEvent::Revoked(places(&[1]))));
+        assert_eq!((taken(&group, 1), taken(&group, 2)), (Err(Refusal::IllegalGeneration), Ok(())));
+        assert_eq!(poll(&mut group, &two, Some("two")), None, "the first one has not answered yet");
+        poll(&mut group, &one, None);
+        assert_eq!(poll(&mut group, &two, Some("two")), Some(GroupEvent::Assigned(places(&[1]))));
+
+        let refused = group.join("g", newer(Some("two")), TimestampMs(0));
+        assert_eq!(refused, Err(Refusal::UnreleasedInstance), "the older one is alive as far as anybody knows");
+        group.release(&two);
+        let again = group.join("g", newer(Some("two")), TimestampMs(0)).unwrap();
+        assert_eq!(poll(&mut group, &again, Some("two")), Some(GroupEvent::Assigned(places(&[1]))));
+        assert_eq!(poll(&mut group, &one, None), None, "nobody else notices");
     }
 
     #[test]

@@ -11,8 +11,8 @@
 //! is), replicated or distributed. `unclean.leader.election`,
 //! `min.insync.replicas` and the like are kept and described, nothing more, and
 //! a replication factor is taken as it is given. A member is told its new
-//! generation by its poll, where Kafka's client learns it in the background,
-//! and a group of the newer protocol (KIP-848) is handled like a classic one.
+//! generation by its poll, where Kafka's client learns it in the background.
+//! All members of a group speak one protocol.
 //!
 //! Invariant: the same calls at the same times give the same log. Only the
 //! clients wait; the state behind them has no thread, no clock and no chance.

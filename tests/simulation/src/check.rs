@@ -7,10 +7,10 @@ use crate::{
     parked::Found,
     world::World,
 };
-use factum_core::{Result, partition_of};
-use factum_history::{Verdict, read_events, read_requests};
+use factum_core::{Result, partition_of, wire::header};
+use factum_history::{Verdict, read_committed, read_events, read_requests};
 use factum_views::MemoryDatabase;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What is wrong with a world that has come to rest, one line each, and how many events it has.
 ///
@@ -37,6 +37,7 @@ pub(crate) fn check(world: &World, bank: &Bank, database: &MemoryDatabase) -> Re
             wrong.push(format!("view {} still has parked {:?}", found.view, found.parked));
         }
     }
+    check_dead_letters(world, &mut wrong)?;
     Ok((wrong, history.events.len()))
 }
 
@@ -50,6 +51,23 @@ pub(crate) fn check_parked(world: &World, bank: &Bank, database: &MemoryDatabase
     let mut wrong = accounts.differs(&events, |event| event.account.clone());
     wrong.extend(totals.differs(&events, |_| ALL.to_owned()));
     Ok(wrong)
+}
+
+/// A command's record is dead-lettered once, however often it is delivered.
+fn check_dead_letters(world: &World, wrong: &mut Vec<String>) -> Result<()> {
+    let letters = read_committed(&world.log, &world.topics.dead_letters, Duration::ZERO)?;
+    let mut known = BTreeSet::new();
+    for letter in letters.iter() {
+        let text = |name: &str| {
+            let value = letter.headers().find(|(other, _)| *other == name).and_then(|(_, value)| value);
+            String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+        };
+        let origin = (text("dead-letter-partition"), text("dead-letter-offset"), text(header::ID));
+        if !known.insert(origin.clone()) {
+            wrong.push(format!("none applied twice: the command at {origin:?} was dead-lettered twice"));
+        }
+    }
+    Ok(())
 }
 
 /// The memory of every owner is the fold of its log.

@@ -35,6 +35,14 @@ faults! {
     LongPause = "process hangs past its session (zombie)", 250;
     /// A member leaves its group in good order and comes back.
     Rebalance = "member leaves and another joins", 1_000;
+    /// A member of a classic group starts.
+    ClassicMember = "member joins a classic group", 0;
+    /// A member of a group of the newer protocol starts.
+    NewerMember = "member joins a group of KIP-848", 0;
+    /// A static member is there again.
+    StaticRestart = "static member restarts", 0;
+    /// A process is started with the instance id of one that still runs.
+    Twin = "static member replaced while it runs", 1_500;
     /// A request does not reach the log.
     LostRequest = "request lost", 600;
     /// A request is executed, and its answer is lost.
@@ -69,6 +77,8 @@ faults! {
     LateWrite = "write late, after its producer gave it up (torn)", 2_500;
     /// A transaction is committed, and its markers are written one by one, later.
     SlowMarkers = "markers written late", 15_000;
+    /// A member leaves in good order, and the markers of its last commit are still to be written.
+    LeavesBehindMarkers = "member leaves before its last markers", 30_000;
     /// The log's cleaner compacts and deletes.
     Cleaning = "log compacted", 1_500;
     /// A command's record is written twice.
@@ -92,7 +102,7 @@ faults! {
     /// A view is deployed with code that cannot apply some events; a later deployment mends it.
     BadCode = "view deployed with code that some events are poison for", 6_000;
     /// An operator gives parked events up.
-    GivenUp = "parked events given up", 30_000;
+    GivenUp = "parked events given up", 60_000;
     /// All topics are deleted and made again, and the views are forgotten.
     Recreated = "topics deleted and made again", 60_000;
     /// Not drawn: a view stops because its progress is of another topic.

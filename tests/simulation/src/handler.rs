@@ -4,6 +4,7 @@
 use crate::{
     bank::{Bank, ProcessCodec},
     fault::Fault,
+    joining::Joining,
     log::SimulatedLog,
     time,
     world::{Actor, SESSION_MS, World, unless_killed},
@@ -12,7 +13,7 @@ use factum_bank::Account;
 use factum_core::{
     Aggregate, Partition, Protections, Result, TimestampMs, Topics, Version,
     handler::{Activity, Handler, HandlerConfig},
-    log::{GroupOptions, GroupProtocol, TransactionOptions},
+    log::{GroupOptions, TransactionOptions},
 };
 use factum_handler::{Worker, WorkerOptions};
 use std::{sync::Arc, time::Duration};
@@ -31,7 +32,10 @@ pub(crate) struct HandlerProcess {
     name: String,
     bank: Bank,
     protections: Protections,
+    joining: Joining,
     worker: Option<BankWorker>,
+    /// One that runs beside its replacement, until then.
+    former: Option<(BankWorker, TimestampMs)>,
     start_at: TimestampMs,
     starts: u64,
     /// Why it ended by itself, the last time that it did.
@@ -39,12 +43,15 @@ pub(crate) struct HandlerProcess {
 }
 
 impl HandlerProcess {
-    pub(crate) fn new(number: usize, bank: &Bank, protections: Protections) -> Self {
+    pub(crate) fn new(seed: u64, number: usize, bank: &Bank, protections: Protections) -> Self {
+        let name = format!("handler-{number}");
         HandlerProcess {
-            name: format!("handler-{number}"),
+            joining: Joining::draw(seed, "handlers", &name),
+            name,
             bank: bank.clone(),
             protections,
             worker: None,
+            former: None,
             start_at: time::now(),
             starts: 0,
             failed: None,
@@ -71,9 +78,9 @@ impl HandlerProcess {
             group: GroupOptions {
                 group: group.clone(),
                 topics: vec![topics.commands.clone()],
-                instance_id: None,
+                instance_id: self.joining.instance_id.clone(),
                 session_timeout: Duration::from_millis(SESSION_MS.unsigned_abs()),
-                protocol: GroupProtocol::Classic,
+                protocol: self.joining.protocol,
             },
             transaction: TransactionOptions {
                 transactional_id: format!("{group}-{}-{}", self.name, world.draw(|random| random.below(2))),
@@ -85,8 +92,39 @@ impl HandlerProcess {
             throttle: factum_core::Throttle::default(),
             pause_point: None,
         };
+        self.joining.joins(world);
         let handler = Handler::with_protections(config, codec, self.protections);
         Worker::start(Arc::new(SimulatedLog::new(world, Fault::LogAtHandler)), handler, options)
+    }
+
+    /// Starts a second process with the same instance id: somebody takes the first one for dead.
+    fn replace(&mut self, world: &Arc<World>, worker: BankWorker) {
+        let until = time::now().0 + world.draw_for(Fault::Twin, |random| random.between(50, 2 * SESSION_MS));
+        self.former = Some((worker, TimestampMs(until)));
+    }
+
+    /// A turn of the replaced process, if there is one and it is its turn.
+    fn step_former(&mut self, world: &Arc<World>) -> bool {
+        let Some((mut former, until)) = self.former.take() else { return false };
+        if time::now() >= until || world.is_calm() || world.are_handlers_held() {
+            return false;
+        }
+        let its_turn = world.draw_for(Fault::Twin, |random| random.chance(50_000));
+        if !its_turn {
+            self.former = Some((former, until));
+            return false;
+        }
+        if let Some((Ok(()), former)) = unless_killed(|| (former.step(Duration::ZERO), former)) {
+            self.former = Some((former, until));
+        }
+        true
+    }
+
+    /// Leaves the group in good order and is away for a while.
+    fn leave(&mut self, world: &World, worker: BankWorker) {
+        // What fails here leaves the group to the session's timeout.
+        unless_killed(|| worker.close().is_ok());
+        self.down_for(world.draw(|random| random.between(10, SESSION_MS)));
     }
 
     fn down_for(&mut self, ms: i64) {
@@ -96,6 +134,9 @@ impl HandlerProcess {
 
 impl Actor for HandlerProcess {
     fn step(&mut self, world: &Arc<World>) {
+        if self.step_former(world) {
+            return;
+        }
         let Some(mut worker) = self.worker.take() else {
             if time::now() < self.start_at || world.are_handlers_held() {
                 return;
@@ -112,15 +153,19 @@ impl Actor for HandlerProcess {
             return;
         };
         if world.are_handlers_held() || world.strikes(Fault::Rebalance) {
-            // What fails here leaves the group to the session's timeout.
-            unless_killed(|| worker.close().is_ok());
-            self.down_for(world.draw(|random| random.between(10, SESSION_MS)));
+            return self.leave(world, worker);
+        }
+        if self.joining.is_static() && self.former.is_none() && world.strikes(Fault::Twin) {
+            self.replace(world, worker);
             return;
         }
         match unless_killed(|| (worker.step(Duration::ZERO), worker)) {
             Some((Ok(()), worker)) => {
                 world.notes().stats(worker.handler().stats());
-                self.worker = Some(worker);
+                match world.takes_leave() {
+                    true => self.leave(world, worker),
+                    false => self.worker = Some(worker),
+                }
             }
             Some((Err(error), _)) => {
                 world.notes().ended(&self.name, &error);

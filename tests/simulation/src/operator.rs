@@ -55,7 +55,9 @@ fn reset(world: &World, group: &str, topic: &Topic) -> Result<()> {
         .group_offsets(group, &places)?
         .into_iter()
         .map(|(place, committed)| {
-            let offset = Offset(world.draw(|random| random.between(0, committed.offset.0)));
+            // To the earliest one, or to some other.
+            let far = world.draw(|random| random.chance(50_000));
+            let offset = Offset(if far { 0 } else { world.draw(|random| random.between(0, committed.offset.0)) });
             CommitOffset { place, offset, metadata: String::new() }
         })
         .collect();

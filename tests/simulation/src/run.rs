@@ -11,6 +11,7 @@ use crate::{
     handler::{HandlerProcess, PARTITIONS},
     keeper::Keeper,
     operator::Operator,
+    random::Random,
     skipper::Skipper,
     time,
     views::ViewProcess,
@@ -36,6 +37,8 @@ const VIEWS: usize = 2;
 /// Operators who redrive what is parked.
 const KEEPERS: u64 = 2;
 const ACCOUNTS: usize = 7;
+/// With so few of them, the handler forgets an account's earlier commands.
+const FEW_ACCOUNTS: usize = 2;
 
 /// What a simulation came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,10 +178,13 @@ impl Simulator {
     }
 
     fn assemble(&self, world: &Arc<World>, seed: u64) -> Result<MemoryDatabase> {
-        let accounts: Vec<AggregateId> =
-            (0..ACCOUNTS).map(|number| AggregateId::new(format!("account-{number}"))).collect::<Result<_>>()?;
+        let few = Random::named(seed, "accounts").below(4) == 0;
+        let number_of_accounts = if few { FEW_ACCOUNTS } else { ACCOUNTS };
+        let accounts: Vec<AggregateId> = (0..number_of_accounts)
+            .map(|number| AggregateId::new(format!("account-{number}")))
+            .collect::<Result<_>>()?;
         for number in 0..HANDLERS {
-            world.add(Box::new(HandlerProcess::new(number, &self.bank, self.protections)));
+            world.add(Box::new(HandlerProcess::new(world.seed, number, &self.bank, self.protections)));
         }
         for number in 0..CLIENTS {
             let mut client = Client::new(number, &self.bank, &accounts);
@@ -189,8 +195,20 @@ impl Simulator {
         }
         let database = MemoryDatabase::new("simulated");
         for number in 0..VIEWS {
-            world.add(Box::new(ViewProcess::<Accounts>::new(number, &self.bank, &database, self.protections)));
-            world.add(Box::new(ViewProcess::<Totals>::new(number, &self.bank, &database, self.protections)));
+            world.add(Box::new(ViewProcess::<Accounts>::new(
+                world.seed,
+                number,
+                &self.bank,
+                &database,
+                self.protections,
+            )));
+            world.add(Box::new(ViewProcess::<Totals>::new(
+                world.seed,
+                number,
+                &self.bank,
+                &database,
+                self.protections,
+            )));
         }
         world.add(Box::new(Auditor::new(&database)));
         world.add(Box::new(Operator::default()));

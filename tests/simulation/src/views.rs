@@ -3,6 +3,7 @@
 use crate::{
     bank::{Bank, ProcessCodec},
     fault::Fault,
+    joining::Joining,
     log::SimulatedLog,
     poison::{self, Code},
     sink::SimulatedSink,
@@ -27,6 +28,7 @@ pub(crate) struct ViewProcess<V: View<Event = Event>> {
     bank: Bank,
     database: MemoryDatabase,
     protections: Protections,
+    joining: Joining,
     runner: Option<ViewRunner<V, ProcessCodec>>,
     start_at: TimestampMs,
     failed: Option<String>,
@@ -35,9 +37,17 @@ pub(crate) struct ViewProcess<V: View<Event = Event>> {
 }
 
 impl<V: View<Event = Event>> ViewProcess<V> {
-    pub(crate) fn new(number: usize, bank: &Bank, database: &MemoryDatabase, protections: Protections) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        number: usize,
+        bank: &Bank,
+        database: &MemoryDatabase,
+        protections: Protections,
+    ) -> Self {
+        let name = format!("{}-{number}", V::NAME);
         ViewProcess {
-            name: format!("{}-{number}", V::NAME),
+            joining: Joining::draw(seed, V::NAME, &name),
+            name,
             bank: bank.clone(),
             database: database.clone(),
             protections,
@@ -51,7 +61,10 @@ impl<V: View<Event = Event>> ViewProcess<V> {
     fn start(&self, world: &Arc<World>) -> Result<ViewRunner<V, ProcessCodec>> {
         let sink = SimulatedSink::new(world, MemorySink::open(&self.database, ViewTable::of::<V>()?)?);
         let codec = self.bank.process();
+        self.joining.joins(world);
         let options = ViewOptions {
+            instance_id: self.joining.instance_id.clone(),
+            protocol: self.joining.protocol,
             session_timeout: Duration::from_millis(SESSION_MS.unsigned_abs()),
             max_records: 20,
             // The health is not looked at.

@@ -60,6 +60,7 @@ pub(crate) trait Actor: Send {
 
 /// A simulation's world.
 pub(crate) struct World {
+    pub(crate) seed: u64,
     pub(crate) log: MemoryLog,
     pub(crate) topics: Topics,
     state: Mutex<State>,
@@ -79,6 +80,10 @@ struct State {
     log_back: TimestampMs,
     registry_back: TimestampMs,
     database_back: TimestampMs,
+    /// No client knows its generation.
+    unsettled: bool,
+    /// Whoever has its turn is about to leave its group.
+    leaves: bool,
     /// An operator has all handlers stopped.
     handlers_held: bool,
     /// An operator has all views stopped.
@@ -107,6 +112,8 @@ impl World {
             log_back: TimestampMs(0),
             registry_back: TimestampMs(0),
             database_back: TimestampMs(0),
+            unsettled: false,
+            leaves: false,
             handlers_held: false,
             views_held: false,
             releases: BTreeMap::new(),
@@ -114,6 +121,7 @@ impl World {
             redriving: false,
         };
         World {
+            seed,
             log,
             topics,
             state: Mutex::new(state),
@@ -210,6 +218,25 @@ impl World {
         self.state().depth > 0
     }
 
+    /// Lets no client know its generation.
+    pub(crate) fn unsettle(&self, unsettled: bool) {
+        self.state().unsettled = unsettled;
+    }
+
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.state().unsettled
+    }
+
+    /// Whoever commits now leaves its group after its turn.
+    pub(crate) fn wants_to_leave(&self) {
+        self.state().leaves = true;
+    }
+
+    /// Whether whoever had its turn wants to leave.
+    pub(crate) fn takes_leave(&self) -> bool {
+        std::mem::take(&mut self.state().leaves)
+    }
+
     pub(crate) fn hold_handlers(&self, held: bool) {
         self.state().handlers_held = held;
     }
@@ -246,6 +273,11 @@ impl World {
         let mut state = self.state();
         let State { dice, random, .. } = &mut *state;
         choose(dice.get_mut(&fault).unwrap_or(random))
+    }
+
+    /// Something that is counted beside the faults that strike by chance.
+    pub(crate) fn happened(&self, fault: Fault) {
+        self.state().struck.count(fault);
     }
 
     /// Whether this fault strikes now.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test's failure is its panic
 
 use factum_core::Protections;
-use factum_simulation::{each_switched_off, first_caught};
+use factum_simulation::{each_switched_off, first_caught, full_inbox_over_a_recreated_topic};
 use std::{sync::Mutex, thread};
 
 const SEEDS: u64 = 200;
@@ -11,7 +11,6 @@ const STEPS: u64 = 2_000;
 
 /// What this simulation cannot see, or sees seldom, and what proves it instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("tenure_check", "the shell empties the inbox before a new tenure is ready: core/tests/handler/protections.rs"),
     (
         "handled_position",
         "one seed in a hundred shows it, too few for each test run: core/tests/handler/protections.rs",
@@ -22,11 +21,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
 ];
 
+/// What needs a schedule that chance does not find. Commands of an ended tenure
+/// are harmless in an inbox as long as they lie in one row with what the next
+/// tenure recovers: those that somebody else handled are below the handled
+/// position, and the others are still to be decided. It takes another topic.
+const DIRECTED: &str = "tenure_check";
+
 type Caught = Option<(u64, String)>;
 
 /// The verdicts about every protection that is proved here.
 fn table() -> Vec<(&'static str, Caught)> {
-    let proved = |(name, _): &(&str, Protections)| ELSEWHERE.iter().all(|(other, _)| other != name);
+    let proved =
+        |(name, _): &(&str, Protections)| *name != DIRECTED && ELSEWHERE.iter().all(|(other, _)| other != name);
     let todo = Mutex::new(each_switched_off().into_iter().filter(proved));
     let table = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -57,7 +63,12 @@ fn without_any_one_protection_the_history_is_wrong_within_so_many_seeds() {
         }
     }
     ELSEWHERE.iter().for_each(|(name, why)| eprintln!("{name:<28}       {why}"));
-    assert_eq!(table.len() + ELSEWHERE.len(), each_switched_off().len());
+    let off = each_switched_off().into_iter().find(|(name, _)| *name == DIRECTED).unwrap().1;
+    let found = full_inbox_over_a_recreated_topic(off).unwrap();
+    let found = found.expect("without it the directed schedule goes wrong");
+    eprintln!("{DIRECTED:<28}    -  a schedule of its own: {found}");
+    assert_eq!(full_inbox_over_a_recreated_topic(Protections::ALL).unwrap(), None);
+    assert_eq!(table.len() + 1 + ELSEWHERE.len(), each_switched_off().len());
     let missed: Vec<_> = table.iter().filter(|(_, caught)| caught.is_none()).map(|(name, _)| name).collect();
     assert!(missed.is_empty(), "not caught within {SEEDS} seeds: {missed:?}");
 }

@@ -4,7 +4,7 @@ use super::SimulatedLog;
 use crate::{fault::Fault, time};
 use factum_core::{
     Offset, RecordBatch, Result, TimestampMs, TopicPartition,
-    log::{CommitOffset, Committed, GroupConsumer, GroupEvent, GroupOptions, Membership, Reader},
+    log::{CommitOffset, Committed, GroupConsumer, GroupEvent, GroupOptions, GroupProtocol, Membership, Reader},
 };
 use std::time::Duration;
 
@@ -63,8 +63,10 @@ impl GroupConsumer for SimulatedConsumer {
         if world.strikes(Fault::UnsettledMember) {
             self.settled = TimestampMs(time::now().0 + world.draw(|random| random.between(50, 2_000)));
         }
-        if !world.is_calm() && time::now() < self.settled {
-            return Ok(Membership { generation: -1, ..member });
+        if (!world.is_calm() && time::now() < self.settled) || world.is_unsettled() {
+            // No generation yet, or the epoch of one that is joining.
+            let generation = if member.protocol == GroupProtocol::Consumer { 0 } else { -1 };
+            return Ok(Membership { generation, ..member });
         }
         // The client's own thread learns of a lost session before a poll tells.
         let silent_ms = time::now().0 - self.polled.0;

@@ -9,6 +9,8 @@ use factum_core::{
 use factum_log_memory::faults::CommitFault;
 use std::time::Duration;
 
+/// The longest until the last marker of a transaction is written.
+const MAX_MARKER_MS: i64 = 2_000;
 /// The longest that a write is on its way.
 const MAX_LATE_MS: i64 = 3_000;
 
@@ -119,7 +121,10 @@ impl TransactionalProducer for SimulatedTransactionalProducer {
         if let Some((_, fault)) = faults.into_iter().find(|(fault, _)| world.strikes(*fault)) {
             world.log.fail_next_commit(fault);
         } else if world.strikes(Fault::SlowMarkers) {
-            world.log.delay_next_markers(world.draw(|random| random.between(1, 800)));
+            world.log.delay_next_markers(world.draw_for(Fault::SlowMarkers, |random| random.between(1, MAX_MARKER_MS)));
+            if world.strikes(Fault::LeavesBehindMarkers) {
+                world.wants_to_leave();
+            }
         }
         self.inner.commit()?;
         // It is committed, and the producer, which goes on, is told that it failed.
