@@ -105,8 +105,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     pub(crate) fn claim(&mut self, place: &TopicPartition) -> Result<Claimed, ClaimFailed> {
         let topic = self.admin.describe_topic(&place.topic).map_err(of_log)?;
         let topic = topic.ok_or_else(|| of_log(no_topic(&place.topic)))?;
-        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted).map_err(of_log)?;
         let claim = self.sink.claim(place, topic.id).map_err(of_database)?;
+        // After the claim, from which on nobody else moves the position: else the log may seem to end before it.
+        let bounds = self.admin.bounds(place, Isolation::ReadUncommitted).map_err(of_log)?;
         let parked = self.sink.count_parked().map_err(of_database)?.get(place).copied().unwrap_or(0);
         Ok(Claimed { topic_id: topic.id, bounds, claim, parked })
     }

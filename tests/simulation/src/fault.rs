@@ -58,7 +58,7 @@ faults! {
     /// A process hangs between its decision and its transaction.
     HangBeforeTransaction = "handler hangs before a transaction (zombie)", 2_500;
     /// A client does not know its generation for a while.
-    UnsettledMember = "generation not known for a while", 1_500;
+    UnsettledMember = "generation not known for a while", 10_000;
     /// A producer's start is to be repeated: the log still ends what its predecessor left.
     StartRetried = "producer's start to be repeated", 30_000;
     /// A commit happens, and its producer is not told.
@@ -76,7 +76,7 @@ faults! {
     /// A part of a transaction's records arrives when its producer has given them up.
     LateWrite = "write late, after its producer gave it up (torn)", 2_500;
     /// A transaction is committed, and its markers are written one by one, later.
-    SlowMarkers = "markers written late", 15_000;
+    SlowMarkers = "markers written late", 30_000;
     /// A member leaves in good order, and the markers of its last commit are still to be written.
     LeavesBehindMarkers = "member leaves before its last markers", 30_000;
     /// The log's cleaner compacts and deletes.

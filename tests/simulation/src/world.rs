@@ -82,6 +82,8 @@ struct State {
     database_back: TimestampMs,
     /// No client knows its generation.
     unsettled: bool,
+    /// The process whose turn it is was told that it is no member.
+    nameless: bool,
     /// Whoever has its turn is about to leave its group.
     leaves: bool,
     /// An operator has all handlers stopped.
@@ -113,6 +115,7 @@ impl World {
             registry_back: TimestampMs(0),
             database_back: TimestampMs(0),
             unsettled: false,
+            nameless: false,
             leaves: false,
             handlers_held: false,
             views_held: false,
@@ -400,6 +403,24 @@ impl World {
     pub(crate) fn may_hang(self: &Arc<Self>, fault: Fault) {
         if self.state().depth < MAX_DEPTH && self.strikes(fault) {
             self.sleep(self.draw(|random| random.between(SESSION_MS / 2, 3 * SESSION_MS)));
+        }
+    }
+
+    /// Whoever is about to write was told that it is no member: what it writes then is what no broker would fence.
+    pub(crate) fn is_nameless(&self) {
+        self.state().nameless = true;
+    }
+
+    /// A process hangs when it has decided already as which member it writes; a nameless one often.
+    pub(crate) fn may_hang_before_transaction(self: &Arc<Self>) {
+        let nameless = std::mem::take(&mut self.state().nameless);
+        if nameless && !self.is_calm() && self.state().depth < MAX_DEPTH {
+            if self.draw_for(Fault::HangBeforeTransaction, |random| random.chance(30_000)) {
+                self.happened(Fault::HangBeforeTransaction);
+                self.sleep(self.draw(|random| random.between(SESSION_MS, 3 * SESSION_MS)));
+            }
+        } else {
+            self.may_hang(Fault::HangBeforeTransaction);
         }
     }
 

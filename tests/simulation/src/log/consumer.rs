@@ -21,6 +21,8 @@ pub(super) struct SimulatedConsumer {
     polled: TimestampMs,
     /// The client's own thread settles its membership until then.
     settled: TimestampMs,
+    /// Until then, it knows its id.
+    named: bool,
 }
 
 impl SimulatedConsumer {
@@ -33,6 +35,7 @@ impl SimulatedConsumer {
             session_ms,
             polled: time::now(),
             settled: time::now(),
+            named: true,
         }
     }
 }
@@ -62,11 +65,18 @@ impl GroupConsumer for SimulatedConsumer {
         let member = self.inner.membership()?;
         if world.strikes(Fault::UnsettledMember) {
             self.settled = TimestampMs(time::now().0 + world.draw(|random| random.between(50, 2_000)));
+            self.named = world.draw(|random| random.chance(50_000));
         }
         if (!world.is_calm() && time::now() < self.settled) || world.is_unsettled() {
-            // No generation yet, or the epoch of one that is joining.
+            // No generation yet, or the epoch of one that is joining; perhaps no id either.
             let generation = if member.protocol == GroupProtocol::Consumer { 0 } else { -1 };
-            return Ok(Membership { generation, ..member });
+            return Ok(match self.named {
+                true => Membership { generation, ..member },
+                false => {
+                    world.is_nameless();
+                    Membership { member_id: String::new(), generation: -1, ..member }
+                }
+            });
         }
         // The client's own thread learns of a lost session before a poll tells.
         let silent_ms = time::now().0 - self.polled.0;

@@ -82,6 +82,8 @@ impl TransactionalProducer for SimulatedTransactionalProducer {
     }
 
     fn begin(&mut self) -> Result<(), TxnError> {
+        // The plan says already as which member it is sent.
+        self.log.world.may_hang_before_transaction();
         // No request: the log hears of it with the first offset or record.
         self.inner.begin()
     }
