@@ -203,14 +203,17 @@ fn a_command_that_kills_the_handler_is_dead_lettered_and_answered_after_a_few_re
     };
     assert_eq!(letters(), [Value::Null; 0], "no healthy command is convicted");
 
-    for (number, (killer, cents)) in (1..).zip(KILLERS.into_iter().take(1)) {
-        handler.restarts = 0;
+    for (number, (killer, cents)) in (1..).zip(KILLERS) {
+        (handler.restarts, handler.exit_codes) = (0, Vec::new());
         let sender = send_aside(&site, orders(killer, cents));
         handler.until(killer, || sender.is_finished());
         let tally = sender.join().unwrap().unwrap();
         let counts = [AnswerCode::Accepted, AnswerCode::Failed].map(|code| tally.count(code));
         assert_eq!(counts, [40, 1], "{killer}: {tally}: {:?}", tally.samples);
-        assert!((3..=MAX_DEATHS).contains(&handler.restarts), "{killer}: {} restarts", handler.restarts);
+        assert!((3..=MAX_DEATHS).contains(&handler.restarts), "{killer}: {:?}", handler.exit_codes);
+        if killer == "loop" {
+            assert_eq!(handler.exit_codes, vec![Some(STUCK_EXIT_CODE); handler.restarts]);
+        }
         deposits += 2;
         let letters = letters();
         assert_eq!(letters.len(), number);
