@@ -3,19 +3,24 @@
 
 use crate::{
     books::{Balance, Books},
-    process::Ran,
+    process::{Ran, until},
     site::{BANK, Site},
 };
 use factum::{
-    Partition, RecordBatch, Topic,
+    Offset, Partition, RecordBatch, Topic,
     host::{AggregateHost, Typed},
+    log::Isolation,
     partition_of,
+    schemas::AnswerCodec,
     wire::header,
 };
 use factum_bank::Account;
 use factum_test_broker::{bootstrap, kafka_tool};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+
+/// A command's id.
+const ID: &str = "0b6f4e0e-6a57-4c8e-9d1b-3f1c5a7e9b21";
 
 /// Tries to start a handler, which is refused.
 fn refused_start(site: &Site, texts: &[&str]) -> Ran {
@@ -114,7 +119,7 @@ fn a_command_in_the_partition_of_librdkafkas_default_is_dead_lettered() {
     let mut record = batch.start(&topics.commands, wrong);
     record.key(account.as_bytes());
     record.value(&value);
-    record.header(header::ID, b"0b6f4e0e-6a57-4c8e-9d1b-3f1c5a7e9b21");
+    record.header(header::ID, ID.as_bytes());
     record.finish();
     let mut producer = environment.log.producer().unwrap();
     producer.produce(&batch).unwrap();
@@ -124,8 +129,7 @@ fn a_command_in_the_partition_of_librdkafkas_default_is_dead_lettered() {
     handler.says("command dead-lettered", 1);
     handler.says(&format!("belongs to partition {right} of {} (murmur2", topics.commands), 1);
     let end = |topic: &Topic, partition| {
-        let isolation = factum::log::Isolation::ReadCommitted;
-        site.admin().bounds(&topic.partition(partition), isolation).unwrap().end.0
+        site.admin().bounds(&topic.partition(partition), Isolation::ReadCommitted).unwrap().end.0
     };
     // The record and the transaction's marker.
     assert_eq!(end(&topics.dead_letters, wrong), 2);
@@ -152,12 +156,29 @@ fn bytes_that_are_no_command_are_dead_lettered() {
         let mut record = batch.start(&topics.commands, Partition(0));
         record.key(b"anna");
         record.value(value);
+        if value == b"not avro" {
+            record.header(header::ID, ID.as_bytes());
+            record.header(header::REPLY_TO, b"0");
+        }
         record.finish();
     }
     let mut producer = environment.log.producer().unwrap();
     producer.produce(&batch).unwrap();
     producer.flush(Duration::from_secs(30)).unwrap();
     handler.says("command dead-lettered", 3);
+
+    // Whoever asked is told.
+    let answers = AnswerCodec::for_reading(&environment.schemas).unwrap();
+    let mut reader = environment.log.reader(Isolation::ReadCommitted).unwrap();
+    reader.add(&topics.replies.partition(Partition(0)), Offset(0)).unwrap();
+    let mut told = RecordBatch::new();
+    let answer = until("an answer", || {
+        reader.poll(10, Duration::from_millis(100), &mut told).unwrap();
+        let value = told.iter().find(|record| record.key() == Some(ID.as_bytes()))?.value().unwrap();
+        Some(environment.schemas.with_schema(|| answers.decode(value)).unwrap())
+    });
+    assert_eq!(answer.code.as_str(), "undecodable", "{answer:?}");
+
     assert_eq!(site.deposit("anna", 1), 1);
     let list = site.run(&["dead-letters", "list", BANK, "--code", "undecodable", "--json"]);
     let letters: Vec<Value> = list.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -168,7 +189,7 @@ fn bytes_that_are_no_command_are_dead_lettered() {
     );
     let shown = site.run(&["dead-letters", "show", BANK, letters[0]["letter"].as_str().unwrap()]);
     assert!(
-        shown.ok && shown.stdout.contains("\"bytes\": 8") && shown.stdout.contains("dead-letter-cause"),
+        shown.ok && ["\"bytes\": 8", "dead-letter-cause", ID].into_iter().all(|text| shown.stdout.contains(text)),
         "{shown:?}"
     );
     let none = site.run(&["dead-letters", "list", BANK, "--code", "failed"]);

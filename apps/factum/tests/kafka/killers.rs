@@ -31,6 +31,8 @@ const LOOP_DEADLINE: Duration = Duration::from_secs(4);
 const MEMORY_KIB: &str = "8000000";
 /// What a deposit of so many cents does.
 const KILLERS: [(&str, i64); 3] = [("abort", 1_000_001), ("memory", 1_000_002), ("loop", 1_000_003)];
+/// What a deposit of so many cents panics at.
+const PANIC: i64 = 1_000_004;
 /// `core/src/{view,handler}/careful.rs`: one behind a batch, one in a batch, three alone.
 const MAX_DEATHS: usize = 5;
 
@@ -46,6 +48,7 @@ fn meet(cents: i64) {
         1_000_003 => loop {
             std::thread::sleep(Duration::from_secs(1));
         },
+        PANIC => panic!("nobody can decide that"),
         _ => {}
     }
 }
@@ -186,6 +189,28 @@ fn orders(killer: &str, cents: i64) -> Vec<Order> {
     deposits().chain([(format!("killer-{killer}"), "Deposit", cents)]).chain(deposits()).collect()
 }
 
+fn letters(site: &Site) -> Vec<Value> {
+    let list = site.run(&["dead-letters", "list", BANK, "--json"]);
+    list.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[test]
+fn a_command_whose_decision_panics_is_dead_lettered_and_answered_and_the_process_goes_on() {
+    let site = Site::new(2);
+    let mut handler = Supervised::start(&site, "handler");
+    let sender = send_aside(&site, orders("panic", PANIC));
+    handler.until("panic", || sender.is_finished());
+    let tally = sender.join().unwrap().unwrap();
+    let counts = [AnswerCode::Accepted, AnswerCode::Failed].map(|code| tally.count(code));
+    assert_eq!((counts, handler.restarts), ([40, 1], 0), "{tally}: {:?}", tally.samples);
+    let letters = letters(&site);
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let text = |name: &str| letters[0][name].as_str().unwrap_or_default();
+    assert!(text("cause").contains("nobody can decide that"), "{letters:?}");
+    assert_eq!((text("key"), text("code")), ("killer-panic", "failed"));
+    assert!(text("command").starts_with(site.topics().commands.as_str()), "{letters:?}");
+}
+
 #[test]
 fn a_command_that_kills_the_handler_is_dead_lettered_and_answered_after_a_few_restarts() {
     let site = Site::new(2);
@@ -197,11 +222,7 @@ fn a_command_that_kills_the_handler_is_dead_lettered_and_answered_after_a_few_re
     }
     traffic.goes_on();
     let mut deposits = traffic.end();
-    let letters = || {
-        let list = site.run(&["dead-letters", "list", BANK, "--json"]);
-        list.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect::<Vec<_>>()
-    };
-    assert_eq!(letters(), [Value::Null; 0], "no healthy command is convicted");
+    assert_eq!(letters(&site), [Value::Null; 0], "no healthy command is convicted");
 
     for (number, (killer, cents)) in (1..).zip(KILLERS) {
         (handler.restarts, handler.exit_codes) = (0, Vec::new());
@@ -215,7 +236,7 @@ fn a_command_that_kills_the_handler_is_dead_lettered_and_answered_after_a_few_re
             assert_eq!(handler.exit_codes, vec![Some(STUCK_EXIT_CODE); handler.restarts]);
         }
         deposits += 2;
-        let letters = letters();
+        let letters = letters(&site);
         assert_eq!(letters.len(), number);
         let cause = letters.iter().filter_map(|letter| letter["cause"].as_str());
         assert!(cause.clone().all(|cause| cause.contains("the process ended 3 times while this command was in hand")));
