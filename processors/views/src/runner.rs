@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tracing::{
-    debug, debug_span, error,
+    Span, debug, debug_span, error,
     field::{self, display},
     info, trace, warn,
 };
@@ -279,15 +279,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             self.batch_records.record(f64::from(u32::try_from(self.records.len()).unwrap_or(u32::MAX)));
         }
         let span = debug_span!("view.batch", view = V::NAME, records = self.records.len(), trace_ids = field::Empty);
-        let traces = self.machine.traces();
-        if !traces.is_empty() && !span.is_disabled() {
-            span.record("trace_ids", display(traces));
-            span.in_scope(|| {
-                for (command, context) in traces.iter() {
-                    trace!(%command, %context, "events of a command with a trace");
-                }
-            });
-        }
+        self.name_traces(&span);
         span.in_scope(|| self.execute(effects))?;
         let effects = self.look_at_progress();
         self.execute(effects)?;
@@ -298,6 +290,20 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         self.count_parked();
         self.publish();
         Ok(progressed)
+    }
+
+    /// Has the span of a batch tell the traces of what was taken in.
+    fn name_traces(&self, span: &Span) {
+        let traces = self.machine.traces();
+        if traces.is_empty() || span.is_disabled() {
+            return;
+        }
+        span.record("trace_ids", display(traces));
+        span.in_scope(|| {
+            for (command, context) in traces.iter() {
+                trace!(%command, %context, "events of a command with a trace");
+            }
+        });
     }
 
     /// Leaves the group.
@@ -396,6 +402,8 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
                 let working = self.machine.hand().map(|hand| begin(&self.pulse, hand));
                 let effects = self.machine.marked(lost);
                 drop(working);
+                // Only now they are taken in.
+                self.name_traces(&Span::current());
                 return Ok(effects);
             }
             Effect::Unmark(marks) => {
