@@ -1,8 +1,8 @@
 //! Commands that end the process, found by what is written down before they are decided
 //! (`docs/decisions/0010-records-that-kill.md`).
 //!
-//! Before each batch that a process before this one may have had in hand, and before the first of a tenure, a mark goes into the snapshots topic: the first command's offset,
-//! and how often it was begun. Once the command is handled the mark says nothing any more. A recovery
+//! Before each batch that a process before this one may have had in hand, and before the first of a
+//! tenure, a mark goes into the snapshots topic: the first command's offset, and how often it was begun. Once the command is handled the mark says nothing any more. A recovery
 //! that finds it true knows that a process ended with commands from there on in hand. The partition is
 //! then *careful*: its commands are decided one by one, each alone in its process and behind a mark of
 //! its own. What was begun [`MAX_DEATHS`] times is not decoded again: it is dead-lettered.
@@ -12,13 +12,18 @@ use super::{
     batch::Scribe,
     tenure::{Phase, Tenure},
 };
-use crate::{Aggregate, AggregateCodec, CommitOffset, Offset, Partition, RecordBatch, RecordRef, wire::Begun};
+use crate::{
+    Aggregate, AggregateCodec, CommandId, CommitOffset, Offset, Partition, RecordBatch, RecordRef, wire::Begun,
+};
 
 /// How often a process may end with the same command in hand before it is dead-lettered, as a rule.
 pub const MAX_DEATHS: u32 = 3;
 
 /// How many commands of a careful partition wait for their turn before no more are delivered.
 const MAX_WAITING: usize = 100;
+
+/// How many commands that ended the process a partition remembers.
+const CONVICTED: usize = 64;
 
 /// What a plan is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -101,6 +106,18 @@ impl<A: Aggregate> Tenure<A> {
     pub(super) fn killer(&self, offset: Offset, max_deaths: u32) -> Option<String> {
         let mark = self.deaths.filter(|mark| mark.offset == offset && mark.tries >= max_deaths)?;
         Some(format!("the process ended {} times while this command was in hand", mark.tries))
+    }
+
+    /// Remembers a command that ended the process. Whoever waits for its answer repeats it, and each repeat that is
+    /// in the topic already would be a killer of its own.
+    pub(super) fn convict(&mut self, command: CommandId) {
+        if self.convicted.contains(&command) {
+            return;
+        }
+        if self.convicted.len() == CONVICTED {
+            self.convicted.pop_front();
+        }
+        self.convicted.push_back(command);
     }
 
     /// A copy of the command that waits first, to be decided.

@@ -111,7 +111,11 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
         let command = Incoming { record, headers, id: headers.id.unwrap_or_else(place) };
         let decided = match wrong {
             None if let Some(cause) = self.tenure.killer(record.offset(), self.config.max_deaths) => {
+                self.tenure.convict(command.id);
                 Err(Setback::dead(AnswerCode::Failed, cause))
+            }
+            None if self.tenure.convicted.contains(&command.id) => {
+                Err(Setback::dead(AnswerCode::Failed, "a repeat of a command that ended the process".to_owned()))
             }
             None => self.decide(&command),
             Some(cause) => Err(Setback::dead(AnswerCode::InvalidHeader, cause)),

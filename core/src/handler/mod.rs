@@ -149,6 +149,14 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         }
     }
 
+    /// How many commands the current plan is about: none where it only writes down what will be begun.
+    pub fn planned_commands(&self) -> usize {
+        match self.turn {
+            Turn::Mark(_) => 0,
+            Turn::Alone(_) | Turn::Inbox => self.commands(),
+        }
+    }
+
     /// Whether commands wait for a plan.
     pub fn has_commands(&self) -> bool {
         !self.inbox.is_empty() || self.waiting() > 0

@@ -10,7 +10,8 @@ use super::{
     foreign::Holes,
     recovery::{Recovered, Recovery},
 };
-use crate::{Aggregate, Offset, Partition, TimestampMs, TopicId, backoff::wait_ms};
+use crate::{Aggregate, CommandId, Offset, Partition, TimestampMs, TopicId, backoff::wait_ms};
+use std::collections::VecDeque;
 
 /// What the partition does in this tenure.
 #[derive(Debug)]
@@ -86,6 +87,8 @@ pub(super) struct Tenure<A> {
     /// What processes before this one had in hand when they ended.
     pub(super) deaths: Option<Mark>,
     pub(super) careful: Option<Careful>,
+    /// The last commands that were found to have ended the process.
+    pub(super) convicted: VecDeque<CommandId>,
 }
 
 /// The longest backoff, in first ones.
@@ -118,6 +121,7 @@ impl<A: Aggregate> Tenure<A> {
             begun_at: Offset(0),
             deaths: None,
             careful: None,
+            convicted: VecDeque::new(),
         }
     }
 

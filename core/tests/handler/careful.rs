@@ -47,6 +47,18 @@ fn a_first_command_that_kills_is_dead_lettered_after_three_deaths_and_answered()
 }
 
 #[test]
+fn repeats_of_a_command_that_killed_kill_nobody() {
+    let mut rig = Rig::new();
+    rig.send([cmd(1, "a", "die"), cmd(1, "a", "die"), cmd(2, "a", "add 1"), cmd(1, "a", "die")]);
+    assert_eq!(deaths_of(&mut rig), 3);
+    let repeat = "a repeat of a command that ended the process";
+    let letters = [(0, KILLED), (1, repeat), (3, repeat)];
+    assert_eq!(rig.dead_letters(), letters.map(|(at, why)| format!("failed test.counter.commands/0@{at}: {why}")));
+    assert_eq!(rig.event_lines(), ["a1 added 1"]);
+    assert_eq!(rig.answers().len(), 4);
+}
+
+#[test]
 fn a_command_in_the_midst_that_kills_costs_one_death_more() {
     let mut rig = Rig::new();
     rig.send(adds(1..4));

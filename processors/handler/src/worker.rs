@@ -255,7 +255,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             }
         }
         if planned {
-            let (begun, counted) = (Instant::now(), self.handler.commands());
+            let (begun, counted) = (Instant::now(), self.handler.planned_commands());
             let span = debug_span!("log.commit", records = plan.records.len(), size_bytes = plan.records.size_bytes())
                 .entered();
             let (patience, surroundings) = (self.options.transaction.timeout, self.options.surroundings);
