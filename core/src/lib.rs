@@ -13,6 +13,7 @@
 
 mod aggregate;
 mod backoff;
+mod careful;
 pub mod client;
 mod codec;
 mod error;

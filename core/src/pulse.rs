@@ -1,6 +1,6 @@
 //! What a thread that cannot be interrupted is at, for one that watches it.
 
-use crate::{Offset, Partition, Topic};
+use crate::{Offset, Partition, RecordBatch, Topic};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The domain's code that a processor's thread runs now: decoding, deciding, folding. It is noted once
@@ -61,6 +61,12 @@ impl Pulse {
         self.records.store(records, Ordering::Relaxed);
         self.beats.fetch_add(1, Ordering::Release);
         Working(self)
+    }
+
+    /// Begins work on a batch, unless it is empty.
+    pub fn begin_batch(&self, records: &RecordBatch) -> Option<Working<'_>> {
+        let first = records.iter().next()?;
+        Some(self.begin(first.topic(), first.partition(), first.offset(), records.len()))
     }
 
     /// Another number whenever work began or ended in between.

@@ -1,5 +1,6 @@
 //! How much may be taken a second, by whoever polls.
 
+use crate::TimestampMs;
 use std::{
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
@@ -67,8 +68,9 @@ impl Throttle {
     ///
     /// # Errors
     /// The time to wait until one record may be taken.
-    pub fn allow(&self, now: Duration, wanted: usize) -> Result<usize, Duration> {
+    pub fn allow(&self, now: TimestampMs, wanted: usize) -> Result<usize, Duration> {
         let Some(rate) = &self.0 else { return Ok(wanted) };
+        let now = Duration::from_millis(u64::try_from(now.0).unwrap_or_default());
         rate.lock().unwrap_or_else(PoisonError::into_inner).allow(now, wanted)
     }
 
@@ -138,11 +140,13 @@ mod tests {
     fn pollers_that_share_a_rate_have_it_together() {
         let throttle = Throttle::new(NonZeroU32::new(1_000));
         let other = throttle.clone();
-        assert_eq!(throttle.allow(BEGIN, 5_000), Ok(100));
+        let begin = TimestampMs(1_000_000);
+        assert_eq!(throttle.allow(begin, 5_000), Ok(100));
         throttle.pay(100);
-        let wait = other.allow(BEGIN, 5_000).unwrap_err();
-        assert_eq!(other.allow(BEGIN + wait, 5_000), Ok(1));
-        assert_eq!(Throttle::default().allow(BEGIN, 5_000), Ok(5_000));
+        let wait = other.allow(begin, 5_000).unwrap_err();
+        let then = TimestampMs(begin.0 + i64::try_from(wait.as_millis()).unwrap());
+        assert_eq!(other.allow(then, 5_000), Ok(1));
+        assert_eq!(Throttle::default().allow(begin, 5_000), Ok(5_000));
     }
 
     #[test]

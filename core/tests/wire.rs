@@ -7,8 +7,8 @@ use factum_core::{
     CommandId, EventId, Fingerprint, Offset, Partition, RecordBatch, TimestampMs, Topic, TopicId, Version,
     handler::window::{Entry, EntryOutcome, Window},
     wire::{
-        AnswerCode, Begun, CommandHeaders, EVENT_HEADER, EventHeader, MAX_SOURCE_BYTES, Progress, SnapshotHead,
-        SnapshotKey, Token, TraceContext,
+        AnswerCode, Begun, CommandHeaders, Convicted, EVENT_HEADER, EventHeader, MAX_SOURCE_BYTES, Progress,
+        SnapshotHead, SnapshotKey, Token, TraceContext,
     },
 };
 
@@ -140,6 +140,22 @@ fn what_was_begun_is_read_as_it_was_written() {
 }
 
 #[test]
+fn commands_that_ended_the_process_are_read_as_they_were_written_and_the_oldest_is_forgotten() {
+    let id = |number: usize| CommandId([u8::try_from(number).unwrap(); 16]);
+    let mut convicted = Convicted::default();
+    (0..=Convicted::LIMIT).chain([Convicted::LIMIT]).for_each(|number| convicted.insert(id(number)));
+    assert!(!convicted.contains(id(0)) && convicted.contains(id(1)) && convicted.contains(id(Convicted::LIMIT)));
+    let mut written = Vec::new();
+    convicted.write(&mut written);
+    assert_eq!(written.len(), 1 + 16 * Convicted::LIMIT);
+    assert_eq!(Convicted::read(&written), Some(convicted));
+    assert_eq!(Convicted::read(&written[..2]), None, "half an id");
+    assert_eq!(Convicted::read(&[2]), None, "another layout");
+    written.extend([7; 16]);
+    assert_eq!(Convicted::read(&written), None, "more than the limit");
+}
+
+#[test]
 fn the_keys_of_the_snapshots_topic() {
     let print = Fingerprint([0xab; 8]);
     let keys = [
@@ -148,6 +164,7 @@ fn the_keys_of_the_snapshots_topic() {
         (SnapshotKey::Position, "03 01"),
         (SnapshotKey::Window(b"A-1"), "04 01 412d31"),
         (SnapshotKey::Begun, "05 01"),
+        (SnapshotKey::Convicted, "06 01"),
     ];
     for (key, hex) in keys {
         let mut found = Vec::new();
@@ -158,7 +175,7 @@ fn the_keys_of_the_snapshots_topic() {
     for unknown in [
         "",
         "01",
-        "06 01",
+        "07 01",
         "05 01 00",
         "05 02",
         "01 02 abababababababab 41",

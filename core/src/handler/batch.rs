@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Aggregate, AggregateCodec, CommandId, Offset, Partition, RecordRef, Result, TimestampMs, Version,
-    wire::{AnswerCode, Begun, Progress, SnapshotHead, SnapshotKey},
+    wire::{AnswerCode, Begun, Convicted, Progress, SnapshotHead, SnapshotKey},
 };
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -241,17 +241,21 @@ impl<C> Scribe<'_, C> {
 
     /// What is begun next.
     pub(super) fn begun(&mut self, begun: Begun) {
-        let mut value = Vec::new();
-        begun.write(&mut value);
-        let mut record = self.plan.records.start(&self.config.topics.snapshots, self.partition);
-        record.key_with(|into| SnapshotKey::Begun.write(into));
-        record.value(&value);
-        record.finish();
+        self.note(SnapshotKey::Begun, |value| begun.write(value));
+    }
+
+    /// Which commands ended the process.
+    pub(super) fn convicted(&mut self, convicted: &Convicted) {
+        self.note(SnapshotKey::Convicted, |value| convicted.write(value));
     }
 
     fn progress(&mut self, key: SnapshotKey<'_>, progress: Progress) {
+        self.note(key, |value| progress.write(value));
+    }
+
+    fn note(&mut self, key: SnapshotKey<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut value = Vec::with_capacity(Progress::BYTES);
-        progress.write(&mut value);
+        write(&mut value);
         let mut record = self.plan.records.start(&self.config.topics.snapshots, self.partition);
         record.key_with(|into| key.write(into));
         record.value(&value);

@@ -2,10 +2,11 @@
 //! (`docs/decisions/0010-records-that-kill.md`).
 //!
 //! Before each batch that a process before this one may have had in hand, and before the first of a
-//! tenure, a mark goes into the snapshots topic: the first command's offset, and how often it was begun. Once the command is handled the mark says nothing any more. A recovery
-//! that finds it true knows that a process ended with commands from there on in hand. The partition is
-//! then *careful*: its commands are decided one by one, each alone in its process and behind a mark of
-//! its own. What was begun [`MAX_DEATHS`] times is not decoded again: it is dead-lettered.
+//! tenure, a mark goes into the snapshots topic: the first command's offset, and how often it was begun.
+//! Once the command is handled the mark says nothing any more. A recovery that finds it true knows that a
+//! process ended with commands from there on in hand. The partition is then *careful*: its commands are
+//! decided one by one, each alone in its process and behind a mark of its own. What was begun
+//! [`MAX_DEATHS`](crate::careful::MAX_DEATHS) times is not decoded again: it is dead-lettered.
 
 use super::{
     Effect, Handler,
@@ -13,17 +14,13 @@ use super::{
     tenure::{Phase, Tenure},
 };
 use crate::{
-    Aggregate, AggregateCodec, CommandId, CommitOffset, Offset, Partition, RecordBatch, RecordRef, wire::Begun,
+    Aggregate, AggregateCodec, CommitOffset, Offset, Partition, RecordBatch,
+    careful::{Queue, times},
+    wire::Begun,
 };
-
-/// How often a process may end with the same command in hand before it is dead-lettered, as a rule.
-pub const MAX_DEATHS: u32 = 3;
 
 /// How many commands of a careful partition wait for their turn before no more are delivered.
 const MAX_WAITING: usize = 100;
-
-/// How many commands that ended the process a partition remembers.
-const CONVICTED: usize = 64;
 
 /// What a plan is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,51 +50,20 @@ pub(super) struct Careful {
     pub(super) left: usize,
     /// For people.
     pub(super) why: String,
-    waiting: RecordBatch,
-    /// Those before were taken.
-    from: usize,
+    waiting: Queue,
     /// No more are delivered for now.
     paused: bool,
 }
 
 impl Careful {
     pub(super) fn new(mark: Mark, until: Offset, left: usize) -> Self {
-        let times = if mark.tries == 1 { "once".to_owned() } else { format!("{} times", mark.tries) };
         let why = format!(
-            "the process ended {times} with the commands from offset {} in hand; they are decided one by one, at most \
+            "the process ended {} with the commands from offset {} in hand; they are decided one by one, at most \
              up to offset {until}",
+            times(mark.tries),
             mark.offset
         );
-        Careful { until, left, why, waiting: RecordBatch::new(), from: 0, paused: false }
-    }
-
-    /// How many commands wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len() - self.from
-    }
-
-    /// The next one.
-    fn first(&self) -> Option<RecordRef<'_>> {
-        (self.waiting() > 0).then(|| self.waiting.get(self.from))
-    }
-
-    fn push(&mut self, record: RecordRef<'_>) {
-        let last = (self.waiting() > 0).then(|| self.waiting.get(self.waiting.len() - 1).offset());
-        if last.is_none_or(|last| last < record.offset()) {
-            self.waiting.push(record);
-        }
-    }
-
-    fn pop(&mut self) {
-        self.from += 1;
-        if self.from >= self.waiting.len() {
-            self.forget();
-        }
-    }
-
-    fn forget(&mut self) {
-        self.waiting.clear();
-        self.from = 0;
+        Careful { until, left, why, waiting: Queue::default(), paused: false }
     }
 }
 
@@ -108,29 +74,17 @@ impl<A: Aggregate> Tenure<A> {
         Some(format!("the process ended {} times while this command was in hand", mark.tries))
     }
 
-    /// Remembers a command that ended the process. Whoever waits for its answer repeats it, and each repeat that is
-    /// in the topic already would be a killer of its own.
-    pub(super) fn convict(&mut self, command: CommandId) {
-        if self.convicted.contains(&command) {
-            return;
-        }
-        if self.convicted.len() == CONVICTED {
-            self.convicted.pop_front();
-        }
-        self.convicted.push_back(command);
-    }
-
     /// A copy of the command that waits first, to be decided.
     pub(super) fn first_waiting(&self) -> Option<RecordBatch> {
         let mut first = RecordBatch::new();
-        first.push(self.careful.as_ref()?.first()?);
+        first.push(self.careful.as_ref()?.waiting.first()?);
         Some(first)
     }
 
     /// Commands that wait are delivered again.
     pub(super) fn forget_waiting(&mut self) {
         if let Some(careful) = &mut self.careful {
-            careful.forget();
+            careful.waiting.clear();
             careful.paused = false;
         }
     }
@@ -146,10 +100,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                 && tenure.number == self.stamps[index]
                 && let Some(careful) = &mut tenure.careful
             {
-                careful.push(record);
+                careful.waiting.push(record);
                 // It is no command of any tenure any more.
                 self.stamps[index] = 0;
-                if careful.waiting() >= MAX_WAITING && !careful.paused {
+                if careful.waiting.len() >= MAX_WAITING && !careful.paused {
                     careful.paused = true;
                     self.effects.push_back(Effect::Pause(self.config.topics.commands.partition(record.partition())));
                 }
@@ -164,7 +118,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     /// How many commands of careful partitions wait.
     pub(super) fn waiting(&self) -> usize {
         let ready = self.tenures.values().filter(|tenure| tenure.is_ready());
-        ready.filter_map(|tenure| Some(tenure.careful.as_ref()?.waiting())).sum()
+        ready.filter_map(|tenure| Some(tenure.careful.as_ref()?.waiting.len())).sum()
     }
 
     /// What the next plan decides about: the first command, and how many there are.
@@ -179,7 +133,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     fn alone(&self) -> Option<(Partition, Mark, bool)> {
         let mut ready = self.tenures.iter().filter(|(_, tenure)| tenure.is_ready());
         ready.find_map(|(partition, tenure)| {
-            let offset = tenure.careful.as_ref()?.first()?.offset();
+            let offset = tenure.careful.as_ref()?.waiting.first()?.offset();
             let tries = tenure.deaths.filter(|mark| mark.offset == offset).map_or(0, |mark| mark.tries);
             let mark = Mark { offset, tries: tries + 1 };
             Some((*partition, mark, tries >= self.config.max_deaths || self.marks.get(partition) == Some(&mark)))
@@ -256,11 +210,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         let Some(tenure) = self.tenures.get_mut(&partition) else { return };
         let is_ready = matches!(tenure.phase, Phase::Ready);
         let Some(careful) = tenure.careful.as_mut().filter(|_| is_ready) else { return };
-        careful.pop();
+        careful.waiting.skip(1);
         careful.left = careful.left.saturating_sub(1);
         let is_over = careful.left == 0 || tenure.next_command >= careful.until;
-        let is_to_start = careful.paused && (is_over || careful.waiting() == 0) || is_over && careful.waiting() > 0;
-        if careful.waiting() == 0 {
+        let is_to_start =
+            careful.paused && (is_over || careful.waiting.is_empty()) || is_over && !careful.waiting.is_empty();
+        if careful.waiting.is_empty() {
             careful.paused = false;
         }
         if is_over {

@@ -111,10 +111,10 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
         let command = Incoming { record, headers, id: headers.id.unwrap_or_else(place) };
         let decided = match wrong {
             None if let Some(cause) = self.tenure.killer(record.offset(), self.config.max_deaths) => {
-                self.tenure.convict(command.id);
+                self.convict(command.id);
                 Err(Setback::dead(AnswerCode::Failed, cause))
             }
-            None if self.tenure.convicted.contains(&command.id) => {
+            None if self.tenure.convicted.contains(command.id) => {
                 Err(Setback::dead(AnswerCode::Failed, "a repeat of a command that ended the process".to_owned()))
             }
             None => self.decide(&command),
@@ -133,6 +133,13 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
         }
         self.tenure.staged_next = Some(record.offset().next());
         Ok(())
+    }
+
+    /// Remembers a command that ended the process, for the owners after this one too.
+    fn convict(&mut self, command: CommandId) {
+        self.tenure.convicted.insert(command);
+        let mut scribe = Scribe { config: self.config, codec: self.codec, plan: self.plan, partition: self.partition };
+        scribe.convicted(&self.tenure.convicted);
     }
 
     fn not_decided(&mut self, command: &Incoming<'_>, code: AnswerCode, cause: String, kept: &Kept) {

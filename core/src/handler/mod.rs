@@ -28,7 +28,7 @@ mod recovery;
 mod tenure;
 pub mod window;
 
-pub use careful::MAX_DEATHS;
+pub use crate::careful::MAX_DEATHS;
 pub use config::{AcceptLost, Granted, HandlerConfig, RECENT_COMMANDS, Snapshots};
 pub use effect::{Activity, Effect, HandlerStats, Notice, Outcomes, PartitionHealth, Plan, Reply, Survey};
 

@@ -7,8 +7,11 @@ use super::{
     decide::{Care, Decider, Hindrance},
     tenure::{Phase, Tenure, Wanted},
 };
-use crate::{Aggregate, AggregateCodec, CommitOffset, Error, Membership, Partition, TimestampMs};
+use crate::{Aggregate, AggregateCodec, CommitOffset, Error, Membership, Partition, RecordBatch, TimestampMs};
 use std::collections::BTreeMap;
+
+/// A decider, the inbox, and the tenure of each of its commands.
+type Deciding<'a, A, C> = (Decider<'a, A, C>, &'a RecordBatch, &'a [u64]);
 
 impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     /// Decides about the inbox and fills [`Handler::current_plan`]. False:
@@ -88,11 +91,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         }
     }
 
-    /// Decides about the command of a careful partition that waits first.
-    fn decide_alone(&mut self, partition: Partition, care: Care, now: TimestampMs) -> Result<(), ()> {
-        let Some(tenure) = self.tenures.get_mut(&partition) else { return Ok(()) };
-        let Some(first) = tenure.first_waiting() else { return Ok(()) };
-        let mut decider = Decider {
+    /// Who decides about commands of a partition, beside the inbox and the tenures of what is in it.
+    fn decider(&mut self, partition: Partition, care: Care, now: TimestampMs) -> Option<Deciding<'_, A, C>> {
+        let decider = Decider {
             config: &self.config,
             protections: &self.protections,
             codec: &self.codec,
@@ -100,10 +101,17 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             batch: &mut self.batch,
             missing_schemas: &self.missing_schemas,
             partition,
-            tenure,
+            tenure: self.tenures.get_mut(&partition)?,
             care,
             now,
         };
+        Some((decider, &self.inbox, &self.stamps))
+    }
+
+    /// Decides about the command of a careful partition that waits first.
+    fn decide_alone(&mut self, partition: Partition, care: Care, now: TimestampMs) -> Result<(), ()> {
+        let Some((mut decider, ..)) = self.decider(partition, care, now) else { return Ok(()) };
+        let Some(first) = decider.tenure.first_waiting() else { return Ok(()) };
         match decider.handle(first.get(0)) {
             Ok(()) => Ok(()),
             Err(Hindrance::Poison) => Err(()),
@@ -135,25 +143,16 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                     .find(|&other| self.inbox.get(other).partition() != partition)
                     .unwrap_or(self.inbox.len());
             index = run.end;
-            let Some(tenure) = self.tenures.get_mut(&partition).filter(|tenure| tenure.is_ready()) else { continue };
             let before = self.batch.stats.already_handled;
-            let mut decider = Decider {
-                config: &self.config,
-                protections: &self.protections,
-                codec: &self.codec,
-                plan: &mut self.plan,
-                batch: &mut self.batch,
-                missing_schemas: &self.missing_schemas,
-                partition,
-                tenure,
-                care,
-                now,
-            };
+            let Some((mut decider, inbox, stamps)) = self.decider(partition, care, now) else { continue };
+            if !decider.tenure.is_ready() {
+                continue;
+            }
             for at in run {
-                if decider.tenure.number != self.stamps[at] && self.protections.tenure_check {
+                if decider.tenure.number != stamps[at] && decider.protections.tenure_check {
                     continue;
                 }
-                match decider.handle(self.inbox.get(at)) {
+                match decider.handle(inbox.get(at)) {
                     Ok(()) => {}
                     Err(Hindrance::Poison) => return Err(()),
                     Err(Hindrance::Schema(id)) => {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Aggregate, AggregateCodec, Error, Offset, Partition, RecordBatch, Result, Retry, TimestampMs, TopicPartition,
-    log::Isolation,
+    careful::in_hand_until, log::Isolation,
 };
 
 /// The most schemas remembered as missing in the registry.
@@ -240,7 +240,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     fn recovered(&mut self, partition: Partition, now: TimestampMs) {
         let Some(tenure) = self.tenures.get_mut(&partition) else { return };
         let phase = std::mem::replace(&mut tenure.phase, Phase::Survey { ask_at: None, reason: None });
-        let Phase::Recovering(recovery, _) = phase else { return };
+        let Phase::Recovering(mut recovery, _) = phase else { return };
         let recovered = match recovery.finish(&self.config) {
             Ok(recovered) => recovered,
             Err(halt) => {
@@ -253,8 +253,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
         let own = self.marks.get(&partition).copied();
         let begun = recovered.begun.map(|mark| Mark { tries: mark.tries - u32::from(own == Some(mark)), ..mark });
         tenure.deaths = begun.filter(|mark| mark.tries > 0);
+        tenure.convicted = std::mem::take(&mut recovery.convicted);
         let (until, left) = (recovery.survey.commands.end, self.config.max_batch_commands);
-        tenure.begun_at = until.min(Offset(tenure.next_command.0 + 2 * i64::try_from(left).unwrap_or(i64::MAX / 4)));
+        tenure.begun_at = in_hand_until(tenure.next_command, until, left);
         tenure.careful = tenure.deaths.map(|mark| Careful::new(mark, until, left));
         if let Some(careful) = &tenure.careful {
             let reason = careful.why.clone();

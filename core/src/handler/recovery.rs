@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Aggregate, AggregateCodec, CommandId, DecodeError, Offset, Protections, RecordRef, TimestampMs, Topic,
-    wire::{Begun, EventHeader, Progress, SnapshotHead, SnapshotKey, pass_over},
+    wire::{Begun, Convicted, EventHeader, Progress, SnapshotHead, SnapshotKey, pass_over},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -67,6 +67,7 @@ pub(super) struct Recovery {
     marker: Option<Progress>,
     position: Option<Progress>,
     begun: Option<Begun>,
+    pub(super) convicted: Convicted,
     snapshots_usable: bool,
     handled_by_events: Option<Offset>,
     open_batch: Option<(CommandId, u32)>,
@@ -89,6 +90,7 @@ impl Recovery {
             marker: None,
             position: None,
             begun: None,
+            convicted: Convicted::default(),
             snapshots_usable: true,
             handled_by_events: None,
             open_batch: None,
@@ -199,6 +201,7 @@ impl Recovery {
             }
             // One that cannot be read is as good as none: a process that ends again writes another.
             SnapshotKey::Begun => self.begun = Begun::read(value),
+            SnapshotKey::Convicted => self.convicted = Convicted::read(value).unwrap_or_default(),
             SnapshotKey::Snapshot(..) | SnapshotKey::Marker(_) => {}
         }
         Ok(())

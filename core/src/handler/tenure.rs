@@ -10,8 +10,7 @@ use super::{
     foreign::Holes,
     recovery::{Recovered, Recovery},
 };
-use crate::{Aggregate, CommandId, Offset, Partition, TimestampMs, TopicId, backoff::wait_ms};
-use std::collections::VecDeque;
+use crate::{Aggregate, Offset, Partition, TimestampMs, TopicId, backoff::wait_ms, wire::Convicted};
 
 /// What the partition does in this tenure.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ pub(super) struct Tenure<A> {
     pub(super) deaths: Option<Mark>,
     pub(super) careful: Option<Careful>,
     /// The last commands that were found to have ended the process.
-    pub(super) convicted: VecDeque<CommandId>,
+    pub(super) convicted: Convicted,
 }
 
 /// The longest backoff, in first ones.
@@ -121,7 +120,7 @@ impl<A: Aggregate> Tenure<A> {
             begun_at: Offset(0),
             deaths: None,
             careful: None,
-            convicted: VecDeque::new(),
+            convicted: Convicted::default(),
         }
     }
 

@@ -7,13 +7,14 @@
 //! the position has moved. A claim that finds it true knows that the process
 //! before ended with these records in hand. The partition is then *careful*: the events of one
 //! command are taken in at a time, alone in the process, each behind a mark of their own. What was
-//! begun [`MAX_DEATHS`] times is not begun again: it is parked.
+//! begun [`MAX_DEATHS`](crate::careful::MAX_DEATHS) times is not begun again: it is parked.
 
 use super::{Awaited, Effect, View, ViewMachine, intake::MAX_HELD_EVENTS, place::Place, work::Work};
-use crate::{Error, MessageCodec, Offset, RecordBatch, RecordRef, Result, TopicPartition, wire::EventHeader};
-
-/// How often a process may end with the same records in hand before they are parked.
-pub const MAX_DEATHS: u32 = 3;
+use crate::{
+    Error, MessageCodec, Offset, RecordRef, Result, TopicPartition,
+    careful::{Queue, in_hand_until, times},
+    wire::EventHeader,
+};
 
 /// The most commands' events that are taken in between two polls where that is done one by one.
 pub(super) const MAX_UNITS: usize = 100;
@@ -45,66 +46,34 @@ pub(super) struct Careful {
 /// Records of a partition that wait for their turn, as they came.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    records: RecordBatch,
-    /// Those before were taken.
-    from: usize,
+    records: Queue,
     /// The consumer delivers no more of them for now.
     paused: bool,
 }
 
 impl Waiting {
     pub(super) fn is_empty(&self) -> bool {
-        self.from == self.records.len()
+        self.records.is_empty()
     }
 
     pub(super) fn push(&mut self, record: RecordRef<'_>) {
-        if self.last().is_none_or(|last| last < record.offset()) {
-            self.records.push(record);
-        }
+        self.records.push(record);
     }
 
     pub(super) fn clear(&mut self) {
         *self = Waiting::default();
     }
 
-    /// The offset of the first one.
-    fn first(&self) -> Option<Offset> {
-        (!self.is_empty()).then(|| self.records.get(self.from).offset())
-    }
-
-    fn len(&self) -> usize {
-        self.records.len() - self.from
-    }
-
-    /// The offset of the last one.
-    fn last(&self) -> Option<Offset> {
-        (!self.is_empty()).then(|| self.records.get(self.records.len() - 1).offset())
-    }
-
     /// How many records the first command's events are; none while the last of them has not come.
     /// A record that is no event of theirs is the last of them: whoever takes it says what is wrong.
     fn unit(&self) -> Option<usize> {
-        let records = self.records.iter().skip(self.from).zip(0..);
-        for (record, index) in records {
+        for (record, index) in self.records.iter().zip(0..) {
             let is_inner = EventHeader::read(record).is_ok_and(|header| header.index == index && !header.is_last());
             if !is_inner || index as usize >= MAX_HELD_EVENTS {
                 return Some(index as usize + 1);
             }
         }
         None
-    }
-
-    /// Takes the first ones out.
-    fn take(&mut self, count: usize) -> RecordBatch {
-        let mut taken = RecordBatch::new();
-        let end = self.records.len().min(self.from + count);
-        (self.from..end).for_each(|index| taken.push(self.records.get(index)));
-        self.from = end;
-        if self.is_empty() {
-            self.records.clear();
-            self.from = 0;
-        }
-        taken
     }
 }
 
@@ -129,18 +98,18 @@ impl<E> Place<E> {
         self.deaths = tries - u32::from(is_own && tries > 0);
         self.marked = self.marked.filter(|_| is_own);
         self.begun = false;
-        self.begun_at = end.min(Offset(position.0 + 2 * i64::try_from(batch).unwrap_or(i64::MAX / 4)));
+        self.begun_at = in_hand_until(position, end, batch);
         self.waiting.clear();
         let careful = self.careful.take().filter(|careful| careful.until > position);
         self.careful = careful.or_else(|| {
-            let times = if self.deaths == 1 { "once".to_owned() } else { format!("{} times", self.deaths) };
             (self.deaths > 0).then(|| Careful {
                 until: end,
                 // What was held, and a whole batch of single events behind it.
                 left: batch + 1,
                 why: format!(
-                    "the process ended {times} with the records from offset {position} in hand; the events of one \
-                     command are applied at a time, at most up to offset {end}"
+                    "the process ended {} with the records from offset {position} in hand; the events of one \
+                     command are applied at a time, at most up to offset {end}",
+                    times(self.deaths)
                 ),
             })
         });
@@ -209,10 +178,14 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         };
         let place = self.places.get(index)?;
         let records = place.careful.as_ref().and_then(|_| place.waiting.unit());
-        Some((&place.at, place.waiting.first()?, records.unwrap_or_else(|| place.waiting.len())))
+        Some((
+            &place.at,
+            place.waiting.records.first()?.offset(),
+            records.unwrap_or_else(|| place.waiting.records.len()),
+        ))
     }
 
-    /// The same machine, which parks what ended so many processes ([`MAX_DEATHS`] as a rule).
+    /// The same machine, which parks what ended so many processes ([`MAX_DEATHS`](super::MAX_DEATHS) as a rule).
     #[must_use]
     pub fn parking_after(mut self, max_deaths: u32) -> Self {
         self.max_deaths = max_deaths;
@@ -281,7 +254,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 }
                 (None, true) => {
                     place.waiting.paused = false;
-                    let from = place.waiting.last().map_or(place.next, Offset::next);
+                    let from = place.waiting.records.last().map_or(place.next, Offset::next);
                     effects.push(Effect::Start(place.at.clone(), from));
                 }
                 _ => {}
@@ -328,7 +301,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             }
             let killed = place.condemned(self.max_deaths);
             let count = if place.careful.is_some() { place.waiting.unit().unwrap_or(0) } else { usize::MAX };
-            let records = place.waiting.take(count);
+            let records = place.waiting.records.take(count);
             for record in records.iter() {
                 if self.places[index].is_running() {
                     self.take(index, record, killed.as_deref(), &mut work, effects);

@@ -1,9 +1,9 @@
 //! The view runtime as a pure state machine: what happened in, what to do out.
 
 use super::{
-    Awaited, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, Mark, Move, Parked, Parking, PlaceStatus,
-    RowLocking, RowShape, Scope, Stop, StopClass, View,
-    careful::{MAX_DEATHS, MAX_UNITS},
+    Awaited, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, MAX_DEATHS, Mark, Move, Parked, Parking,
+    PlaceStatus, RowLocking, RowShape, Scope, Stop, StopClass, View,
+    careful::MAX_UNITS,
     parked,
     place::{Phase, Place},
     work::{Aside, Changes, Folded, Met, Rules, Work},

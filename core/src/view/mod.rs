@@ -25,7 +25,8 @@ mod table;
 mod tests;
 mod work;
 
-pub use careful::{InHand, MAX_DEATHS};
+pub use crate::careful::MAX_DEATHS;
+pub use careful::InHand;
 pub use claiming::{ClaimFailed, Claimed};
 pub use effect::Effect;
 pub use focus::{Focus, Sample};

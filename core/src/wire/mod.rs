@@ -11,6 +11,6 @@ mod trace;
 pub use answer::{Answer, AnswerCode};
 pub use command::{CommandHeaders, header};
 pub use event::{CONTESTED, EVENT_HEADER, EventHeader, MAX_SOURCE_BYTES, pass_over};
-pub use snapshot::{Begun, Progress, SnapshotHead, SnapshotKey};
+pub use snapshot::{Begun, Convicted, Progress, SnapshotHead, SnapshotKey};
 pub use token::Token;
 pub use trace::{TraceContext, Traces};

@@ -7,12 +7,14 @@ use crate::{
     CommandId, Fingerprint, Offset, TimestampMs, TopicId, Version,
     handler::window::{Entry, EntryOutcome, Window},
 };
+use std::collections::VecDeque;
 
 const SNAPSHOT: u8 = 1;
 const MARKER: u8 = 2;
 const POSITION: u8 = 3;
 const WINDOW: u8 = 4;
 const BEGUN: u8 = 5;
+const CONVICTED: u8 = 6;
 const LAYOUT: u8 = 1;
 
 /// What a key of the snapshots topic names.
@@ -30,6 +32,8 @@ pub enum SnapshotKey<'a> {
     Window(&'a [u8]),
     /// What the partition's owner began last: tag 5, layout.
     Begun,
+    /// Commands that ended the process: tag 6, layout.
+    Convicted,
 }
 
 impl<'a> SnapshotKey<'a> {
@@ -51,6 +55,7 @@ impl<'a> SnapshotKey<'a> {
                 into.extend_from_slice(id);
             }
             SnapshotKey::Begun => into.extend_from_slice(&[BEGUN, LAYOUT]),
+            SnapshotKey::Convicted => into.extend_from_slice(&[CONVICTED, LAYOUT]),
         }
     }
 
@@ -66,6 +71,7 @@ impl<'a> SnapshotKey<'a> {
             POSITION if rest.is_empty() => Some(SnapshotKey::Position),
             WINDOW => Some(SnapshotKey::Window(rest)),
             BEGUN if rest.is_empty() => Some(SnapshotKey::Begun),
+            CONVICTED if rest.is_empty() => Some(SnapshotKey::Convicted),
             _ => None,
         }
     }
@@ -224,6 +230,45 @@ impl Begun {
         let tries = u32::from_be_bytes(input.take()?);
         let commands_id = TopicId(input.take()?);
         input.0.is_empty().then_some(Begun { command, tries, commands_id })
+    }
+}
+
+/// The last commands of a partition that were found to end the process: layout, then their ids (16 each), oldest
+/// first. Whoever waits for an answer repeats the command, and each repeat would be a killer of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Convicted(VecDeque<CommandId>);
+
+impl Convicted {
+    /// How many commands are remembered at most.
+    pub const LIMIT: usize = 64;
+
+    /// Remembers a command, in the place of the oldest one if need be.
+    pub fn insert(&mut self, command: CommandId) {
+        if self.contains(command) {
+            return;
+        }
+        if self.0.len() == Self::LIMIT {
+            self.0.pop_front();
+        }
+        self.0.push_back(command);
+    }
+
+    /// Whether it is a repeat of one of them.
+    pub fn contains(&self, command: CommandId) -> bool {
+        self.0.contains(&command)
+    }
+
+    /// Appends the value's bytes.
+    pub fn write(&self, into: &mut Vec<u8>) {
+        into.push(LAYOUT);
+        self.0.iter().for_each(|command| into.extend_from_slice(&command.0));
+    }
+
+    /// Reads a value; none when the bytes are not of this layout.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let ([LAYOUT], ids) = bytes.split_first_chunk()? else { return None };
+        let (ids, []) = ids.as_chunks() else { return None };
+        (ids.len() <= Self::LIMIT).then(|| Convicted(ids.iter().copied().map(CommandId).collect()))
     }
 }
 

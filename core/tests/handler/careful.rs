@@ -59,6 +59,19 @@ fn repeats_of_a_command_that_killed_kill_nobody() {
 }
 
 #[test]
+fn repeats_of_a_command_that_killed_kill_no_later_process_either() {
+    let mut rig = Rig::new();
+    rig.send([cmd(1, "a", "die")]);
+    assert_eq!(deaths_of(&mut rig), 3);
+    rig.restart();
+    rig.send([cmd(1, "a", "die"), cmd(2, "a", "add 1")]);
+    assert_eq!(deaths_of(&mut rig), 0);
+    let repeat = "failed test.counter.commands/0@1: a repeat of a command that ended the process";
+    assert_eq!(rig.dead_letters()[1..], [repeat]);
+    assert_eq!(rig.state("a"), Some((1, 1)));
+}
+
+#[test]
 fn a_command_in_the_midst_that_kills_costs_one_death_more() {
     let mut rig = Rig::new();
     rig.send(adds(1..4));

@@ -482,6 +482,7 @@ impl Rig {
                     let begun = Begun::read(v).unwrap();
                     format!("begun {} {}", begun.command, begun.tries)
                 }
+                (SnapshotKey::Convicted, Some(_)) => "convicted".to_owned(),
                 (SnapshotKey::Position, Some(v)) => format!("position {}", progress(v)),
                 (key, None) => format!("{key:?} deleted"),
             }

@@ -220,8 +220,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     /// Polls for as many commands as there is room for and the throttle allows.
     fn poll(&mut self, wait: Duration) -> Result<Option<GroupEvent>> {
         let room = self.handler.room();
-        let now = Duration::from_millis(u64::try_from(self.now().0).unwrap_or_default());
-        match self.options.throttle.allow(now, room) {
+        match self.options.throttle.allow(self.now(), room) {
             Ok(allowed) => {
                 let before = self.handler.inbox().len();
                 let event = self.consumer.poll(allowed, wait, self.handler.inbox());
@@ -310,9 +309,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
             }
         }
         let now = self.now();
-        let first = (!self.read_batch.is_empty()).then(|| self.read_batch.get(0));
-        let working = first
-            .map(|record| self.pulse.begin(record.topic(), record.partition(), record.offset(), self.read_batch.len()));
+        let working = self.pulse.begin_batch(&self.read_batch);
         self.handler.read(&self.read_batch, &positions, now);
         drop(working);
         self.execute_effects()

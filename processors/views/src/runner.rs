@@ -269,9 +269,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
         };
         let now = (self.options.clock)();
         let poll = Polled { now, records: &self.records, event: event.as_ref(), positions: &positions };
-        let first = (!self.records.is_empty()).then(|| self.records.get(0));
-        let working = first
-            .map(|record| self.pulse.begin(record.topic(), record.partition(), record.offset(), self.records.len()));
+        let working = self.pulse.begin_batch(&self.records);
         let effects = self.machine.polled(&poll);
         drop(working);
         worked |= event.is_some() || !self.records.is_empty() || !effects.is_empty();
@@ -331,8 +329,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
             self.consumer = membership.log.group_consumer(&membership.group)?;
             membership.fenced = false;
         }
-        let now = Duration::from_millis(u64::try_from((self.options.clock)().0).unwrap_or_default());
-        let allowed = match self.options.throttle.allow(now, self.options.max_records) {
+        let allowed = match self.options.throttle.allow((self.options.clock)(), self.options.max_records) {
             Ok(allowed) => allowed,
             Err(pause) => {
                 std::thread::sleep(pause.min(timeout));
