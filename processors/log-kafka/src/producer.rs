@@ -135,7 +135,7 @@ impl Producer for KafkaProducer {
                 self.state.check()?;
                 Err(error)
             })?;
-            let place = record.topic().partition(record.partition());
+            let place = record.place();
             let deadline = Instant::now() + QUEUE_TIMEOUT;
             loop {
                 let sequence = self.reports.next();

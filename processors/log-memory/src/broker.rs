@@ -178,7 +178,7 @@ impl Broker {
         record: RecordRef<'_>,
         now: TimestampMs,
     ) -> Result<Result<Offset>, Superseded> {
-        let place = record.topic().partition(record.partition());
+        let place = record.place();
         let number = self.add_partition((id, epoch), &place, now)?;
         for late in self.late.before_write((id, epoch), &place) {
             self.arrived(&late, now);

@@ -41,7 +41,7 @@ impl LateWrites {
         let (from, late_ms) = self.ordered.take_if(|_| !records.is_empty())?;
         let from = from % records.len();
         let first = records.get(from);
-        Some((from, first.topic().partition(first.partition()), late_ms))
+        Some((from, first.place(), late_ms))
     }
 
     pub(crate) fn hold(

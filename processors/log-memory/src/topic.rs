@@ -266,7 +266,7 @@ impl Rules {
         let headers: usize = record.headers().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum();
         let bytes =
             OVERHEAD_BYTES + headers + record.key().map_or(0, <[u8]>::len) + record.value().map_or(0, <[u8]>::len);
-        let place = || record.topic().partition(record.partition());
+        let place = || record.place();
         if bytes > self.max_message_bytes {
             return Err(Error::invalid(format!(
                 "a record for {} has {bytes} bytes, max.message.bytes is {}",

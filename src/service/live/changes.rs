@@ -94,7 +94,7 @@ impl Rows {
         let (mut keys, mut after) = (BTreeSet::new(), BTreeMap::new());
         for record in self.tail.poll(wait)?.iter() {
             keys.extend((self.keys)(record)?);
-            let place = record.topic().partition(record.partition());
+            let place = record.place();
             after.insert(place.clone(), Token { place, offset: record.offset(), topic_id: None });
         }
         Ok(Pending { keys: keys.into_iter().collect(), after: after.into_values().collect(), since: Instant::now() })

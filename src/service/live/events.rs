@@ -24,7 +24,7 @@ impl Origin for Events {
         let Content::Records(records) = &step.content else { return Ok(None) };
         let mut updates = Vec::new();
         for record in records.iter().filter(|record| record.key() == Some(key)) {
-            let place = record.topic().partition(record.partition());
+            let place = record.place();
             let Some(known) = at.0.get(&place).filter(|at| record.offset() >= at.next) else { continue };
             let position = format!("{place}@{}#{}", record.offset(), known.topic_id);
             updates.push(Update { name: "event", data: self.event(record)?, position: Some(position) });

@@ -7,6 +7,7 @@ use crate::{
 use factum::{
     Aggregate, CommandId, Error, KafkaConfig, KafkaLog, MessageCodec, RecordRef, Result, Topic, Topics, Version,
     environment::Environment,
+    handler::RECENT_COMMANDS,
     log::Isolation,
     schemas::{AnswerCodec, LogRegistry, RecordCodec, SchemaCache},
     view::ViewTable,
@@ -27,8 +28,6 @@ const POLL: Duration = Duration::from_millis(50);
 /// A view that has stood still for so long will not catch up, and a transaction that is open for so long stays so.
 const CATCH_UP: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(200);
-/// How many commands of an account the handlers remember: the default.
-const WINDOW: usize = 64;
 
 /// Where a run's data are.
 #[derive(Debug)]
@@ -109,7 +108,7 @@ impl Sources<'_> {
 
 impl Found {
     fn new() -> Self {
-        let history = History::new(PARTITIONS, WINDOW);
+        let history = History::new(PARTITIONS, RECENT_COMMANDS);
         Found { history, answers: Vec::new(), replies: 0, looks_ms: Vec::new(), behind: Vec::new() }
     }
 

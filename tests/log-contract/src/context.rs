@@ -260,7 +260,7 @@ impl Member {
         let before = self.records.len();
         let event = self.consumer.poll(1_000, POLL, &mut self.records)?;
         for record in self.records.iter().skip(before) {
-            let place = record.topic().partition(record.partition());
+            let place = record.place();
             assert!(self.owned.contains(&place), "{record:?} came to a member that does not have its partition");
         }
         match &event {

@@ -25,7 +25,7 @@ impl Deliveries {
     pub(crate) fn delivered<'a>(&mut self, group: &str, records: impl Iterator<Item = RecordRef<'a>>) {
         let Some(places) = self.0.get_mut(group) else { return };
         for record in records {
-            if let Some(since) = places.get_mut(&record.topic().partition(record.partition())) {
+            if let Some(since) = places.get_mut(&record.place()) {
                 since.offsets.insert(record.offset());
             }
         }

@@ -31,11 +31,11 @@ impl Joining {
     pub(crate) fn joins(&self, world: &World) {
         let again = self.has_joined.replace(true);
         match self.protocol {
-            GroupProtocol::Classic => world.happened(Fault::ClassicMember),
-            GroupProtocol::Consumer => world.happened(Fault::NewerMember),
+            GroupProtocol::Classic => world.count(Fault::ClassicMember),
+            GroupProtocol::Consumer => world.count(Fault::NewerMember),
         }
         if again && self.is_static() {
-            world.happened(Fault::StaticRestart);
+            world.count(Fault::StaticRestart);
         }
     }
 }

@@ -278,11 +278,6 @@ impl World {
         choose(dice.get_mut(&fault).unwrap_or(random))
     }
 
-    /// Something that is counted beside the faults that strike by chance.
-    pub(crate) fn happened(&self, fault: Fault) {
-        self.state().struck.count(fault);
-    }
-
     /// Whether this fault strikes now.
     pub(crate) fn strikes(&self, fault: Fault) -> bool {
         let strikes = self.may_strike(fault);
@@ -302,7 +297,7 @@ impl World {
         state.dice.get_mut(&fault).is_some_and(|dice| dice.chance(rate))
     }
 
-    /// Counts what followed from a fault.
+    /// Counts what followed from a fault, or what did not strike by chance.
     pub(crate) fn count(&self, followed: Fault) {
         self.state().struck.count(followed);
     }
@@ -416,7 +411,7 @@ impl World {
         let nameless = std::mem::take(&mut self.state().nameless);
         if nameless && !self.is_calm() && self.state().depth < MAX_DEPTH {
             if self.draw_for(Fault::HangBeforeTransaction, |random| random.chance(30_000)) {
-                self.happened(Fault::HangBeforeTransaction);
+                self.count(Fault::HangBeforeTransaction);
                 self.sleep(self.draw(|random| random.between(SESSION_MS, 3 * SESSION_MS)));
             }
         } else {

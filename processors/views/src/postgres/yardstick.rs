@@ -111,7 +111,7 @@ impl<V: View> Projection<V> {
         let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut events = Vec::with_capacity(batch.len());
         for record in batch.iter() {
-            ends.insert(record.topic().partition(record.partition()), record.offset().0 + 1);
+            ends.insert(record.place(), record.offset().0 + 1);
             events.push(self.event(codec, record)?);
         }
         self.connection.begin("begin", &[])?;
