@@ -72,14 +72,14 @@ impl Aggregate for Account {
                 return Err(Refusal::NotPositive { cents });
             }
             Command::SetOverdraftLimit(SetOverdraftLimit { cents }) => OverdraftLimitSet { cents }.into(),
-            Command::RecordEntry(RecordEntry { kind, cents }) => {
+            Command::RecordEntry(RecordEntry { kind, cents, reason }) => {
                 let cents = positive(cents)?;
                 match kind {
                     EntryKind::Deposit => Deposited { cents }.into(),
                     EntryKind::Withdrawal => Withdrawn { cents }.into(),
                     EntryKind::Interest => InterestCredited { cents }.into(),
                     EntryKind::OverdraftInterest => OverdraftInterestCharged { cents }.into(),
-                    EntryKind::Fee => FeeCharged { cents }.into(),
+                    EntryKind::Fee => FeeCharged { cents, reason }.into(),
                 }
             }
         };
@@ -148,14 +148,23 @@ mod tests {
     #[test]
     fn an_imported_entry_may_overdraw_and_is_an_event_of_its_own_type() {
         given::<Account>([Deposited { cents: 100 }])
-            .when(RecordEntry { kind: EntryKind::OverdraftInterest, cents: 130 })
+            .when(RecordEntry { kind: EntryKind::OverdraftInterest, cents: 130, reason: None })
             .then([OverdraftInterestCharged { cents: 130 }])
             .then_state(|account| assert_eq!(account.balance_cents, -30));
     }
 
     #[test]
+    fn an_imported_fee_keeps_its_reason() {
+        let reason = || Some("statement".to_owned());
+        given::<Account>([Deposited { cents: 100 }])
+            .when(RecordEntry { kind: EntryKind::Fee, cents: 3, reason: reason() })
+            .then([FeeCharged { cents: 3, reason: reason() }])
+            .then_state(|account| assert_eq!(account.balance_cents, 97));
+    }
+
+    #[test]
     fn only_an_imported_entry_needs_a_permission() {
-        let entry = RecordEntry { kind: EntryKind::Fee, cents: 1 };
+        let entry = RecordEntry { kind: EntryKind::Fee, cents: 1, reason: None };
         assert_eq!(Account::permission(&entry.into()), Some(IMPORT_PERMISSION));
         assert_eq!(Account::permission(&Withdraw { cents: 1 }.into()), None);
     }

@@ -35,6 +35,8 @@ pub struct RecordEntry {
     pub kind: EntryKind,
     /// How much, in cents; more than 0. The kind tells the direction.
     pub cents: i64,
+    /// What a fee was for, where the books say it. Since version 2.
+    pub reason: Option<String>,
 }
 
 /// The kinds of entries in a bank's books. Their names say it all: the Avro
@@ -101,6 +103,8 @@ pub struct OverdraftInterestCharged {
 pub struct FeeCharged {
     /// How much, in cents.
     pub cents: i64,
+    /// What it was for, if that is known. Since version 2.
+    pub reason: Option<String>,
 }
 
 /// The overdraft limit was set.
@@ -136,7 +140,7 @@ impl Event {
             Event::Deposited(Deposited { cents }) | Event::InterestCredited(InterestCredited { cents }) => *cents,
             Event::Withdrawn(Withdrawn { cents })
             | Event::OverdraftInterestCharged(OverdraftInterestCharged { cents })
-            | Event::FeeCharged(FeeCharged { cents }) => -cents,
+            | Event::FeeCharged(FeeCharged { cents, .. }) => -cents,
             Event::OverdraftLimitSet(_) => 0,
         }
     }

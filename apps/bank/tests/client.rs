@@ -89,7 +89,7 @@ fn each_reply_has_what_the_requester_needs_next() {
         assert_eq!(refused.kind(), ErrorKind::Invalid);
         assert!(refused.to_string().contains("Insufficient"), "{refused}");
 
-        let entry = RecordEntry { kind: EntryKind::Fee, cents: 1 };
+        let entry = RecordEntry { kind: EntryKind::Fee, cents: 1, reason: None };
         let Reply::Undecided(undecided) = client.send(to("anna", entry)).unwrap() else { panic!("it is forbidden") };
         assert_eq!(undecided.code, AnswerCode::Forbidden);
         assert!(undecided.why.contains("import"), "{}", undecided.why);

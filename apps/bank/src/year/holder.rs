@@ -115,7 +115,7 @@ impl Holder {
         } else {
             (EntryKind::Interest, (credit - debit).max(1))
         };
-        RecordEntry { kind, cents }.into()
+        RecordEntry { kind, cents, reason: None }.into()
     }
 
     /// What someone does on an ordinary day: pay, or put money in when little is left.
@@ -168,9 +168,9 @@ mod tests {
         holder.apply(Deposit { cents: 365_000 }.into(), 10);
         holder.apply(Withdraw { cents: 365_000 }.into(), 20);
         // 3 650 over ten days at 2 % is 2.00.
-        assert_eq!(holder.interest(89), RecordEntry { kind: EntryKind::Interest, cents: 200 }.into());
+        assert_eq!(holder.interest(89), RecordEntry { kind: EntryKind::Interest, cents: 200, reason: None }.into());
         // Nothing is booked twice.
-        assert_eq!(holder.interest(179), RecordEntry { kind: EntryKind::Interest, cents: 1 }.into());
+        assert_eq!(holder.interest(179), RecordEntry { kind: EntryKind::Interest, cents: 1, reason: None }.into());
     }
 
     #[test]
@@ -179,6 +179,9 @@ mod tests {
         holder.apply(holder.limit(), 0);
         holder.apply(Withdraw { cents: 73_000 }.into(), 0);
         // 730 over fifty days at 12 % is 12.00; the last day counts.
-        assert_eq!(holder.interest(49), RecordEntry { kind: EntryKind::OverdraftInterest, cents: 1_200 }.into());
+        assert_eq!(
+            holder.interest(49),
+            RecordEntry { kind: EntryKind::OverdraftInterest, cents: 1_200, reason: None }.into()
+        );
     }
 }

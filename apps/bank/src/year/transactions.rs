@@ -36,12 +36,17 @@ impl From<Transaction> for Outgoing {
             Command::SetOverdraftLimit(command) => serde_json::to_value(command),
             Command::RecordEntry(command) => serde_json::to_value(command),
         };
+        // Plain integers and names always have a JSON form; null would be refused when it is encoded.
+        let mut fields = fields.unwrap_or(Value::Null);
+        // A field that says nothing is left out: a year says the same in every version.
+        if let Value::Object(fields) = &mut fields {
+            fields.retain(|_, value| !value.is_null());
+        }
         Outgoing {
             id: Some(transaction.id),
             occurred: Some(transaction.occurred),
             expected_version: Some(transaction.expected_version),
-            // Plain integers and names always have a JSON form; null would be refused when it is encoded.
-            ..Outgoing::new(transaction.account, record, fields.unwrap_or(Value::Null))
+            ..Outgoing::new(transaction.account, record, fields)
         }
     }
 }

@@ -55,7 +55,7 @@ impl Target for Avro {
         let written = match draw.below(6) {
             0 => self.events.encode(&Deposited { cents }.into(), &mut bytes),
             1 => self.commands.encode(&Deposit { cents }.into(), &mut bytes),
-            2 => self.commands.encode(&RecordEntry { kind: EntryKind::Fee, cents }.into(), &mut bytes),
+            2 => self.commands.encode(&RecordEntry { kind: EntryKind::Fee, cents, reason: None }.into(), &mut bytes),
             _ => self.zoo.encode(&Zoo::drawn(draw), &mut bytes),
         };
         written.expect("what was drawn fits its schema");
