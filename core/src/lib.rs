@@ -30,6 +30,7 @@ mod record;
 pub mod testing;
 pub mod topics;
 pub mod transaction;
+pub mod transform;
 pub mod view;
 pub mod wire;
 

@@ -13,7 +13,7 @@ const MAX_AGGREGATES: usize = 10_000;
 /// An event of an aggregate is one command's: where a later record has the same
 /// version by another command, one of the two is not a handler's.
 #[derive(Debug, Default)]
-pub(super) struct Newest(HashMap<AggregateId, Event, FixedState>);
+pub(crate) struct Newest(HashMap<AggregateId, Event, FixedState>);
 
 #[derive(Debug, Clone, Copy)]
 struct Event {
@@ -27,7 +27,7 @@ impl Newest {
     ///
     /// # Errors
     /// What is wrong, with both records and what to do.
-    pub(super) fn take<E>(&mut self, batch: &Held<E>, at: &TopicPartition) -> Result<(), String> {
+    pub(crate) fn take<E>(&mut self, batch: &Held<E>, at: &TopicPartition) -> Result<(), String> {
         for item in &batch.items {
             let (aggregate, event) =
                 (item.aggregate(), Event { version: item.version(), command: batch.command, offset: item.offset() });

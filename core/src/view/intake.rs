@@ -13,31 +13,32 @@ pub const MAX_HELD_EVENTS: usize = 65_536;
 
 /// One event of a batch.
 #[derive(Debug)]
-pub(super) enum Item<E> {
+pub(crate) enum Item<E> {
     /// An event of the view.
     Known(Recorded<E>),
-    /// Not to be folded: of a record type that the view has not, or out of focus. Its version counts.
-    Unknown { aggregate: AggregateId, version: Version, offset: Offset },
+    /// Not to be folded: of a record type that the reader has not, or out of focus (then without the
+    /// type's name). Its version counts.
+    Unknown { aggregate: AggregateId, version: Version, offset: Offset, record: Option<String> },
     /// It cannot be applied, now or later, by this code.
     Bad { aggregate: AggregateId, version: Version, offset: Offset, why: String },
 }
 
 impl<E> Item<E> {
-    pub(super) fn aggregate(&self) -> &AggregateId {
+    pub(crate) fn aggregate(&self) -> &AggregateId {
         match self {
             Item::Known(event) => &event.aggregate,
             Item::Unknown { aggregate, .. } | Item::Bad { aggregate, .. } => aggregate,
         }
     }
 
-    pub(super) fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         match self {
             Item::Known(event) => event.version,
             Item::Unknown { version, .. } | Item::Bad { version, .. } => *version,
         }
     }
 
-    pub(super) fn offset(&self) -> Offset {
+    pub(crate) fn offset(&self) -> Offset {
         match self {
             Item::Known(event) => event.offset,
             Item::Unknown { offset, .. } | Item::Bad { offset, .. } => *offset,
@@ -47,24 +48,24 @@ impl<E> Item<E> {
 
 /// The events of a batch, of which the last has perhaps not arrived.
 #[derive(Debug)]
-pub(super) struct Held<E> {
-    pub(super) command: CommandId,
-    command_offset: Offset,
+pub(crate) struct Held<E> {
+    pub(crate) command: CommandId,
+    pub(crate) command_offset: Offset,
     size: u32,
     start: Offset,
     /// The offset after the last event held.
-    pub(super) next: Offset,
-    pub(super) items: Vec<Item<E>>,
+    pub(crate) next: Offset,
+    pub(crate) items: Vec<Item<E>>,
 }
 
 impl<E> Held<E> {
     /// The offset of the batch's first event.
-    pub(super) fn start(&self) -> Offset {
+    pub(crate) fn start(&self) -> Offset {
         self.start
     }
 
     /// Whether its last event is in it.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         usize::try_from(self.size).is_ok_and(|size| size == self.items.len())
     }
 
@@ -78,7 +79,7 @@ impl<E> Held<E> {
 
 /// Why a record was not taken in.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// Its partition stops at the start of the record's batch.
     Stop(Stop),
     /// Its schema has to be fetched first.
@@ -96,7 +97,7 @@ fn shared(last: &mut Arc<str>, text: &str) -> Arc<str> {
 /// Takes a record in behind what is held. The batch is whole when this answers true.
 /// A command's trace is noted with its first event; `source` is that of the record before.
 /// With the cause of `killed` the record is not decoded, for this is what it did.
-pub(super) fn take<E: Message, C: MessageCodec<E>>(
+pub(crate) fn take<E: Message, C: MessageCodec<E>>(
     held: &mut Option<Held<E>>,
     record: RecordRef<'_>,
     codec: &C,
@@ -170,8 +171,8 @@ pub(super) fn take<E: Message, C: MessageCodec<E>>(
     let is_out_of_focus = focus.occurred_by.is_some_and(|time| header.occurred > time);
     let item = match record.value().filter(|_| killed.is_none()).map(|value| codec.decode(value)) {
         Some(Err(DecodeError::UnknownSchema(id))) => return Err(Refused::UnknownSchema(id)),
-        Some(Err(DecodeError::UnknownRecord(_))) => Item::Unknown { aggregate, version, offset },
-        _ if is_out_of_focus => Item::Unknown { aggregate, version, offset },
+        Some(Err(DecodeError::UnknownRecord(name))) => Item::Unknown { aggregate, version, offset, record: Some(name) },
+        _ if is_out_of_focus => Item::Unknown { aggregate, version, offset, record: None },
         Some(Ok(event)) => Item::Known(Recorded::new(record, &header, aggregate, shared(source, header.source), event)),
         Some(Err(DecodeError::Malformed(why))) => {
             Item::Bad { aggregate, version, offset, why: format!("{record:?} cannot be decoded: {why}") }

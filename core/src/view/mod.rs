@@ -8,8 +8,8 @@ mod careful;
 mod claiming;
 mod effect;
 mod focus;
-mod foreign;
-mod intake;
+pub(crate) mod foreign;
+pub(crate) mod intake;
 mod machine;
 mod parked;
 mod place;
@@ -45,6 +45,8 @@ pub use reset::{
 pub use review::Reviewed;
 pub use row::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, RowShape, VERSION_COLUMN, Value};
 pub use table::{ViewTable, Watermarks, view_group, view_topics};
+
+pub(crate) use work::text as panic_text;
 
 use crate::{
     AggregateId, CommandId, EventId, Message, Offset, Partition, RecordRef, TimestampMs, Topic, Version,

@@ -26,6 +26,8 @@ pub enum StopClass {
     OffsetReset,
     /// The sink refuses, and will again.
     Sink,
+    /// A record cannot be brought into another shape.
+    Transform,
 }
 
 impl fmt::Display for StopClass {
@@ -38,6 +40,7 @@ impl fmt::Display for StopClass {
             StopClass::VersionGap => "version gap",
             StopClass::OffsetReset => "offset reset",
             StopClass::Sink => "sink",
+            StopClass::Transform => "transform",
         })
     }
 }
@@ -52,7 +55,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    pub(super) fn new(class: StopClass, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(class: StopClass, reason: impl Into<String>) -> Self {
         Stop { class, reason: reason.into() }
     }
 }

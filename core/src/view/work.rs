@@ -464,7 +464,7 @@ fn is_in_scope<V: View>(keys: &[String], event: &Recorded<V::Event>) -> bool {
 }
 
 /// What a panic said.
-pub(super) fn text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text,

@@ -4,6 +4,8 @@
 //! A worker is one thread with its own consumer and its own transactional
 //! producer. Workers share nothing; more of them are more members of the group.
 //!
+//! How a plan is executed and how schemas are fetched, transforms share ([`execute()`], [`Fetches`]).
+//!
 //! Invariant: nothing is decided here. No retry, no offset and no order of
 //! steps comes from this crate.
 
@@ -15,8 +17,8 @@ mod transact;
 mod worker;
 
 pub use answers::AnswerEncoder;
-pub use schemas::SchemaFetch;
+pub use schemas::{Fetches, SchemaFetch};
 pub use status::WorkerStatus;
 pub use surroundings::{Errand, Surroundings, system_clock};
-pub use transact::PausePoint;
+pub use transact::{PausePoint, execute};
 pub use worker::{Worker, WorkerOptions};

@@ -17,7 +17,7 @@ use std::{
 pub type SchemaFetch = Arc<dyn Fn(u32) -> Result<()> + Send + Sync>;
 
 /// The fetches under way.
-pub(crate) struct Fetches {
+pub struct Fetches {
     fetch: SchemaFetch,
     surroundings: Surroundings,
     under_way: BTreeSet<u32>,
@@ -29,13 +29,14 @@ pub(crate) struct Fetches {
 const MAX_UNDER_WAY: usize = 1_024;
 
 impl Fetches {
-    pub(crate) fn new(fetch: SchemaFetch, surroundings: Surroundings) -> Self {
+    /// None yet.
+    pub fn new(fetch: SchemaFetch, surroundings: Surroundings) -> Self {
         let (sender, receiver) = sync_channel(MAX_UNDER_WAY);
         Fetches { fetch, surroundings, under_way: BTreeSet::new(), sender, receiver }
     }
 
     /// Starts to fetch, unless it is under way.
-    pub(crate) fn start(&mut self, id: u32) {
+    pub fn start(&mut self, id: u32) {
         if !self.under_way.insert(id) {
             return;
         }
@@ -51,7 +52,7 @@ impl Fetches {
     }
 
     /// What arrived.
-    pub(crate) fn next(&mut self) -> Option<(u32, Result<()>)> {
+    pub fn arrived(&mut self) -> Option<(u32, Result<()>)> {
         match self.receiver.try_recv() {
             Ok((id, result)) => {
                 self.under_way.remove(&id);
@@ -61,7 +62,8 @@ impl Fetches {
         }
     }
 
-    pub(crate) fn any(&self) -> bool {
+    /// Whether there are some.
+    pub fn any(&self) -> bool {
         !self.under_way.is_empty()
     }
 }

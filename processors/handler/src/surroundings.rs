@@ -25,7 +25,7 @@ impl Surroundings {
     pub const SYSTEM: Surroundings = Surroundings { now: system_clock, sleep: std::thread::sleep, spawn: spawn_thread };
 
     /// Whether `since` is so long ago. A clock that was set back makes it due, too.
-    pub(crate) fn is_due(now: TimestampMs, since: TimestampMs, every: Duration) -> bool {
+    pub fn is_due(now: TimestampMs, since: TimestampMs, every: Duration) -> bool {
         u128::from(now.0.abs_diff(since.0)) >= every.as_millis()
     }
 }

@@ -19,7 +19,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Runs the plan to its outcome. `offsets` gets those of the plan's records.
 /// After `patience`, which is the transaction's own time-out, no step is tried
 /// again: the broker has aborted it by then, or is away.
-pub(crate) fn execute(
+pub fn execute(
     (plan, mut transaction): (&Plan, Transaction),
     patience: Duration,
     surroundings: Surroundings,

@@ -200,7 +200,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
         }
         let now = self.now();
         self.handler.polled(event.as_ref(), now);
-        while let Some((id, fetched)) = self.fetches.next() {
+        while let Some((id, fetched)) = self.fetches.arrived() {
             self.handler.schema_fetched(id, fetched, now);
         }
         self.execute_effects()?;

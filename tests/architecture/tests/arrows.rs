@@ -22,6 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-log-embedded", &["factum-core", "factum-log-memory"]),
     ("factum-log-kafka", &["factum-core"]),
     ("factum-handler", &["factum-core"]),
+    // It runs transactions as the handler does.
+    ("factum-transform", &["factum-core", "factum-handler"]),
     ("factum-views", &["factum-core"]),
     (
         "factum",
@@ -35,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "factum-log-embedded",
             "factum-log-kafka",
             "factum-handler",
+            "factum-transform",
             "factum-views",
         ],
     ),

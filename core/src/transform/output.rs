@@ -1,0 +1,115 @@
+//! A whole batch of a command in another shape.
+
+use super::{FROM_HEADER, MAX_RECORDS_OF_EVENT, Transform, UnknownRecords};
+use crate::{
+    MessageCodec, RecordBatch, Topic, TopicId, TopicPartition,
+    view::{
+        Recorded, Stop, StopClass,
+        intake::{Held, Item},
+        panic_text,
+    },
+    wire::{EventHeader, Token},
+};
+use std::{
+    ops::AddAssign,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// What became of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Events that were transformed, perhaps to nothing.
+    pub read: u64,
+    /// Records that they became.
+    pub written: u64,
+    /// Events of unknown type that were left out.
+    pub skipped: u64,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, more: Totals) {
+        self.read += more.read;
+        self.written += more.written;
+        self.skipped += more.skipped;
+    }
+}
+
+/// Appends what becomes of a batch, or nothing.
+///
+/// # Errors
+/// Why the partition stops before the batch, with the record and what to do.
+pub(super) fn append<T: Transform>(
+    batch: &Held<T::From>,
+    (at, topic_id): (&TopicPartition, TopicId),
+    output: &Topic,
+    codec: &impl MessageCodec<T::To>,
+    into: &mut RecordBatch,
+) -> Result<Totals, Stop> {
+    let mut tally = Totals::default();
+    let mut shapes: Vec<(&Recorded<T::From>, T::To)> = Vec::with_capacity(batch.items.len());
+    for item in &batch.items {
+        let stop = |why: String| {
+            let place = format!("{at}@{}", item.offset());
+            let to_do = format!(
+                "start a program whose transform {} can do it, or leave the record out by setting the group's offset \
+                 behind its command's events (kafka-consumer-groups --reset-offsets)",
+                T::NAME
+            );
+            Stop::new(StopClass::Transform, format!("{place}: {why}; nothing was left out; {to_do}"))
+        };
+        match item {
+            Item::Bad { why, .. } => return Err(stop(why.clone())),
+            Item::Unknown { record: Some(record), .. } if T::UNKNOWN == UnknownRecords::Fail => {
+                return Err(stop(format!("record type {record} is none that the transform knows")));
+            }
+            Item::Unknown { record, .. } => tally.skipped += u64::from(record.is_some()),
+            Item::Known(event) => {
+                let made = transform::<T>(event).map_err(stop)?;
+                tally.read += 1;
+                shapes.extend(made.into_iter().map(|shape| (event, shape)));
+            }
+        }
+    }
+    let before = into.len();
+    let size = u32::try_from(shapes.len()).unwrap_or(u32::MAX);
+    for (index, (event, shape)) in (0..).zip(&shapes) {
+        let mut record = into.start(output, at.partition);
+        record.key(event.aggregate.as_str().as_bytes());
+        record.timestamp(event.recorded);
+        EventHeader {
+            version: event.version,
+            command: event.command,
+            command_offset: batch.command_offset,
+            index,
+            size,
+            occurred: event.occurred,
+            correlation: event.correlation,
+            cause: event.cause,
+            trace: event.trace,
+            source: &event.source,
+        }
+        .write(&mut record);
+        let from = Token { place: at.clone(), offset: event.offset, topic_id: Some(topic_id) };
+        record.header(FROM_HEADER, from.to_string().as_bytes());
+        let encoded = record.value_with(|value| codec.encode(shape, value));
+        if let Err(why) = encoded {
+            drop(record);
+            into.truncate(before);
+            let reason = format!("{at}@{}: its new shape cannot be encoded: {why}; nothing was left out", event.offset);
+            return Err(Stop::new(StopClass::Transform, reason));
+        }
+        record.finish();
+        tally.written += 1;
+    }
+    Ok(tally)
+}
+
+fn transform<T: Transform>(event: &Recorded<T::From>) -> Result<Vec<T::To>, String> {
+    match catch_unwind(AssertUnwindSafe(|| T::transform(event))) {
+        Ok(made) if made.len() > MAX_RECORDS_OF_EVENT => {
+            Err(format!("the transform made {} records of it, and the limit is {MAX_RECORDS_OF_EVENT}", made.len()))
+        }
+        Ok(made) => Ok(made),
+        Err(panic) => Err(format!("the transform panicked: {}", panic_text(&*panic))),
+    }
+}
