@@ -213,8 +213,7 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> TransformRu
 
     /// Polls for as many events as the throttle allows.
     fn poll(&mut self, wait: Duration) -> Result<Option<GroupEvent>> {
-        let now = Duration::from_millis(u64::try_from(self.now().0).unwrap_or_default());
-        match self.options.throttle.allow(now, self.options.max_records) {
+        match self.options.throttle.allow(self.now(), self.options.max_records) {
             Ok(allowed) => {
                 let event = self.consumer.poll(allowed, wait, &mut self.records);
                 self.options.throttle.pay(self.records.len());
