@@ -113,7 +113,8 @@ impl SchemaCache {
     ///
     /// # Errors
     /// `Unavailable` when the registry is away and the schema is new here;
-    /// `Invalid` when the registry refuses it.
+    /// `Invalid` when the registry refuses it, or is another one than that of
+    /// the cached schemas.
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32> {
         let ids = self.register_all(&[(subject.to_owned(), schema.to_owned())])?;
         ids.first().copied().ok_or_else(|| Error::unavailable(format!("subject {subject}: the registry gave no id")))
@@ -166,7 +167,7 @@ impl SchemaCache {
     /// Keeps the id that a schema has under its subject.
     fn keep(&self, key: (String, String), id: u32) -> Result<()> {
         let (subject, schema) = &key;
-        self.forget_another_registry(id, schema)?;
+        self.check_same_registry(id, subject, schema)?;
         if let Some(disk) = &self.disk {
             disk.keep_id(subject, schema, id);
         }
@@ -182,26 +183,29 @@ impl SchemaCache {
         self.known.read().unwrap_or_else(PoisonError::into_inner).schemas.get(&id).cloned()
     }
 
-    /// A registry that was made anew under the same address gives old ids to
-    /// other schemas; then nothing that was kept is true.
-    fn forget_another_registry(&self, id: u32, schema: &str) -> Result<()> {
+    /// Ids never change their schema. A registry that gives one of them to another schema was made anew, or
+    /// restored to an earlier state: what was written with its ids would be read as something else.
+    fn check_same_registry(&self, id: u32, subject: &str, schema: &str) -> Result<()> {
         let kept = match self.get(id) {
             Some(kept) => Some(kept),
             None => {
                 self.disk.as_ref().and_then(|disk| disk.schema(id)).and_then(|json| parse(id, &json).ok()).map(Arc::new)
             }
         };
-        if let Some(kept) = kept
-            && !shape::same_bytes(&kept.schema, &parse(id, schema)?.schema)
-        {
-            let registry = self.registry.name();
-            tracing::warn!(id, registry, "the schema registry is not the one of the cached schemas: forgetting them");
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::default();
-            if let Some(disk) = &self.disk {
-                disk.clear();
-            }
+        let Some(kept) = kept else { return Ok(()) };
+        if shape::same_bytes(&kept.schema, &parse(id, schema)?.schema) {
+            return Ok(());
         }
-        Ok(())
+        let how = match &self.disk {
+            Some(disk) => format!(", or, if the log is a new one too, remove the folder {}", disk.folder().display()),
+            None => String::new(),
+        };
+        Err(Error::invalid(format!(
+            "subject {subject}: {} gave id {id}, which is the id of another schema ({}): it is not the registry that \
+             values were written with, which would be read as something else; bring that one back{how}",
+            self.registry.name(),
+            kept.name.as_deref().unwrap_or("no record")
+        )))
     }
 
     fn remember(&self, id: u32, schema: WriterSchema) {
@@ -307,14 +311,40 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_made_anew_makes_the_kept_ids_void() {
+    fn a_registry_that_gives_a_known_id_to_another_schema_is_refused_and_nothing_is_read_as_something_else() {
         let folder = tempfile::tempdir().unwrap();
-        let old = SchemaCache::on_disk(Arc::new(MemoryRegistry::new()), folder.path()).unwrap();
+        let (first, wrong) = (Arc::new(MemoryRegistry::new()), Arc::new(MemoryRegistry::new()));
+        let old = SchemaCache::on_disk(first.clone(), folder.path()).unwrap();
         assert_eq!((old.register("t", ONE).unwrap(), old.register("u", OTHER).unwrap()), (1, 2));
-        let new = SchemaCache::on_disk(Arc::new(MemoryRegistry::new()), folder.path()).unwrap();
-        assert_eq!(new.register("u", OTHER).unwrap(), 1);
-        // Id 2 was of the old registry: it must come from the new one, which has none.
-        assert_eq!(new.fetch(2).unwrap_err().kind(), ErrorKind::Data);
+        // One that was made anew gives its first id to whom comes first.
+        let new = SchemaCache::on_disk(wrong, folder.path()).unwrap();
+        let error = new.register("u", OTHER).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(text.starts_with("subject u: memory gave id 1, which is the id of another schema (a.B): "), "{text}");
+        assert!(text.contains("bring that one back, or, if the log is a new one too, remove the folder "), "{text}");
+        new.fetch(1).unwrap();
+        assert_eq!(new.get(1).unwrap().name.as_deref(), Some("a.B"));
+        // The right one is taken.
+        let back = SchemaCache::on_disk(first, folder.path()).unwrap();
+        assert_eq!((back.register("u", OTHER).unwrap(), back.register("t", ONE).unwrap()), (2, 1));
+    }
+
+    #[test]
+    fn a_known_id_is_not_asked_for_again_whatever_the_registry_says_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Arc::new(MemoryRegistry::new());
+        let id = registry.register("t", ONE).unwrap();
+        SchemaCache::on_disk(registry, folder.path()).unwrap().fetch(id).unwrap();
+        let (forgot, other) = (Arc::new(MemoryRegistry::new()), Arc::new(MemoryRegistry::new()));
+        assert_eq!(other.register("t", OTHER).unwrap(), id);
+        for registry in [forgot, other] {
+            let cache = SchemaCache::on_disk(registry, folder.path()).unwrap();
+            cache.fetch(id).unwrap();
+            assert_eq!(cache.get(id).unwrap().name.as_deref(), Some("a.B"));
+            // One that is new here comes from the registry, or is missing.
+            assert_eq!(cache.fetch(id + 1).unwrap_err().kind(), ErrorKind::Data);
+        }
     }
 
     #[test]

@@ -80,15 +80,9 @@ impl Disk {
         self.write(&self.subject_file(subject, schema), &Entry::new(id, Some(subject), schema));
     }
 
-    /// Forgets everything.
-    pub(crate) fn clear(&self) {
-        let Ok(files) = fs::read_dir(&self.folder) else { return };
-        for file in files.flatten() {
-            if let Err(error) = fs::remove_file(file.path()) {
-                tracing::warn!(file = %file.path().display(), %error, "an outdated cached schema stays");
-            }
-        }
-        self.files.store(0, Ordering::Relaxed);
+    /// Where the files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn schema_file(&self, id: u32) -> PathBuf {

@@ -85,10 +85,28 @@ fn a_registry_in_trouble_is_unavailable_whatever_its_body() {
         Answer::Hangup,
     ] {
         let shown = format!("{answer:?}");
-        let stub = Stub::start([answer]);
-        let error = client(&stub).schema_by_id(7).unwrap_err();
+        // Trouble that may pass is asked about three times.
+        let passes = matches!(&answer, Answer::Body(500.., ..) | Answer::Hangup);
+        let answers = vec![answer; if passes { 3 } else { 1 }];
+        let stub = Stub::start(answers.into_iter().chain([Answer::json(200, r#"{"schema":"\"long\""}"#)]));
+        let client = client(&stub);
+        let error = client.schema_by_id(7).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{shown}: {error}");
         assert!(error.to_string().starts_with("schema id 7: the schema registry http://127.0.0.1:"), "{error}");
+        assert_eq!(client.schema_by_id(7).unwrap(), "\"long\"", "{shown}");
+    }
+}
+
+#[test]
+fn a_path_that_is_not_there_says_nothing_of_the_schema() {
+    for (code, message) in [(404, "HTTP 404 Not Found"), (0, "RESTEASY003210: Could not find resource")] {
+        let body = format!(r#"{{"error_code":{code},"message":"{message}"}}"#);
+        let stub = Stub::start([Answer::json(404, &body), Answer::json(200, r#"{"schema":"\"long\""}"#)]);
+        let client = client(&stub);
+        let error = client.schema_by_id(7).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().ends_with(&format!("status 404: {message} (error {code})")), "{error}");
+        assert_eq!(client.schema_by_id(7).unwrap(), "\"long\"");
     }
 }
 

@@ -1,47 +1,14 @@
 //! What goes on while the registry is away, and after it is back.
 #![allow(missing_docs, clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
 
+mod paid;
 mod site;
 
-use factum_core::{DecodeError, ErrorKind, Message, MessageCodec, Result};
-use factum_schemas::{
-    AvroMessage, HttpRegistry, Record, RecordCodec, RecordReader, RecordWriter, Registry, Schema, SchemaCache,
-    schema_of,
-};
+use factum_core::{ErrorKind, MessageCodec};
+use factum_schemas::{HttpRegistry, RecordCodec, Registry, SchemaCache};
+use paid::Paid;
 use site::{BREAKING, MORE, ONE, Site, log};
 use std::{path::Path, sync::Arc};
-
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, apache_avro::AvroSchema)]
-#[avro(namespace = "a")]
-struct Paid {
-    cents: i64,
-}
-
-impl Record for Paid {
-    const NAME: &'static str = "a.Paid";
-}
-
-impl Message for Paid {
-    const RECORDS: &'static [&'static str] = &[Self::NAME];
-
-    fn record(&self) -> usize {
-        0
-    }
-}
-
-impl AvroMessage for Paid {
-    fn schemas() -> Vec<Schema> {
-        vec![schema_of::<Self>()]
-    }
-
-    fn write(&self, to: RecordWriter<'_>) -> Result<()> {
-        to.write(self)
-    }
-
-    fn read(_: usize, from: RecordReader<'_>) -> Result<Self, DecodeError> {
-        from.read()
-    }
-}
 
 fn cache(url: &str, folder: &Path) -> Arc<SchemaCache> {
     Arc::new(SchemaCache::on_disk(Arc::new(HttpRegistry::new(&[url]).unwrap()), folder).unwrap())

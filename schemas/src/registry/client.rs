@@ -1,29 +1,20 @@
-//! The parts of Confluent's API that people need and codecs do not: lists,
-//! versions, compatibility. Any registry that has this API will do.
+//! The parts of Confluent's API that Factum needs: schemas, versions, compatibility. Any registry that has
+//! this API will do; where Apicurio and Karapace differ from Confluent's, a comment says how.
 
-use super::{Access, Credentials, address::Address};
+use super::{Access, call::Caller};
 use crate::rules::Level;
-use factum_core::{Error, ErrorKind, Result};
-use reqwest::{
-    Method, Url,
-    blocking::{Client, Response},
-    header::{ACCEPT, CONTENT_TYPE},
-};
-use serde::{Deserialize, de::DeserializeOwned};
+use factum_core::{ErrorKind, Result};
+use reqwest::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{fmt, io::Read};
 
-const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
-/// The largest answer that is read, in bytes.
-const MAX_ANSWER_BYTES: u64 = 16 << 20;
-/// How much of a stranger's answer an error shows, in characters.
-const SHOWN: usize = 120;
+/// How often a schema is posted while others make its subject.
+const REGISTRATIONS: u32 = 5;
 
 /// A client of a registry. Its calls block; not for a thread of a tokio runtime.
+#[derive(Debug)]
 pub struct RegistryClient {
-    addresses: Vec<Url>,
-    credentials: Option<Credentials>,
-    client: Client,
+    caller: Caller,
 }
 
 /// A version of a subject, as a registry tells it.
@@ -37,15 +28,16 @@ pub struct RegisteredVersion {
     pub schema: String,
 }
 
-#[derive(Deserialize)]
-struct ErrorBody {
-    error_code: i64,
-    message: String,
-}
-
-#[derive(Deserialize)]
-struct SchemaBody {
-    schema: String,
+/// A schema of a registry, of whatever type.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AnySchema {
+    /// Its text.
+    pub(super) schema: String,
+    /// Avro where nothing is said.
+    pub(super) schema_type: Option<String>,
+    #[serde(default)]
+    pub(super) references: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -62,8 +54,9 @@ struct LevelBody {
 #[derive(Deserialize)]
 struct VerdictBody {
     is_compatible: bool,
-    #[serde(default)]
-    messages: Vec<String>,
+    messages: Option<Vec<String>>,
+    /// Apicurio's word for it.
+    reason: Option<String>,
 }
 
 impl RegistryClient {
@@ -73,12 +66,16 @@ impl RegistryClient {
     /// # Errors
     /// `Invalid` when an address or a certificate is not usable.
     pub fn new(addresses: &str, access: &Access) -> Result<Self> {
-        let parsed = addresses.split(',').map(Address::parse).collect::<Result<Vec<_>>>()?;
-        let unusable = |e: &dyn fmt::Display| Error::invalid(format!("the schema registry cannot be called: {e}"));
-        let client = access.client(&parsed)?.build().map_err(|e| unusable(&e))?;
-        let url = |address: &Address| Url::parse(&address.url).map_err(|e| unusable(&e));
-        let credentials = access.credentials_for(&parsed);
-        Ok(RegistryClient { addresses: parsed.iter().map(url).collect::<Result<_>>()?, credentials, client })
+        Self::over(addresses.split(','), access)
+    }
+
+    pub(super) fn over<'a>(addresses: impl IntoIterator<Item = &'a str>, access: &Access) -> Result<Self> {
+        Ok(RegistryClient { caller: Caller::new(addresses, access)? })
+    }
+
+    /// Its addresses, without credentials.
+    pub(super) fn name(&self) -> String {
+        self.caller.name()
     }
 
     /// The names of the subjects.
@@ -87,7 +84,7 @@ impl RegistryClient {
     /// `Unavailable`: the registry is away, in trouble, or not a registry;
     /// `Invalid`: it refuses the call. Both name address and status.
     pub fn subjects(&self) -> Result<Vec<String>> {
-        self.call(Method::GET, &["subjects"], &[], None)
+        self.caller.call(&Method::GET, &["subjects"], &[], None)
     }
 
     /// The versions of a subject; none of one that does not exist.
@@ -95,7 +92,7 @@ impl RegistryClient {
     /// # Errors
     /// Those of [`RegistryClient::subjects`].
     pub fn versions(&self, subject: &str) -> Result<Vec<u32>> {
-        let found = self.call(Method::GET, &["subjects", subject, "versions"], &[], None);
+        let found = self.caller.call(&Method::GET, &["subjects", subject, "versions"], &[], None);
         Ok(or_none(found)?.unwrap_or_default())
     }
 
@@ -105,37 +102,61 @@ impl RegistryClient {
     /// Those of [`RegistryClient::subjects`]; `Data`: there is none.
     pub fn version(&self, subject: &str, version: Option<u32>) -> Result<RegisteredVersion> {
         let version = version.map_or("latest".to_owned(), |version| version.to_string());
-        self.call(Method::GET, &["subjects", subject, "versions", &version], &[], None)
+        self.caller.call(&Method::GET, &["subjects", subject, "versions", &version], &[], None)
     }
 
-    /// The schema of an id.
+    /// The schema of an id, also where its subject was deleted: values with the id may still be there.
     ///
     /// # Errors
     /// Those of [`RegistryClient::subjects`]; `Data`: there is none.
     pub fn schema(&self, id: u32) -> Result<String> {
-        let body: SchemaBody = self.call(Method::GET, &["schemas", "ids", &id.to_string()], &[], None)?;
-        Ok(body.schema)
+        self.any_schema(id).map(|found| found.schema)
     }
 
-    /// Registers a schema; returns its id.
+    pub(super) fn any_schema(&self, id: u32) -> Result<AnySchema> {
+        self.caller.call(&Method::GET, &["schemas", "ids", &id.to_string()], &[("deleted", "true")], None)
+    }
+
+    pub(super) fn any_latest(&self, subject: &str) -> Result<Option<(u32, AnySchema)>> {
+        #[derive(Deserialize)]
+        struct Latest {
+            id: u32,
+            #[serde(flatten)]
+            schema: AnySchema,
+        }
+        let found = self.caller.call::<Latest>(&Method::GET, &["subjects", subject, "versions", "latest"], &[], None);
+        Ok(or_none(found)?.map(|latest| (latest.id, latest.schema)))
+    }
+
+    /// Registers a schema; returns its id, the one that it has already if its text is there. Confluent and the
+    /// embedded registry compare schemas without white space, Apicurio every character.
     ///
     /// # Errors
     /// Those of [`RegistryClient::subjects`].
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32> {
-        let body = json!({ "schema": schema, "schemaType": "AVRO" });
-        let given: IdBody = self.call(Method::POST, &["subjects", subject, "versions"], &[], Some(body))?;
-        Ok(given.id)
+        let body = submission(schema);
+        let path = ["subjects", subject, "versions"];
+        let post = || self.caller.call::<IdBody>(&Method::POST, &path, &[], Some(&body));
+        let mut given = post();
+        for _ in 1..REGISTRATIONS {
+            match &given {
+                // Apicurio says so to all but the first of those that make one subject at the same time.
+                Err(error) if error.to_string().contains("already exists") => given = post(),
+                _ => break,
+            }
+        }
+        given.map(|given| given.id)
     }
 
-    /// The level that holds for a subject.
+    /// The level that holds for a subject. Without one set, that is BACKWARD at Confluent's and NONE at Apicurio's.
     ///
     /// # Errors
     /// Those of [`RegistryClient::subjects`]; `Data` for a level that nobody knows.
     pub fn level(&self, subject: &str) -> Result<Level> {
-        let own = self.call::<LevelBody>(Method::GET, &["config", subject], &[], None);
+        let own = self.caller.call::<LevelBody>(&Method::GET, &["config", subject], &[], None);
         let found = match or_none(own)? {
             Some(own) => own,
-            None => self.call(Method::GET, &["config"], &[], None)?,
+            None => self.caller.call(&Method::GET, &["config"], &[], None)?,
         };
         Ok(found.level.parse()?)
     }
@@ -146,83 +167,43 @@ impl RegistryClient {
     /// Those of [`RegistryClient::subjects`].
     pub fn set_level(&self, subject: &str, level: Level) -> Result<()> {
         let body = json!({ "compatibility": level.name() });
-        self.call::<Value>(Method::PUT, &["config", subject], &[], Some(body)).map(|_| ())
+        self.caller.call::<Value>(&Method::PUT, &["config", subject], &[], Some(&body)).map(|_| ())
     }
 
-    /// What the registry has against a schema as the next version of a subject.
+    /// What the registry has against a schema as the next version of a subject, by the subject's level.
     ///
     /// # Errors
     /// Those of [`RegistryClient::subjects`].
     pub fn problems(&self, subject: &str, schema: &str) -> Result<Vec<String>> {
-        let path = ["compatibility", "subjects", subject, "versions", "latest"];
-        let body = json!({ "schema": schema, "schemaType": "AVRO" });
-        let found = self.call::<VerdictBody>(Method::POST, &path, &[("verbose", "true")], Some(body));
+        let all = ["compatibility", "subjects", subject, "versions"];
+        let body = submission(schema);
+        let ask =
+            |path: &[&str]| self.caller.call::<VerdictBody>(&Method::POST, path, &[("verbose", "true")], Some(&body));
+        let latest = || ask(&[&all[..], &["latest"]].concat());
+        // Confluent compares with all versions only where the level says so, Apicurio with those that the path names.
+        let found = match self.level(subject)?.is_transitive().then(|| ask(&all)) {
+            // Karapace has no path for all of them.
+            Some(Err(error)) if error.kind() == ErrorKind::Invalid => latest(),
+            Some(answered) => answered,
+            None => latest(),
+        };
         Ok(match or_none(found)? {
-            Some(VerdictBody { is_compatible: false, messages }) if messages.is_empty() => {
-                vec!["the registry says that it is not compatible".to_owned()]
+            Some(VerdictBody { is_compatible: false, messages, reason }) => {
+                let mut problems = messages.unwrap_or_default();
+                problems.extend(reason);
+                if problems.is_empty() {
+                    problems.push("the registry says that it is not compatible".to_owned());
+                }
+                problems
             }
-            Some(VerdictBody { is_compatible: false, messages }) => messages,
             // There is no version that it could contradict.
             Some(_) | None => Vec::new(),
         })
     }
-
-    fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<Value>,
-    ) -> Result<T> {
-        let mut failed = Error::invalid("the schema registry has no address");
-        for address in &self.addresses {
-            let url = below(address, path, query);
-            match self.call_one(method.clone(), url, body.as_ref()) {
-                // The next address may be that of one that is up.
-                Err(error) if error.kind() == ErrorKind::Unavailable => failed = error,
-                answered => return answered,
-            }
-        }
-        Err(failed)
-    }
-
-    fn call_one<T: DeserializeOwned>(&self, method: Method, url: Url, body: Option<&Value>) -> Result<T> {
-        let what = format!("{method} {url}");
-        let mut request = self.client.request(method, url).header(ACCEPT, format!("{MEDIA_TYPE}, application/json"));
-        request = match &self.credentials {
-            Some(Credentials::Basic { user, password }) => request.basic_auth(user, password.as_ref()),
-            Some(Credentials::Bearer { token }) => request.bearer_auth(token),
-            None => request,
-        };
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(body.to_string());
-        }
-        let response = request
-            .send()
-            .map_err(|e| Error::unavailable(format!("{what}: no schema registry answers: {}", cause(&e))))?;
-        answer(&what, response)
-    }
 }
 
-impl fmt::Debug for RegistryClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<&str> = self.addresses.iter().map(Url::as_str).collect();
-        f.debug_struct("RegistryClient").field("addresses", &addresses).finish_non_exhaustive()
-    }
-}
-
-fn below(address: &Url, path: &[&str], query: &[(&str, &str)]) -> Url {
-    let mut url = address.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path);
-    }
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    url
-}
-
-/// None where the registry says that there is nothing of the name.
+/// None where the registry says that there is nothing of the name. Confluent says so for a subject without a
+/// level of its own by another code than Apicurio.
 fn or_none<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(error) if error.kind() == ErrorKind::Data => Ok(None),
@@ -230,48 +211,6 @@ fn or_none<T>(found: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn answer<T: DeserializeOwned>(what: &str, response: Response) -> Result<T> {
-    let status = response.status();
-    let mut body = Vec::new();
-    let read = response.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body);
-    read.map_err(|e| Error::with_source(ErrorKind::Unavailable, format!("{what}: status {}", status.as_u16()), e))?;
-    if body.len() as u64 > MAX_ANSWER_BYTES {
-        return Err(Error::unavailable(format!("{what}: the answer has more than {MAX_ANSWER_BYTES} bytes")));
-    }
-    let what = format!("{what}: status {}", status.as_u16());
-    if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|_| stranger(&what, &body));
-    }
-    let Ok(ErrorBody { error_code, message }) = serde_json::from_slice(&body) else {
-        return Err(match status.as_u16() {
-            401 | 403 => Error::invalid(format!("{what}: the registry wants other credentials")),
-            _ => stranger(&what, &body),
-        });
-    };
-    let kind = match status.as_u16() {
-        404 if error_code / 100 == 404 => ErrorKind::Data,
-        400 | 401 | 403 | 404 | 405 | 409 | 413 | 422 => ErrorKind::Invalid,
-        _ => ErrorKind::Unavailable,
-    };
-    Err(Error::new(kind, format!("{what}: {message} (error {error_code})")))
-}
-
-/// Somebody else answered, a proxy for example.
-fn stranger(what: &str, body: &[u8]) -> Error {
-    let text = String::from_utf8_lossy(body);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("nothing");
-    let line: String = line.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-    Error::unavailable(format!("{what} with {line:?}, which no schema registry says: is this the address of one?"))
-}
-
-/// What went wrong first: the library's own words repeat the address.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(deeper) = deepest.source() {
-        deepest = deeper;
-    }
-    deepest.to_string()
+fn submission(schema: &str) -> Value {
+    json!({ "schema": schema, "schemaType": "AVRO" })
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod call;
 mod client;
 mod http;
 mod log;

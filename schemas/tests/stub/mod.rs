@@ -1,14 +1,16 @@
 //! An HTTP server on a thread of its own: one connection for each answer it was given.
+#![allow(dead_code)] // each test file uses a part
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
     thread,
+    time::Duration,
 };
 
 /// What the server does with a request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// Status, content type, body.
     Body(u16, &'static str, String),
@@ -16,6 +18,10 @@ pub(crate) enum Answer {
     Hangup,
     /// Reads the request and keeps the connection open until the client leaves.
     Silence,
+    /// Begins an answer that says to be long, and sends a byte of it now and then until the client leaves.
+    Drops,
+    /// Begins an answer and sends more of it until the client leaves.
+    Flood,
 }
 
 impl Answer {
@@ -103,6 +109,16 @@ fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Request>>) {
             stream.write_all((head + body).as_bytes()).unwrap();
         }
         Answer::Hangup => {}
+        Answer::Drops | Answer::Flood => {
+            let part = if matches!(answer, Answer::Flood) { vec![b' '; 1 << 16] } else { vec![b' '] };
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").unwrap();
+            // Ends when the client has had enough.
+            while stream.write_all(&part).and_then(|()| stream.flush()).is_ok() {
+                if part.len() == 1 {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
         Answer::Silence => {
             // Ends when the client gives up; its reason is not the server's business.
             reader.read_to_end(&mut Vec::new()).ok();

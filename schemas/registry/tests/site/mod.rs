@@ -61,9 +61,10 @@ impl Site {
     }
 
     /// Posts a body that is too large. The server answers before it has read all of it, and hangs up: whether the
-    /// client still sees the answer, or only that, is a matter of time.
+    /// client still sees the answer, or only that, is a matter of time. Nothing else may come by that connection.
     pub(crate) fn refuses_to_read(&self, path: &str, body: &str) {
-        match self.client.post(format!("{}{path}", self.url())).body(body.to_owned()).send() {
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        match client.post(format!("{}{path}", self.url())).body(body.to_owned()).send() {
             Ok(response) => assert_eq!(response.status().as_u16(), 413),
             Err(error) => assert!(error.is_request(), "{error:?}"),
         }
