@@ -1,10 +1,6 @@
 //! What is known of a registry's schemas, in memory and on disk.
 
-use crate::{
-    Registry, bounds,
-    disk::{Disk, MAX_SCHEMA_BYTES},
-    newest, shape,
-};
+use crate::{Registry, bounds, disk::Disk, newest, parse, shape};
 use apache_avro::Schema;
 use factum_core::{DecodeError, Error, ErrorKind, Result};
 use std::{
@@ -232,19 +228,16 @@ fn make_room<K: Ord, V>(map: &mut BTreeMap<K, V>, limit: usize) {
 }
 
 fn parse(id: u32, json: &str) -> Result<WriterSchema> {
-    if json.len() > MAX_SCHEMA_BYTES {
-        return Err(Error::data(format!("schema id {id} has {} bytes, the limit is {MAX_SCHEMA_BYTES}", json.len())));
-    }
-    let schema = Schema::parse_str(json)
-        .map_err(|e| Error::with_source(ErrorKind::Data, format!("schema id {id} is not an Avro schema"), e))?;
-    bounds::check(&schema).map_err(|why| Error::data(format!("schema id {id} is not usable: {why}")))?;
+    let unusable = |why| Error::data(format!("schema id {id} is not usable: {why}"));
+    let schema = parse::parse(json).map_err(unusable)?;
+    bounds::check(&schema).map_err(unusable)?;
     Ok(WriterSchema { name: newest::record_name(&schema).map(Into::into), schema })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryRegistry;
+    use crate::{MemoryRegistry, disk::MAX_SCHEMA_BYTES};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     const ONE: &str = r#"{"type":"record","name":"a.B","fields":[{"name":"c","type":"long"}]}"#;
@@ -352,7 +345,8 @@ mod tests {
         let cache = SchemaCache::in_memory(Arc::new(MemoryRegistry::new()));
         let long = format!(r#"{{"type":"string","doc":"{}"}}"#, "x".repeat(MAX_SCHEMA_BYTES));
         for (json, message) in [
-            ("{", "schema id 7 is not an Avro schema"),
+            ("{", "schema id 7 is not usable: it is not JSON"),
+            ("7", "schema id 7 is not usable: it is not an Avro schema"),
             (r#"{"type":"array","items":"null"}"#, "schema id 7 is not usable"),
             (long.as_str(), "the limit is 1048576"),
         ] {

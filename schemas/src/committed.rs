@@ -6,9 +6,9 @@
 
 mod records;
 
-pub use records::{Breach, CommittedRecord, between, committed};
+pub use records::{Breach, CommittedRecord, between, clashes, committed};
 
-use crate::{AvroMessage, newest, shape};
+use crate::{AvroMessage, bounds, disk::MAX_SCHEMA_BYTES, newest, parse, rules::Level, shape};
 use apache_avro::Schema;
 use factum_core::{Error, ErrorKind, Result};
 use std::{
@@ -34,22 +34,22 @@ pub struct Report {
 /// Those of [`check_committed`].
 pub fn check_messages<M: AvroMessage>(folder: &Path) -> Result<Report> {
     let schemas: Vec<Schema> = newest::of_message::<M>()?.iter().map(|record| record.schema.clone()).collect();
-    check_committed(folder, &schemas)
+    check(folder, &schemas, M::RULE, Mode::of_environment())
 }
 
 /// Checks record schemas against the files in `folder`: the newest file says
-/// what the type says, and every earlier version can be read by it.
+/// what the type says, and every earlier version can be read by it
+/// (BACKWARD_TRANSITIVE; [`check_messages`] takes the rule of the enum).
 ///
 /// With `FACTUM_WRITE_SCHEMAS=1` in the environment a changed schema is written as the
 /// next version instead, unless it would break history.
 ///
 /// # Errors
 /// `Invalid` names the record or file: no file, a difference, a version that
-/// cannot be read, a field alias (the decoder does not follow those), a missing
-/// number, a file that is not the record's schema.
+/// cannot be read, an alias (the decoder does not follow those), a missing
+/// number, a file that is not the record's schema, a name with two definitions.
 pub fn check_committed(folder: &Path, schemas: &[Schema]) -> Result<Report> {
-    let mode = if std::env::var(WRITE).is_ok_and(|value| value == "1") { Mode::Write } else { Mode::Check };
-    check(folder, schemas, mode)
+    check(folder, schemas, Level::BackwardTransitive, Mode::of_environment())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,32 +58,39 @@ enum Mode {
     Write,
 }
 
-fn check(folder: &Path, schemas: &[Schema], mode: Mode) -> Result<Report> {
+impl Mode {
+    fn of_environment() -> Self {
+        if std::env::var(WRITE).is_ok_and(|value| value == "1") { Mode::Write } else { Mode::Check }
+    }
+}
+
+fn check(folder: &Path, schemas: &[Schema], rule: Level, mode: Mode) -> Result<Report> {
     let mut report = Report::default();
+    let names: Vec<String> = schemas.iter().filter_map(newest::record_name).collect();
+    if let Some((record, breach)) = clashes(names.iter().map(String::as_str).zip(schemas)).first() {
+        return Err(Error::invalid(format!("record {record}: {breach}")));
+    }
     for schema in schemas {
         let name =
             newest::record_name(schema).ok_or_else(|| Error::invalid("a committed schema is that of a record"))?;
-        if let Some(field) = aliased(schema) {
-            return Err(Error::invalid(format!(
-                "record {name}: {field} has an alias, which the decoder does not follow; \
-                 keep the old name, or give the record a new one"
-            )));
+        let record = CommittedRecord { versions: read_versions(&folder.join(&name), &name)?, name };
+        let (name, versions) = (&record.name, &record.versions);
+        bounds::check(schema).map_err(|why| Error::invalid(format!("record {name} is not usable: {why}")))?;
+        // Without its file the type is the next version.
+        let mut breaches = record.breaches(rule);
+        breaches.extend(records::within("its type", schema));
+        for version in versions {
+            let file = version.file.display().to_string();
+            breaches.extend(between((&file, &version.schema), ("its type", schema), rule));
         }
-        let versions = read_versions(&folder.join(&name), &name)?;
-        for version in &versions {
-            shape::readable(&version.schema, schema).map_err(|why| {
-                Error::invalid(format!(
-                    "record {name} cannot read what {} wrote: {why}; give a new field a default, \
-                     or give the record a new name",
-                    version.file.display()
-                ))
-            })?;
+        if let Some(breach) = breaches.first() {
+            return Err(Error::invalid(format!("record {name}: {breach}")));
         }
         if versions.last().is_some_and(|newest| shape::same(&newest.schema, schema)) {
             report.agreeing += 1;
             continue;
         }
-        let file = folder.join(&name).join(format!("{}.avsc", versions.len() + 1));
+        let file = folder.join(name).join(format!("{}.avsc", versions.len() + 1));
         match mode {
             Mode::Write => {
                 write(&file, schema).map_err(|e| unusable(&file, e))?;
@@ -145,8 +152,13 @@ fn read_versions(folder: &Path, name: &str) -> Result<Vec<CommittedVersion>> {
 }
 
 fn read(file: &Path, name: &str) -> Result<Schema> {
+    let length = fs::metadata(file).map_err(|e| unusable(file, e))?.len();
+    if length > MAX_SCHEMA_BYTES as u64 {
+        return Err(unusable(file, format!("it has {length} bytes, the limit is {MAX_SCHEMA_BYTES}")));
+    }
     let json = fs::read_to_string(file).map_err(|e| unusable(file, e))?;
-    let schema = Schema::parse_str(&json).map_err(|e| unusable(file, e))?;
+    let schema = parse::parse(&json).map_err(|why| unusable(file, why))?;
+    bounds::check(&schema).map_err(|why| unusable(file, why))?;
     match newest::record_name(&schema) {
         Some(found) if found == name => Ok(schema),
         Some(found) => Err(Error::invalid(format!("{} holds record {found} instead of {name}", file.display()))),
@@ -163,19 +175,6 @@ fn write(file: &Path, schema: &Schema) -> io::Result<()> {
 
 fn unusable(file: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::with_source(ErrorKind::Invalid, format!("{} is not usable", file.display()), error)
-}
-
-/// The first field with an alias, in this record or in one within.
-fn aliased(schema: &Schema) -> Option<String> {
-    match schema {
-        Schema::Record(record) => record.fields.iter().find_map(|field| {
-            if field.aliases.is_empty() { aliased(&field.schema) } else { Some(format!("field {}", field.name)) }
-        }),
-        Schema::Array(array) => aliased(&array.items),
-        Schema::Map(map) => aliased(&map.types),
-        Schema::Union(union) => union.variants().iter().find_map(aliased),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// The longest schema that is kept, in bytes of JSON.
-pub(crate) const MAX_SCHEMA_BYTES: usize = 1 << 20;
+/// The longest schema that is taken from anywhere, in bytes of JSON.
+pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
 
 /// A folder of entries, one file each. A file that is damaged is as good as absent.
 #[derive(Debug)]

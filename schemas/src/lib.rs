@@ -65,22 +65,26 @@ mod frame;
 mod json;
 mod message;
 mod newest;
+mod parse;
 mod registry;
 pub mod rules;
 mod shape;
 mod stored;
+mod traps;
 
 pub use apache_avro::{AvroSchema, Schema};
 pub use cache::SchemaCache;
 pub use codec::{AnswerCodec, Codec, RecordCodec};
 pub use committed::{
-    Breach, CommittedRecord, CommittedVersion, Report, between, check_committed, check_messages, committed,
+    Breach, CommittedRecord, CommittedVersion, Report, between, check_committed, check_messages, clashes, committed,
 };
 pub use compare::changes;
+pub use disk::MAX_SCHEMA_BYTES;
 pub use factum_derive::{command, event};
 pub use json::{MAX_JSON_DEPTH, json_schema, parse_json};
 pub use message::{AvroMessage, Record, RecordReader, RecordWriter, schema_of};
 pub use newest::{newest_schema, newest_schemas};
+pub use parse::parse_schema;
 pub use registry::{
     Access, Credentials, HttpRegistry, LogRegistry, MemoryRegistry, RegisteredVersion, Registry, RegistryClient,
     SCHEMAS_TOPIC, subject,

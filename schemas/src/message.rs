@@ -1,6 +1,6 @@
 //! Between an enum of records and their Avro bytes.
 
-use crate::newest::Newest;
+use crate::{newest::Newest, rules::Level};
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader};
 use factum_core::{DecodeError, Error, ErrorKind, Message};
 use serde::{Serialize, de::DeserializeOwned};
@@ -31,6 +31,11 @@ pub fn schema_of<T: AvroSchema>() -> Schema {
     note = "put `#[event]` or `#[command]` on the enum, with one record in each variant: `Deposited(Deposited)`"
 )]
 pub trait AvroMessage: Message {
+    /// What a changed record must be to earlier ones: for events and all that
+    /// is only read later BACKWARD_TRANSITIVE, for what goes between programs of
+    /// different age, as commands do, FULL_TRANSITIVE.
+    const RULE: Level = Level::BackwardTransitive;
+
     /// The newest schemas of the records, in the order of [`Message::RECORDS`].
     fn schemas() -> Vec<Schema>;
 

@@ -1,6 +1,6 @@
 //! The schemas that are compiled in, prepared once for the life of the process.
 
-use crate::{AvroMessage, bounds, shape};
+use crate::{AvroMessage, bounds, parse, shape, traps};
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use factum_core::{Error, ErrorKind, Result};
 use std::{
@@ -57,6 +57,11 @@ pub(crate) fn of_message<M: AvroMessage>() -> Result<&'static [Newest]> {
                 )));
             }
         }
+        for (name, schema) in M::RECORDS.iter().zip(&schemas) {
+            if let Some(trap) = traps::within(schema) {
+                return Err(Error::invalid(format!("record {name}: {trap}")));
+            }
+        }
         let mut names = M::RECORDS.to_vec();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -111,7 +116,7 @@ fn normalised(schema: &Schema) -> Result<Schema> {
         Error::invalid(format!("the schema of {} is not usable: {why}", record_name(schema).unwrap_or_default()))
     };
     bounds::check(schema).map_err(|why| invalid(&why))?;
-    Schema::parse_str(&shape::compact(schema)).map_err(|e| invalid(&e))
+    parse::parse(&shape::compact(schema)).map_err(|why| invalid(&why))
 }
 
 fn prepare(schema: &'static Schema) -> Result<Newest> {

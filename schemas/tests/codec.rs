@@ -110,6 +110,71 @@ fn hex(bytes: &[u8]) -> String {
 
 const TOPIC: &str = "bank.account.events";
 
+/// A record with an alias, by plain derives: the attribute refuses it when it compiles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, apache_avro::AvroSchema)]
+#[avro(namespace = "bank.account")]
+struct Renamed {
+    #[serde(alias = "cents")]
+    amount: i64,
+}
+
+impl Message for Renamed {
+    const RECORDS: &'static [&'static str] = &["bank.account.Renamed"];
+
+    fn record(&self) -> usize {
+        0
+    }
+}
+
+impl schemas::AvroMessage for Renamed {
+    fn schemas() -> Vec<schemas::Schema> {
+        vec![schema_of::<Self>()]
+    }
+
+    fn write(&self, to: schemas::RecordWriter<'_>) -> Result<()> {
+        to.write(self)
+    }
+
+    fn read(_: usize, from: schemas::RecordReader<'_>) -> Result<Self, DecodeError> {
+        from.read()
+    }
+}
+
+#[event("bank.account")]
+pub struct Rated {
+    #[avro(default = "3")]
+    pub stars: Option<i32>,
+}
+
+#[event]
+pub enum Ratings {
+    Rated(Rated),
+}
+
+#[test]
+fn a_codec_does_not_open_with_an_alias_or_a_default_that_would_be_read_as_another() {
+    let error = RecordCodec::<Renamed>::for_writing(TOPIC, &cache()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(
+        error.to_string(),
+        "record bank.account.Renamed: field amount has an alias, which the decoder does not follow: keep the old name, \
+         or give the record a new one"
+    );
+    let error = RecordCodec::<Ratings>::for_reading(&cache()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "record bank.account.Rated: field stars: its default 3 is not of the union's first type null: put the default's \
+         type first in the union, or take a default of the first type"
+    );
+    RecordCodec::<Event>::for_writing(TOPIC, &cache()).unwrap();
+}
+
+#[test]
+fn commands_are_checked_in_both_directions_and_events_in_one() {
+    use schemas::{AvroMessage, rules::Level};
+    assert_eq!((Command::RULE, Event::RULE), (Level::FullTransitive, Level::BackwardTransitive));
+}
+
 #[test]
 fn the_enum_tells_the_full_names_of_its_records() {
     assert_eq!(Event::RECORDS, ["bank.account.Deposited", "bank.account.Closed"]);

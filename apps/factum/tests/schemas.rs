@@ -180,6 +180,36 @@ fn a_command_must_be_readable_in_both_directions() {
 }
 
 #[test]
+fn bad_files_end_the_check_with_an_error_and_the_next_good_ones_pass() {
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let file = folder.path().join(RECORD).join("1.avsc");
+    let fine = fs::read_to_string(&file).unwrap();
+    let with = |fields: &str| format!(r#"{{"type":"record","name":"{RECORD}","fields":[{fields}]}}"#);
+    let twice = r#"{"name":"a","type":{"type":"enum","name":"E","symbols":["X"]}},{"name":"b","type":{"type":"fixed","name":"E","size":2}}"#;
+    for (text, message) in [
+        ("{".to_owned(), "1.avsc is not usable: it is not JSON"),
+        (with(r#"{"name":"cents","type":"long","default":"x"}"#), "`default`'s value type of field `cents`"),
+        (with(r#"{"name":"next","type":["null","bank.account.Deposited"]}"#), "Deposited contains itself"),
+        (with(twice), "it defines two types with the full name bank.account.E"),
+        (with(&" ".repeat(1 << 20)), "bytes, the limit is 1048576"),
+        (with(r#"{"name":"cents","type":"long","aliases":["amount"]}"#), "rule: no alias; fix: keep the old name"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let err = bad(&["check", "--dir", dir]);
+        assert!(err.contains(message), "{err}");
+        fs::write(&file, &fine).unwrap();
+        good(&["check", "--dir", dir]);
+    }
+    next_version(folder.path(), RECORD, r#"{"name":"note","type":"string","default":""}"#);
+    fs::rename(file.with_file_name("2.avsc"), file.with_file_name("3.avsc")).unwrap();
+    let err = bad(&["check", "--dir", dir]);
+    assert!(err.contains("2.avsc is missing"), "{err}");
+    fs::rename(file.with_file_name("3.avsc"), file.with_file_name("2.avsc")).unwrap();
+    good(&["check", "--dir", dir]);
+}
+
+#[test]
 fn what_somebody_else_registered_counts_too() {
     let url = registry();
     let folder = copy();

@@ -48,6 +48,14 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemEnum) -> R
     }
 
     let derives = derives::missing(&item.attrs, &derives::plain());
+    let rule = match kind {
+        Kind::Event => TokenStream::new(),
+        Kind::Command => {
+            quote!(
+                const RULE: ::factum::schemas::rules::Level = ::factum::schemas::rules::Level::FullTransitive;
+            )
+        }
+    };
     let index: Vec<usize> = (0..variants.len()).collect();
     Ok(quote! {
         #derives
@@ -62,6 +70,8 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemEnum) -> R
         }
 
         impl ::factum::schemas::AvroMessage for #ident {
+            #rule
+
             fn schemas() -> ::std::vec::Vec<::factum::schemas::Schema> {
                 ::std::vec![#(::factum::schemas::schema_of::<#records>()),*]
             }
@@ -106,7 +116,10 @@ fn record_of(kind: Kind, variant: &Variant) -> Result<&Type> {
 
 #[cfg(test)]
 mod tests {
-    use crate::expand::tests::{expanded, refused};
+    use crate::expand::{
+        Kind, expand,
+        tests::{expanded, refused},
+    };
 
     #[test]
     fn an_enum_becomes_a_message_of_its_records() {
@@ -121,6 +134,14 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
+    }
+
+    #[test]
+    fn commands_go_both_ways_and_events_back() {
+        let items = "pub enum Command { Deposit(Deposit) }".parse().unwrap();
+        let text = expand(Kind::Command, proc_macro2::TokenStream::new(), items).to_string();
+        assert!(text.contains("FullTransitive"), "{text}");
+        assert!(!expanded("", "pub enum Event { Deposited(Deposited) }").contains("RULE"));
     }
 
     #[test]

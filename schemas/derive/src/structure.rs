@@ -37,7 +37,17 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemStruct) ->
             ));
         }
     }
-    if let Some(rename) = item.attrs.iter().find(|attribute| renames(attribute)) {
+    let fields = item.fields.iter().flat_map(|field| &field.attrs);
+    if let Some(alias) = item.attrs.iter().chain(fields).find(|attribute| says(attribute, "alias")) {
+        return Err(Error::new_spanned(
+            alias,
+            format!(
+                "the decoder does not follow aliases: keep the old name with `#[serde(rename = \"…\")]`, or make a new \
+                 record and retire `{ident}`"
+            ),
+        ));
+    }
+    if let Some(rename) = item.attrs.iter().find(|attribute| says(attribute, "rename")) {
         return Err(Error::new_spanned(
             rename,
             format!("the record is named like its struct: rename `{ident}` itself"),
@@ -79,12 +89,13 @@ fn check_namespace(namespace: &LitStr) -> Result<()> {
     ))
 }
 
-fn renames(attribute: &Attribute) -> bool {
+/// Whether an attribute of serde or Avro has an argument of this name.
+fn says(attribute: &Attribute, name: &str) -> bool {
     let mut found = false;
-    if attribute.path().is_ident("serde") {
-        // What does not parse here is serde's to complain about.
+    if attribute.path().is_ident("serde") || attribute.path().is_ident("avro") {
+        // What does not parse here is theirs to complain about.
         let _unparsed = attribute.parse_nested_meta(|meta| {
-            found |= meta.path.is_ident("rename");
+            found |= meta.path.is_ident(name);
             if let Ok(value) = meta.value() {
                 value.parse::<syn::Expr>()?;
             }
@@ -150,5 +161,18 @@ mod tests {
     #[test]
     fn a_renamed_struct_is_refused() {
         refused("\"a\"", "#[serde(rename = \"Paid\")] struct Deposited {}", "rename `Deposited` itself");
+    }
+
+    #[test]
+    fn an_alias_is_refused_with_what_to_write() {
+        for bad in [
+            "struct Deposited { #[serde(alias = \"amount\")] cents: i64 }",
+            "struct Deposited { #[serde(default, alias = \"amount\")] cents: i64 }",
+            "struct Deposited { #[avro(alias = \"amount\")] cents: i64 }",
+            "#[avro(alias = \"Paid\")] struct Deposited { cents: i64 }",
+        ] {
+            refused("\"a\"", bad, "the decoder does not follow aliases: keep the old name with `#[serde(rename");
+        }
+        expanded("\"a\"", "struct Deposited { #[serde(rename = \"amount\")] cents: i64 }");
     }
 }

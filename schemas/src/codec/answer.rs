@@ -1,6 +1,6 @@
 //! Answers to commands as the Avro record `factum.Answer`.
 
-use crate::{AvroMessage, Record, RecordCodec, RecordReader, RecordWriter, SchemaCache, schema_of};
+use crate::{AvroMessage, Record, RecordCodec, RecordReader, RecordWriter, SchemaCache, rules::Level, schema_of};
 use apache_avro::{AvroSchema, Schema};
 use factum_core::{DecodeError, Error, ErrorKind, Message, MessageCodec, Result, Version, wire::Answer};
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,8 @@ impl Message for AnswerRecord {
 }
 
 impl AvroMessage for AnswerRecord {
+    const RULE: Level = Level::FullTransitive;
+
     fn schemas() -> Vec<Schema> {
         vec![schema_of::<Self>()]
     }

@@ -1,9 +1,15 @@
 //! Every record that is committed, for those who know no Rust types.
 
-use super::{CommittedVersion, aliased, read_versions, unusable};
-use crate::{rules::Level, shape};
+use super::{CommittedVersion, read_versions, unusable};
+use crate::{
+    compare::{Names, words},
+    newest,
+    rules::Level,
+    shape, traps,
+};
+use apache_avro::Schema;
 use factum_core::{Error, Result};
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 /// A record and its committed versions.
 #[derive(Debug)]
@@ -19,15 +25,20 @@ pub struct CommittedRecord {
 pub struct Breach {
     /// What cannot be read by what, with the field's name.
     pub problem: String,
-    /// The rule that forbids it.
-    pub rule: Level,
+    /// The rule that forbids it: a level of compatibility, or in words.
+    pub rule: &'static str,
     /// What to do.
-    pub fix: &'static str,
+    pub fix: String,
 }
 
-const BACK: &str = "give a new field a default and keep the types, or give the record a new name";
 const FORWARD: &str = "those who send it are not all renewed at once: keep the fields that have no default, or give the record a new name";
-const ALIAS: &str = "the decoder does not follow aliases: keep the old name, or give the record a new one";
+const ONE_NAME: &str = "a full name has one definition";
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; rule: {}; fix: {}", self.problem, self.rule, self.fix)
+    }
+}
 
 /// The records in `folder`, by name.
 ///
@@ -51,37 +62,89 @@ pub fn committed(folder: &Path) -> Result<Vec<CommittedRecord>> {
 }
 
 impl CommittedRecord {
-    /// What is wrong with the versions among themselves: each one with all before it.
+    /// What is wrong with the versions: the newest in itself, and each one with all before it.
     pub fn breaches(&self, rule: Level) -> Vec<Breach> {
+        let named: Vec<_> = self.versions.iter().map(|it| (it.file.display().to_string(), &it.schema)).collect();
         let mut found = Vec::new();
-        for (index, new) in self.versions.iter().enumerate() {
-            if let Some(field) = aliased(&new.schema) {
-                let problem = format!("{}: {field} has an alias", new.file.display());
-                found.push(Breach { problem, rule, fix: ALIAS });
-            }
-            for old in &self.versions[..index] {
-                let (old_file, new_file) = (old.file.display().to_string(), new.file.display().to_string());
-                found.extend(between((&old_file, &old.schema), (&new_file, &new.schema), rule));
+        if let Some((file, newest)) = named.last() {
+            found.extend(within(file, newest));
+        }
+        for (index, (file, new)) in named.iter().enumerate() {
+            for (old_file, old) in &named[..index] {
+                found.extend(between((old_file, old), (file, new), rule));
             }
         }
         found
     }
 }
 
+/// What is wrong with a schema that this program would read with, whoever wrote.
+pub(super) fn within(called: &str, schema: &Schema) -> Option<Breach> {
+    let trap = traps::within(schema)?;
+    Some(Breach { problem: format!("{called}: {}", trap.what), rule: trap.rule, fix: trap.fix.to_owned() })
+}
+
 /// What stands between an earlier schema and a later one, each with what it is called.
-pub fn between(old: (&str, &apache_avro::Schema), new: (&str, &apache_avro::Schema), rule: Level) -> Vec<Breach> {
+pub fn between(old: (&str, &Schema), new: (&str, &Schema), rule: Level) -> Vec<Breach> {
     let mut found = Vec::new();
-    let mut look = |writer: (&str, &apache_avro::Schema), reader: (&str, &apache_avro::Schema), fix| {
-        if let Err(why) = shape::readable(writer.1, reader.1) {
-            let problem = format!("{} cannot read what {} wrote: {why}", reader.0, writer.0);
-            found.push(Breach { problem, rule, fix });
-        }
-    };
     if rule.looks_back() {
-        look(old, new, BACK);
+        found.extend(unreadable(old, new, rule, &backward(old.1, rule)));
     }
     if rule.looks_forward() {
-        look(new, old, FORWARD);
+        found.extend(unreadable(new, old, rule, FORWARD));
     }
     found
+}
+
+fn unreadable(writer: (&str, &Schema), reader: (&str, &Schema), rule: Level, fix: &str) -> Vec<Breach> {
+    let problem = |why: &str| format!("{} cannot read what {} wrote: {why}", reader.0, writer.0);
+    if let Err(why) = shape::readable(writer.1, reader.1) {
+        return vec![Breach { problem: problem(&why), rule: rule.name(), fix: fix.to_owned() }];
+    }
+    let traps = traps::between(writer.1, reader.1).into_iter();
+    traps.map(|trap| Breach { problem: problem(&trap.what), rule: trap.rule, fix: trap.fix.to_owned() }).collect()
+}
+
+/// Events are for ever, so what is old has an upcaster; commands are on their way for a while.
+fn backward(old: &Schema, rule: Level) -> String {
+    let fix = "give a new field a default and keep the types, or give the record a new name";
+    let name = newest::record_name(old).unwrap_or_default();
+    let short = name.rsplit('.').next().unwrap_or(&name);
+    if rule.looks_forward() {
+        return fix.to_owned();
+    }
+    format!("{fix} and retire {short}: `#[event(retired({short}))]` on the enum, with `impl Upcast for {short}`")
+}
+
+/// Types that have one full name and two definitions in different records, of
+/// which a program of another language makes one class; each with the later record.
+/// A record comes with its full name.
+pub fn clashes<'a>(records: impl Iterator<Item = (&'a str, &'a Schema)>) -> Vec<(&'a str, Breach)> {
+    let mut known: BTreeMap<String, (&'a str, String)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (record, schema) in records {
+        for (name, definition) in Names::of(schema).iter() {
+            let parts = parts(definition);
+            let (first, before) = known.entry(name.to_owned()).or_insert((record, parts.clone()));
+            if *before != parts {
+                let breach = Breach {
+                    problem: format!("it and {first} define two types with the full name {name}"),
+                    rule: ONE_NAME,
+                    fix: "give one of them another name or namespace".to_owned(),
+                };
+                found.push((record, breach));
+            }
+        }
+    }
+    found
+}
+
+/// What makes a named type up; the types in it by their names, since each is told once.
+fn parts(definition: &Schema) -> String {
+    match definition {
+        Schema::Record(record) => {
+            record.fields.iter().map(|field| format!("{}: {}\n", field.name, words(&field.schema))).collect()
+        }
+        other => words(other),
+    }
 }

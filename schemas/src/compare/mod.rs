@@ -6,3 +6,4 @@ mod types;
 
 pub use changes::changes;
 pub(crate) use problems::problems;
+pub(crate) use types::{Names, words};

@@ -8,21 +8,26 @@ use std::collections::BTreeMap;
 
 /// The named types of a schema, by full name.
 #[derive(Debug, Default)]
-pub(super) struct Names<'a>(BTreeMap<String, &'a Schema>);
+pub(crate) struct Names<'a>(BTreeMap<String, &'a Schema>);
 
 impl<'a> Names<'a> {
-    pub(super) fn of(schema: &'a Schema) -> Self {
+    pub(crate) fn of(schema: &'a Schema) -> Self {
         let mut names = Names::default();
         names.collect(schema);
         names
     }
 
     /// The type itself where a name stands for it.
-    pub(super) fn resolve(&self, schema: &'a Schema) -> &'a Schema {
+    pub(crate) fn resolve(&self, schema: &'a Schema) -> &'a Schema {
         match schema {
             Schema::Ref { name } => self.0.get(&full(name)).copied().unwrap_or(schema),
             other => other,
         }
+    }
+
+    /// The types, in the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a Schema)> {
+        self.0.iter().map(|(name, schema)| (name.as_str(), *schema))
     }
 
     fn collect(&mut self, schema: &'a Schema) {
@@ -54,7 +59,7 @@ pub(super) fn full(name: &Name) -> String {
 }
 
 /// A type in a few words: `long`, `long (timestamp-millis)`, `null or string`, `array of bank.Money`.
-pub(super) fn words(schema: &Schema) -> String {
+pub(crate) fn words(schema: &Schema) -> String {
     match schema {
         Schema::Record(record) => full(&record.name),
         Schema::Enum(named) => format!("{} ({})", full(&named.name), named.symbols.join(", ")),

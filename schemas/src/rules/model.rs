@@ -351,10 +351,6 @@ fn against(level: Level, version: u32, old: &Schema, new: &Schema) -> Vec<String
 }
 
 pub(super) fn parse(schema: &str) -> Result<Known, Refusal> {
-    if schema.len() > crate::disk::MAX_SCHEMA_BYTES {
-        let limit = crate::disk::MAX_SCHEMA_BYTES;
-        return Err(Refusal::invalid_schema(format!("it has {} bytes, the limit is {limit}", schema.len())));
-    }
-    let schema = Schema::parse_str(schema).map_err(Refusal::invalid_schema)?;
+    let schema = crate::parse::parse(schema).map_err(Refusal::invalid_schema)?;
     Ok(Known { text: shape::compact(&schema), schema })
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{App, cli::output};
 use clap::Args;
 use factum_core::{Error, Result};
-use factum_schemas::{Breach, CommittedRecord, Schema, between, rules::Level, same};
+use factum_schemas::{Breach, CommittedRecord, between, clashes, parse_schema, rules::Level, same};
 
 pub(super) const HELP: &str = "\
 Events are read for ever, so the newest schema must read every earlier one (BACKWARD_TRANSITIVE). Commands and \
@@ -45,18 +45,18 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
         }
         broken.extend(breaches.into_iter().map(|breach| (record.name.as_str(), breach)));
     }
+    let named = records.iter().filter_map(|record| Some((record.name.as_str(), &record.versions.last()?.schema)));
+    broken.extend(clashes(named));
     if broken.is_empty() {
         return Ok(());
     }
     if args.place.format.json {
         for (record, Breach { problem, rule, fix }) in &broken {
-            let line = serde_json::json!({ "record": record, "problem": problem, "rule": rule.name(), "fix": fix });
+            let line = serde_json::json!({ "record": record, "problem": problem, "rule": rule, "fix": fix });
             output::line(&line.to_string());
         }
     }
-    let told = |(record, Breach { problem, rule, fix }): &(&str, Breach)| {
-        format!("\n  record {record}: {problem}; rule: {rule}; fix: {fix}")
-    };
+    let told = |(record, breach): &(&str, Breach)| format!("\n  record {record}: {breach}");
     Err(Error::invalid(format!("history would break:{}", broken.iter().map(told).collect::<String>())))
 }
 
@@ -77,7 +77,7 @@ fn with_registry(registry: &SchemaRegistry, record: &CommittedRecord, place: &Pl
     for version in registry.versions(&place.subject)? {
         let Some(old) = registry.version(&place.subject, Some(version))? else { continue };
         let called = format!("version {version} of subject {}", place.subject);
-        let schema = Schema::parse_str(&old.schema).map_err(|e| Error::data(format!("{called} is not usable: {e}")))?;
+        let schema = parse_schema(&called, &old.schema)?;
         // What is in the files was compared with them already.
         if !record.versions.iter().any(|known| same(&known.schema, &schema)) {
             let file = newest.file.display().to_string();
@@ -91,12 +91,12 @@ fn with_registry(registry: &SchemaRegistry, record: &CommittedRecord, place: &Pl
         let problems = registry.problems(&place.subject, &text)?;
         let breach = |problem| Breach {
             problem: format!("subject {}: {problem}", place.subject),
-            rule: level,
-            fix: "make the change compatible, or give the record a new name",
+            rule: level.name(),
+            fix: "make the change compatible, or give the record a new name".to_owned(),
         };
         let registered = registry.version(&place.subject, None)?;
         let is_latest = registered
-            .and_then(|latest| Schema::parse_str(&latest.schema).ok())
+            .and_then(|latest| parse_schema(&place.subject, &latest.schema).ok())
             .is_some_and(|latest| same(&latest, &newest.schema));
         if !is_latest {
             found.extend(problems.into_iter().map(breach));

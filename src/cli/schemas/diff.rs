@@ -3,9 +3,9 @@
 use super::{Folder, Where};
 use crate::cli::output;
 use clap::Args;
-use factum_core::{Error, ErrorKind, Result};
-use factum_schemas::{CommittedVersion, Schema, changes};
-use std::{fs, path::Path};
+use factum_core::{Error, Result};
+use factum_schemas::{CommittedVersion, Schema, changes, parse_schema};
+use std::path::Path;
 
 pub(super) const HELP: &str = "\
 A schema is a file (order.avsc), a committed record (bank.account.Deposited, or bank.account.Deposited@2), or a \
@@ -67,9 +67,7 @@ fn newest(args: &DiffArgs, what: &str) -> Result<Named> {
 /// The versions that a name stands for, the last two at least where there are so many.
 fn all(args: &DiffArgs, what: &str) -> Result<Vec<Named>> {
     if Path::new(what).is_file() {
-        let text = fs::read_to_string(what);
-        let text = text.map_err(|e| Error::with_source(ErrorKind::Invalid, format!("{what} cannot be read"), e))?;
-        return Ok(vec![Named { name: what.to_owned(), schema: parse(what, &text)? }]);
+        return Ok(vec![Named { name: what.to_owned(), schema: super::read_file(Path::new(what))? }]);
     }
     let (name, version) = match what.rsplit_once('@') {
         Some((name, version)) => {
@@ -98,7 +96,7 @@ fn all(args: &DiffArgs, what: &str) -> Result<Vec<Named>> {
         let called = format!("{name}@{version}");
         let registered = registry.version(name, Some(version))?;
         let registered = registered.ok_or_else(|| Error::invalid(format!("the registry has no {called}")))?;
-        found.push(Named { schema: parse(&called, &registered.schema)?, name: called });
+        found.push(Named { schema: parse_schema(&called, &registered.schema)?, name: called });
     }
     if found.is_empty() {
         return Err(Error::invalid(format!("{name} is no file, no committed record and no subject of the registry")));
@@ -116,9 +114,4 @@ fn committed(args: &DiffArgs, name: &str, version: Option<u32>) -> Result<Vec<Na
         return Err(Error::invalid(format!("{name} has {} versions, not {version}", versions.len())));
     }
     Ok(vec![versions.swap_remove(index)])
-}
-
-fn parse(name: &str, text: &str) -> Result<Schema> {
-    Schema::parse_str(text)
-        .map_err(|e| Error::with_source(ErrorKind::Invalid, format!("{name} is not an Avro schema"), e))
 }

@@ -12,9 +12,13 @@ pub(super) use registry::SchemaRegistry;
 use super::{FormatArgs, connect::LogArgs};
 use crate::App;
 use clap::{Args, Subcommand};
-use factum_core::{Error, Result};
-use factum_schemas::{CommittedRecord, committed};
-use std::path::{Path, PathBuf};
+use factum_core::{Error, ErrorKind, Result};
+use factum_schemas::{CommittedRecord, MAX_SCHEMA_BYTES, Schema, committed, parse_schema};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// Check, register, compare and show schemas.
 ///
@@ -70,6 +74,17 @@ pub(super) fn schemas(app: &App, verb: &SchemasVerb) -> Result<()> {
         SchemasVerb::List(args) => show::list(args),
         SchemasVerb::Show(args) => show::show(args),
     }
+}
+
+/// A schema in a file that a person names.
+fn read_file(file: &Path) -> Result<Schema> {
+    let called = file.display().to_string();
+    let unusable = |e| Error::with_source(ErrorKind::Invalid, format!("{called} cannot be read"), e);
+    // A byte more than a schema may have tells that it has too many.
+    let mut text = String::new();
+    let limit = u64::try_from(MAX_SCHEMA_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    fs::File::open(file).and_then(|file| file.take(limit).read_to_string(&mut text)).map_err(unusable)?;
+    parse_schema(&called, &text)
 }
 
 impl Where {

@@ -3,9 +3,9 @@
 use super::{Folder, SchemaRegistry, Where, places::places, registry::Plan};
 use crate::{App, cli::output};
 use clap::Args;
-use factum_core::{Error, ErrorKind, Result};
-use factum_schemas::{Schema, compact, rules::Level, same};
-use std::{fs, path::PathBuf};
+use factum_core::Result;
+use factum_schemas::{Schema, compact, parse_schema, rules::Level, same};
+use std::path::PathBuf;
 
 pub(super) const HELP: &str = "\
 Every record goes under the subject <topic>-<record>, with all its versions in their order, so that the registry \
@@ -36,9 +36,7 @@ pub(in crate::cli) struct RegisterArgs {
 pub(super) fn register(app: &App, args: &RegisterArgs) -> Result<()> {
     let registry = args.place.registry("register")?;
     if let (Some(subject), Some(file)) = (&args.subject, &args.file) {
-        let unusable = |e: &dyn std::fmt::Display| Error::invalid(format!("{} is not usable: {e}", file.display()));
-        let text = fs::read_to_string(file).map_err(|e| unusable(&e))?;
-        let schema = Schema::parse_str(&text).map_err(|e| unusable(&e))?;
+        let schema = super::read_file(file)?;
         let plan = plan(&registry, subject, args.compatibility, &[&schema])?;
         return carry_out(&registry, &[plan], args);
     }
@@ -62,10 +60,7 @@ fn plan(registry: &SchemaRegistry, subject: &str, level: Level, versions: &[&Sch
     let mut known = Vec::new();
     for version in registry.versions(subject)? {
         if let Some(found) = registry.version(subject, Some(version))? {
-            let parsed = Schema::parse_str(&found.schema).map_err(|e| {
-                Error::with_source(ErrorKind::Data, format!("version {version} of subject {subject} is not usable"), e)
-            })?;
-            known.push(parsed);
+            known.push(parse_schema(&format!("version {version} of subject {subject}"), &found.schema)?);
         }
     }
     let before = versions.iter().rposition(|version| known.iter().any(|known| same(known, version)));
