@@ -53,10 +53,14 @@ mod rebuild;
 mod recovery;
 #[path = "kafka/replay.rs"]
 mod replay;
+#[path = "kafka/rolling.rs"]
+mod rolling;
 #[path = "kafka/snapshots.rs"]
 mod snapshots;
 #[path = "kafka/tracing.rs"]
 mod tracing;
+#[path = "kafka/versions.rs"]
+mod versions;
 #[path = "kafka/views.rs"]
 mod views;
 #[path = "kafka/zombie.rs"]

@@ -16,6 +16,9 @@ use crate::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// What to do where an event is of a record that this version has not.
+const NEWER: &str = "a newer version of this program wrote it, and nothing is decided here before an instance of that version has the partition: upgrade this instance, or stop it so that another takes over";
+
 /// What is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -250,6 +253,7 @@ impl Recovery {
         if header.version > slot.version || !protections.version_check {
             let event = codec.decode_event(record.value().unwrap_or_default()).map_err(|e| match e {
                 DecodeError::UnknownSchema(id) => Halt::Schema(id),
+                DecodeError::UnknownRecord(_) => stop(format!("{e}; {NEWER}")),
                 other => stop(other.to_string()),
             })?;
             catch_unwind(AssertUnwindSafe(|| slot.state.evolve(&event)))

@@ -20,6 +20,10 @@ pub(crate) struct Entry {
     pub(crate) cents: i64,
     /// The process that wrote it.
     pub(crate) source: String,
+    /// Its record's full name.
+    pub(crate) record: String,
+    /// The id of its schema: which version of the record.
+    pub(crate) schema: u32,
 }
 
 /// All committed events; within a partition in their order.
@@ -72,6 +76,8 @@ impl Books {
                 version: header.version.0,
                 cents: decode(record).unwrap_or_else(|e| panic!("{record:?}: {e}")).change_cents(),
                 source: header.source.to_owned(),
+                record: environment.schemas.record_name(record.value().unwrap()).unwrap().to_string(),
+                schema: u32::from_be_bytes(record.value().unwrap()[1..5].try_into().unwrap()),
             }
         });
         let books = Books { entries: entries.collect() };
@@ -96,6 +102,14 @@ impl Books {
             *balance = Balance { version: entry.version, cents: balance.cents + entry.cents };
         }
         balances
+    }
+
+    /// The schemas that a record was written with in a partition, one for each time that it changed.
+    pub(crate) fn schemas(&self, record: &str, partition: u32) -> Vec<u32> {
+        let of = |entry: &&Entry| entry.partition == partition && entry.record == record;
+        let mut schemas: Vec<u32> = self.entries.iter().filter(of).map(|entry| entry.schema).collect();
+        schemas.dedup();
+        schemas
     }
 
     /// The processes that wrote a partition, one for each time that it changed hands.

@@ -12,7 +12,7 @@ use factum::{
     wire::AnswerCode,
 };
 use factum_bank::Account;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     sync::{
         Arc,
@@ -23,6 +23,9 @@ use std::{
 
 /// A command of one field: for whom, which, how many cents.
 pub(crate) type Order = (String, &'static str, i64);
+
+/// A command of any fields: for whom, which, its fields.
+pub(crate) type Fields = (String, &'static str, Value);
 
 /// Sends orders and waits for their answers.
 pub(crate) fn send(environment: &Environment, orders: &[Order]) -> Result<Tally> {
@@ -48,7 +51,7 @@ pub(crate) fn send_aside(site: &Site, orders: Vec<Order>) -> JoinHandle<Result<T
     std::thread::spawn(move || send(&environment, &orders))
 }
 
-/// Deposits of one cent each, round after round, to the same accounts.
+/// The same commands, round after round.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     rounds: Arc<AtomicI64>,
@@ -60,7 +63,14 @@ pub(crate) struct Traffic {
 pub(crate) const ACCOUNTS: usize = 20;
 
 impl Traffic {
+    /// Deposits of one cent each to the same accounts.
     pub(crate) fn start(site: &Site) -> Self {
+        let deposits = || accounts().map(|account| (account, "Deposit", json!({ "cents": 1 }))).collect();
+        Self::of(site, deposits, vec![(AnswerCode::Accepted, ACCOUNTS as u64)])
+    }
+
+    /// The commands of each round, and how often each answer is to come.
+    pub(crate) fn of(site: &Site, round: fn() -> Vec<Fields>, expected: Vec<(AnswerCode, u64)>) -> Self {
         let (rounds, stop) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::spawn({
             let (rounds, stop, environment) = (rounds.clone(), stop.clone(), site.environment());
@@ -68,19 +78,21 @@ impl Traffic {
                 let client = send::connect(&environment, BANK).unwrap();
                 let encode = Typed::<Account>::default().encoder(&environment).unwrap();
                 while !stop.load(Ordering::Relaxed) {
-                    let requests = accounts().map(|account| {
+                    let requests = round().into_iter().map(|(account, record, fields)| {
                         let command = Outgoing {
                             id: None,
                             aggregate: AggregateId::new(account)?,
-                            record: "Deposit".to_owned(),
-                            fields: json!({ "cents": 1 }),
+                            record: record.to_owned(),
+                            fields,
                             occurred: None,
                             expected_version: None,
                         };
                         send::request(&encode, &command, DEADLINE)
                     });
                     let tally = send::send_all(&client, requests, |_| {}).unwrap();
-                    assert_eq!(tally.count(AnswerCode::Accepted), ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
+                    for (code, count) in &expected {
+                        assert_eq!(tally.count(*code), *count, "{code}: {tally}: {:?}", tally.samples);
+                    }
                     rounds.fetch_add(1, Ordering::Relaxed);
                 }
             }
