@@ -4,6 +4,7 @@ use super::{
     batch::{Accepted, Batch, Scribe},
     config::HandlerConfig,
     effect::{Notice, Plan},
+    recovering::MissingSchema,
     tenure::Tenure,
     window::{Entry, EntryOutcome},
 };
@@ -89,7 +90,7 @@ pub(super) struct Decider<'a, A: Aggregate, C> {
     pub(super) plan: &'a mut Plan,
     pub(super) batch: &'a mut Batch<A>,
     /// Schemas that the registry does not have, with its words.
-    pub(super) missing_schemas: &'a BTreeMap<u32, String>,
+    pub(super) missing_schemas: &'a BTreeMap<u32, MissingSchema>,
     pub(super) partition: Partition,
     pub(super) tenure: &'a mut Tenure<A>,
     pub(super) care: Care,
@@ -225,10 +226,12 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
 
     fn decode(&self, record: RecordRef<'_>) -> Result<A::Command, Setback> {
         self.codec.decode_command(record.value().unwrap_or_default()).map_err(|error| match error {
-            DecodeError::UnknownSchema(schema) => match self.missing_schemas.get(&schema) {
-                None => Setback::Hindered(Hindrance::Schema(schema)),
-                Some(words) => Setback::dead(AnswerCode::Undecodable, words.clone()),
-            },
+            DecodeError::UnknownSchema(schema) => {
+                match self.missing_schemas.get(&schema).and_then(|missing| missing.words(self.now)) {
+                    None => Setback::Hindered(Hindrance::Schema(schema)),
+                    Some(words) => Setback::dead(AnswerCode::Undecodable, words.to_owned()),
+                }
+            }
             error => Setback::dead(AnswerCode::Undecodable, error.to_string()),
         })
     }

@@ -38,6 +38,7 @@ use crate::{
 };
 use batch::Batch;
 use careful::{Mark, Turn};
+use recovering::MissingSchema;
 use std::collections::{BTreeMap, VecDeque};
 use tenure::{Phase, Reading, Tenure};
 
@@ -68,8 +69,8 @@ pub struct Handler<A: Aggregate, C> {
     effects: VecDeque<Effect>,
     plan: Plan,
     batch: Batch<A>,
-    /// Schemas that the registry does not have, with its words.
-    missing_schemas: BTreeMap<u32, String>,
+    /// Schemas that the registry does not have.
+    missing_schemas: BTreeMap<u32, MissingSchema>,
     replies: Vec<Reply>,
     stats: HandlerStats,
 }

@@ -126,7 +126,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     fn await_schema(&mut self, partition: Partition, id: u32) {
         let Some(tenure) = self.tenures.get_mut(&partition) else { return };
         tenure.forget_waiting();
-        tenure.phase = Phase::AwaitingSchema(Wanted { id, ask_at: None });
+        tenure.phase = Phase::AwaitingSchema(Wanted::new(id));
         self.effects.push_back(Effect::Pause(self.config.topics.commands.partition(partition)));
         self.effects.push_back(Effect::FetchSchema(id));
     }

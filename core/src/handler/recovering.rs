@@ -9,12 +9,31 @@ use super::{
     tenure::{Phase, Reading, Tenure, Wanted},
 };
 use crate::{
-    Aggregate, AggregateCodec, Error, Offset, Partition, RecordBatch, Result, Retry, TimestampMs, TopicPartition,
-    careful::in_hand_until, log::Isolation,
+    Aggregate, AggregateCodec, Error, ErrorKind, Offset, Partition, RecordBatch, Result, Retry, TimestampMs,
+    TopicPartition, careful::in_hand_until, log::Isolation,
 };
 
 /// The most schemas remembered as missing in the registry.
 const MAX_MISSING_SCHEMAS: usize = 1_000;
+/// How often the registry has to deny a command's schema before it counts as missing: one of several instances
+/// may not have yet what another has given out.
+const DENIALS: u32 = 3;
+/// After so long the registry is asked once more about a schema that is missing.
+const MISSING_MS: i64 = 60_000;
+
+/// A schema that the registry does not have.
+#[derive(Debug)]
+pub(super) struct MissingSchema {
+    words: String,
+    until: TimestampMs,
+}
+
+impl MissingSchema {
+    /// The registry's words, while they hold.
+    pub(super) fn words(&self, now: TimestampMs) -> Option<&str> {
+        (now < self.until).then_some(self.words.as_str())
+    }
+}
 
 impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     pub(super) fn ask_again(&mut self, now: TimestampMs) {
@@ -199,7 +218,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
                     self.tenures.get_mut(&partition).map(|t| &mut t.phase)
                 {
                     recovery.next = at;
-                    *reading = Reading::Awaiting(Wanted { id, ask_at: None });
+                    *reading = Reading::Awaiting(Wanted::new(id));
                     self.effects.push_back(Effect::FetchSchema(id));
                 }
             }
@@ -283,47 +302,53 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     }
 
     /// Takes the result of [`Effect::FetchSchema`]: the codec knows the schema now, or the registry's error.
+    ///
+    /// A command whose schema the registry denies is dead-lettered after some tries. Every other error (the
+    /// registry is away, or wants other credentials), and every one about an event's schema, is waited out.
     pub fn schema_fetched(&mut self, id: u32, result: Result<()>, now: TimestampMs) {
-        if let Err(error) = &result
-            && error.kind().retry() == Retry::No
-        {
-            if self.missing_schemas.len() >= MAX_MISSING_SCHEMAS {
-                self.missing_schemas.clear();
-            }
-            self.missing_schemas.insert(id, error.to_string());
+        if result.is_ok() {
+            self.missing_schemas.remove(&id);
         }
         let waiting: Vec<_> = self.tenures.keys().copied().collect();
         for partition in waiting {
             let Some(tenure) = self.tenures.get_mut(&partition) else { continue };
-            if tenure.wanted().is_none_or(|wanted| wanted.id != id) {
+            let is_command = matches!(tenure.phase, Phase::AwaitingSchema(_));
+            let Some(wanted) = tenure.wanted().filter(|wanted| wanted.id == id) else { continue };
+            let Err(error) = &result else {
+                self.go_on(partition, now);
+                continue;
+            };
+            let is_denied = is_command && error.kind() == ErrorKind::Data;
+            wanted.denials += u32::from(is_denied);
+            if is_denied && (wanted.denials >= DENIALS || self.missing_schemas.contains_key(&id)) {
+                if self.missing_schemas.len() >= MAX_MISSING_SCHEMAS {
+                    self.missing_schemas.clear();
+                }
+                let until = TimestampMs(now.0 + MISSING_MS);
+                self.missing_schemas.insert(id, MissingSchema { words: error.to_string(), until });
+                self.go_on(partition, now);
                 continue;
             }
-            match &result {
-                Err(error) if !self.missing_schemas.contains_key(&id) => {
-                    let ask_at = Some(tenure.retry_at(partition, now, &self.config));
-                    if let Some(wanted) = tenure.wanted() {
-                        wanted.ask_at = ask_at;
-                    }
-                    let reason = error.to_string();
-                    self.effects.push_back(Effect::Tell(Notice::Waiting { partition, reason }));
-                }
-                result => self.go_on(partition, result.as_ref().err(), now),
+            let ask_at = Some(tenure.retry_at(partition, now, &self.config));
+            if let Some(wanted) = tenure.wanted() {
+                wanted.ask_at = ask_at;
             }
+            let reason = error.to_string();
+            self.effects.push_back(Effect::Tell(Notice::Waiting { partition, reason }));
         }
     }
 
-    /// Goes on where a schema was waited for, which is known now or, with the registry's error, never will be.
-    fn go_on(&mut self, partition: Partition, missing: Option<&Error>, now: TimestampMs) {
+    /// Goes on where a schema was waited for, which is known now or, for a command, missing.
+    fn go_on(&mut self, partition: Partition, now: TimestampMs) {
         let Some(tenure) = self.tenures.get_mut(&partition) else { return };
-        match (&mut tenure.phase, missing) {
+        match &mut tenure.phase {
             // A command whose schema is missing is dead-lettered when it comes again.
-            (Phase::AwaitingSchema(_), _) => {
+            Phase::AwaitingSchema(_) => {
                 (tenure.phase, tenure.failures) = (Phase::Ready, 0);
                 let place = self.config.topics.commands.partition(partition);
                 self.effects.push_back(Effect::Start(place, tenure.next_command));
             }
-            (Phase::Recovering(..), Some(error)) => self.stop(partition, error.to_string()),
-            (Phase::Recovering(recovery, reading), None) => {
+            Phase::Recovering(recovery, reading) => {
                 (*reading, tenure.failures) = (Reading::On, 0);
                 recovery.moved_at = now;
                 self.read_stage(partition);

@@ -41,6 +41,15 @@ pub(super) struct Wanted {
     pub(super) id: u32,
     /// Ask again at this time; none while an answer is awaited.
     pub(super) ask_at: Option<TimestampMs>,
+    /// How often the registry has said that it does not have it.
+    pub(super) denials: u32,
+}
+
+impl Wanted {
+    /// It is asked for now.
+    pub(super) fn new(id: u32) -> Self {
+        Wanted { id, ask_at: None, denials: 0 }
+    }
 }
 
 #[derive(Debug)]

@@ -213,14 +213,62 @@ fn a_command_of_an_unknown_schema_waits_for_it_and_the_other_partitions_go_on() 
 }
 
 #[test]
-fn a_schema_that_the_registry_does_not_have_dead_letters_the_command() {
+fn a_schema_that_the_registry_denies_three_times_dead_letters_the_command() {
     let mut rig = Rig::new();
     rig.handle([cmd(1, "a", "add 1").schema(7), cmd(2, "a", "add 2")]);
+    denied(&mut rig, 2);
     assert!(rig.answers().is_empty());
-    rig.schema(7, Err(Error::data("schema 7 not found")));
+    denied(&mut rig, 1);
     rig.handle([]);
     assert_eq!(rig.answers(), ["1 undecodable v0 +0 - schema 7 not found", "2 accepted v1 +1 @0"]);
     assert_eq!(rig.dead_letters().len(), 1);
+    // The next one does not wait for it, and after a while the registry is asked once more.
+    rig.handle([cmd(3, "a", "add 1").schema(7)]);
+    assert_eq!(rig.answers(), ["3 undecodable v1 +0 @0 schema 7 not found"]);
+    rig.wait(60_000);
+    rig.handle([cmd(4, "a", "add 1").schema(7)]);
+    assert!(rig.answers().is_empty());
+    denied(&mut rig, 1);
+    rig.handle([]);
+    assert_eq!(rig.answers(), ["4 undecodable v1 +0 @0 schema 7 not found"]);
+    rig.wait(60_000);
+    rig.handle([cmd(5, "a", "add 1").schema(7)]);
+    rig.schema(7, Ok(()));
+    rig.handle([]);
+    assert_eq!(rig.answers(), ["5 accepted v2 +1 @2"]);
+}
+
+#[test]
+fn a_schema_that_the_registry_has_a_moment_later_costs_no_command() {
+    let mut rig = Rig::new();
+    rig.handle([cmd(1, "a", "add 1").schema(7)]);
+    denied(&mut rig, 2);
+    rig.schema(7, Ok(()));
+    rig.handle([]);
+    assert_eq!(rig.answers(), ["1 accepted v1 +1 @0"]);
+}
+
+#[test]
+fn a_registry_that_refuses_the_credentials_says_nothing_of_the_schema() {
+    let mut rig = Rig::new();
+    rig.handle([cmd(1, "a", "add 1").schema(7)]);
+    for _ in 0..10 {
+        rig.schema(7, Err(Error::invalid("the registry wants other credentials")));
+        rig.wait(rig.config.retry_ms << 10);
+    }
+    let waiting = |notice: &Notice| matches!(notice, Notice::Waiting { reason, .. } if reason == "the registry wants other credentials");
+    assert_eq!(rig.notices().iter().filter(|notice| waiting(notice)).count(), 10);
+    rig.schema(7, Ok(()));
+    rig.handle([]);
+    assert_eq!(rig.answers(), ["1 accepted v1 +1 @0"]);
+}
+
+/// The registry denies schema 7 so often, each time when it is asked.
+fn denied(rig: &mut Rig, times: usize) {
+    for _ in 0..times {
+        rig.schema(7, Err(Error::data("schema 7 not found")));
+        rig.wait(rig.config.retry_ms << 3);
+    }
 }
 
 #[test]

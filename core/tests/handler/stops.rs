@@ -1,11 +1,11 @@
 //! What a recovery does not go on with, and what people are told then.
 
 use crate::{
-    recovery::{checkpoint, copy_with_schema, lived},
+    recovery::{checkpoint, lived},
     rig::{Kept, Rig, cmd, event_header},
 };
 use factum_core::{
-    Error, Offset, Partition, RecordBatch, TopicId,
+    Offset, Partition, TopicId,
     handler::{AcceptLost, Activity, Notice},
     log::Committed,
     wire::{Progress, SnapshotKey},
@@ -77,19 +77,6 @@ fn a_position_or_window_record_that_cannot_be_read_stops_it() {
             "record cannot be read: it is not of a layout that this version reads; start the version that wrote it",
         );
     }
-}
-
-#[test]
-fn an_event_of_a_schema_that_the_registry_does_not_have_stops_it() {
-    let mut rig = lived();
-    rig.write_event("a", Some(event_header(7, 5, 0, 1)), "added 1");
-    let mut changed = RecordBatch::new();
-    copy_with_schema(&rig.events().records.last().unwrap().1, 9, &mut changed);
-    rig.events().records.last_mut().unwrap().1 = changed;
-    rig.restart();
-    rig.notices();
-    rig.schema(9, Err(Error::data("schema 9 not found")));
-    assert_eq!(rig.stopped(), ["schema 9 not found"]);
 }
 
 #[test]
