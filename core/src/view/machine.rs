@@ -4,6 +4,7 @@ use super::{
     Awaited, Commit, CommitOutcome, Compare, Counts, Effect, Focus, Loaded, MAX_DEATHS, Mark, Move, Parked, Parking,
     PlaceStatus, RowLocking, RowShape, Scope, Stop, StopClass, View,
     careful::MAX_UNITS,
+    denied::Denied,
     parked,
     place::{Phase, Place},
     work::{Aside, Changes, Folded, Met, Rules, Work},
@@ -60,6 +61,8 @@ pub struct ViewMachine<V: View, C> {
     pub(super) traces: Traces,
     /// Of the last event: its neighbours have the same.
     pub(super) source: Arc<str>,
+    /// Schemas that the registry does not have.
+    pub(super) denied: Denied,
     totals: Counts,
     pub(super) now: TimestampMs,
 }
@@ -106,6 +109,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
             max_deaths: MAX_DEATHS,
             traces: Traces::default(),
             source: "".into(),
+            denied: Denied::default(),
             totals: Counts::default(),
             now: TimestampMs(0),
         })

@@ -6,6 +6,7 @@
 
 mod careful;
 mod claiming;
+mod denied;
 mod effect;
 mod focus;
 pub(crate) mod foreign;

@@ -189,7 +189,14 @@ pub(super) enum Phase {
     /// Delivering.
     Running,
     /// Paused until this schema is known; a fetch is under way unless `retry_at` says when to try.
-    AwaitingSchema { id: u32, retry_at: Option<TimestampMs>, why: String },
+    AwaitingSchema {
+        id: u32,
+        retry_at: Option<TimestampMs>,
+        /// Which record has it.
+        what: String,
+        /// The same, and what the registry said last.
+        why: String,
+    },
     /// Paused; claimed again by a poll at or after `until` that reports no loss.
     Backoff { until: TimestampMs, awaited: Awaited, why: String },
     /// Paused for good.

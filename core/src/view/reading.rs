@@ -7,14 +7,21 @@ use super::{
     place::{Phase, Place},
     work::Work,
 };
-use crate::{MessageCodec, RecordBatch, RecordRef, Result};
+use crate::{ErrorKind, MessageCodec, RecordBatch, RecordRef, Result};
 
 impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
     /// Takes the answer to [`Effect::FetchSchema`].
     pub fn schema_fetched(&mut self, fetched: u32, outcome: Result<()>) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let is_missing = match &outcome {
+            Ok(()) => {
+                self.denied.forget(fetched);
+                false
+            }
+            Err(e) => e.kind() == ErrorKind::Data && self.denied.note(fetched, e, self.now),
+        };
         for place in &mut self.places {
-            let Phase::AwaitingSchema { id, retry_at, why } = &place.phase else { continue };
+            let Phase::AwaitingSchema { id, retry_at, what, .. } = &place.phase else { continue };
             if *id != fetched || retry_at.is_some() {
                 continue;
             }
@@ -24,10 +31,14 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                     place.phase = Phase::Running;
                     effects.push(Effect::Start(place.at.clone(), place.next));
                 }
+                Err(_) if is_missing => {
+                    place.phase = Phase::Running;
+                    effects.push(Effect::Start(place.at.clone(), place.next));
+                }
                 Err(e) => {
-                    let why = format!("{why}: {e}");
+                    let (what, why) = (what.clone(), format!("{what}: {e}"));
                     let retry_at = Some(place.retry_at(self.now));
-                    place.phase = Phase::AwaitingSchema { id: fetched, retry_at, why: why.clone() };
+                    place.phase = Phase::AwaitingSchema { id: fetched, retry_at, what, why: why.clone() };
                     effects.push(Effect::Wait { place: place.at.clone(), why });
                 }
             }
@@ -87,7 +98,13 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         let place = &mut self.places[index];
         let start = place.held.as_ref().map_or(record.offset(), |held| held.start());
         let (traces, source) = (&mut self.traces, &mut self.source);
-        match intake::take(&mut place.held, record, &self.codec, &self.focus, traces, source, killed) {
+        let mut taken = intake::take(&mut place.held, record, &self.codec, &self.focus, traces, source, killed);
+        if let Err(Refused::UnknownSchema(id)) = taken
+            && let Some(why) = self.denied.why(id, self.now)
+        {
+            taken = intake::take(&mut place.held, record, &self.codec, &self.focus, traces, source, Some(&why));
+        }
+        match taken {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
                 let contested = place.held.as_ref().and_then(|batch| place.newest.take(batch, &place.at).err());
@@ -116,7 +133,7 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
                 if retry_at.is_none() && !effects.contains(&fetch) {
                     effects.push(fetch);
                 }
-                place.phase = Phase::AwaitingSchema { id, retry_at, why };
+                place.phase = Phase::AwaitingSchema { id, retry_at, what: why.clone(), why };
             }
         }
     }

@@ -12,7 +12,8 @@ use std::{
 
 /// Makes the schema of an id known to the codec. Called on a thread of its own; it may take seconds.
 ///
-/// Errors: `Unavailable` when the registry cannot be asked; the view asks again with a backoff after any.
+/// Errors: `Data` when the registry does not have it, `Unavailable` when it cannot be asked; the view asks again
+/// with a backoff after any.
 pub type SchemaFetch = Arc<dyn Fn(u32) -> Result<()> + Send + Sync>;
 
 /// Does something beside the loop, under this name.

@@ -232,8 +232,17 @@ fn a_schema_that_cannot_be_fetched_is_asked_for_again_later() {
     .assert_eq(&rig.trace());
     rig.idle();
     expect![""].assert_eq(&rig.trace());
+    // However often that is: the reason is the last one.
+    for _ in 0..10 {
+        rig.now += 10_000;
+        rig.idle();
+    }
+    expect![[r#"
+        fetch schema 9
+        wait bank.account.events/0: bank.account.events/0@0 has schema 9, which is not known yet: the registry is away"#]]
+    .assert_eq(&rig.trace().lines().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"));
     rig.schemas_in_registry.insert(9);
-    rig.now += 1_000;
+    rig.now += 10_000;
     rig.idle();
     expect![[r#"
         fetch schema 9

@@ -1,6 +1,7 @@
 //! The view machine, driven by hand.
 
 mod careful;
+mod denied;
 mod failures;
 mod flow;
 mod parking;

@@ -142,6 +142,8 @@ pub(super) struct Rig {
     pub(super) fail_marks: VecDeque<Error>,
     pub(super) bounds: Bounds,
     pub(super) schemas_in_registry: BTreeSet<u32>,
+    /// What the registry says of another schema.
+    pub(super) registry_says: fn() -> Error,
     /// Outcomes that the next commits get instead of a real one.
     pub(super) fail_commits: VecDeque<Result<CommitOutcome, Error>>,
     /// Outcomes that the next marks get instead of a real one.
@@ -179,6 +181,7 @@ impl Rig {
             fail_marks: VecDeque::new(),
             bounds: Bounds { start: Offset(0), end: Offset(1_000) },
             schemas_in_registry: BTreeSet::new(),
+            registry_says: || Error::unavailable("the registry is away"),
             fail_commits: VecDeque::new(),
             refuses: Vec::new(),
             trace: Vec::new(),
@@ -324,8 +327,7 @@ impl Rig {
                 if found {
                     self.codec.known.lock().unwrap().insert(id);
                 }
-                let away = || Error::unavailable("the registry is away");
-                self.machine.schema_fetched(id, found.then_some(()).ok_or_else(away))
+                self.machine.schema_fetched(id, found.then_some(()).ok_or_else(self.registry_says))
             }
             Effect::CommitGroupOffsets(offsets) => {
                 self.mark(offsets);
