@@ -38,6 +38,53 @@ impl From<DecodeError> for Error {
     }
 }
 
+/// What one stored record stands for.
+///
+/// Whatever is checked or counted on stored records (versions, batches,
+/// positions, what is parked) goes by the record; only folds see these values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded<M> {
+    /// The record is one of the enum's: the value itself, without an allocation.
+    One(M),
+    /// The record is retired: the values that its upcasters made of it, in order, perhaps none.
+    Upcast(Vec<M>),
+}
+
+impl<M> Decoded<M> {
+    /// The values in their order.
+    pub fn as_slice(&self) -> &[M] {
+        match self {
+            Decoded::One(value) => std::slice::from_ref(value),
+            Decoded::Upcast(values) => values,
+        }
+    }
+
+    /// The values in their order.
+    pub fn into_vec(self) -> Vec<M> {
+        match self {
+            Decoded::One(value) => vec![value],
+            Decoded::Upcast(values) => values,
+        }
+    }
+
+    /// The value, where there is exactly one.
+    ///
+    /// # Errors
+    /// `Malformed` when upcasters made none or several.
+    pub fn one(self) -> Result<M, DecodeError> {
+        match self {
+            Decoded::One(value) => Ok(value),
+            Decoded::Upcast(mut values) => match (values.pop(), values.len()) {
+                (Some(value), 0) => Ok(value),
+                (last, before) => Err(DecodeError::Malformed(format!(
+                    "the record stands for {} values, and one is wanted",
+                    before + usize::from(last.is_some())
+                ))),
+            },
+        }
+    }
+}
+
 /// Encodes and decodes the records of one enum.
 pub trait MessageCodec<M: Message>: Send {
     /// Appends the wire bytes of a value.
@@ -46,8 +93,17 @@ pub trait MessageCodec<M: Message>: Send {
     /// `Data` when the value does not fit its schema; `into` is then as before.
     fn encode(&self, message: &M, into: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// Reads wire bytes of any version of any of the enum's records.
-    fn decode(&self, value: &[u8]) -> Result<M, DecodeError>;
+    /// Reads wire bytes of any version of any of the enum's records, and of
+    /// those that it had before, as what their upcasters make of them.
+    fn decode(&self, value: &[u8]) -> Result<Decoded<M>, DecodeError>;
+
+    /// Reads what stands for one value, as a command does.
+    ///
+    /// # Errors
+    /// Those of [`MessageCodec::decode`] and [`Decoded::one`].
+    fn decode_one(&self, value: &[u8]) -> Result<M, DecodeError> {
+        self.decode(value)?.one()
+    }
 }
 
 /// Identifies the schema of a state and the version of its fold: snapshots are
@@ -69,8 +125,8 @@ pub trait AggregateCodec<A: Aggregate>: Send {
     /// Appends an event's wire bytes.
     fn encode_event(&self, event: &A::Event, into: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// Reads an event.
-    fn decode_event(&self, value: &[u8]) -> Result<A::Event, DecodeError>;
+    /// Reads the events that a stored record stands for.
+    fn decode_event(&self, value: &[u8]) -> Result<Decoded<A::Event>, DecodeError>;
 
     /// The state's schema and fold version, in short.
     fn fingerprint(&self) -> Fingerprint;
@@ -80,4 +136,19 @@ pub trait AggregateCodec<A: Aggregate>: Send {
 
     /// Reads a state.
     fn decode_state(&self, bytes: &[u8]) -> Result<A, Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_record_that_stands_for_one_value_is_one() {
+        assert_eq!(Decoded::One(1).one(), Ok(1));
+        assert_eq!(Decoded::Upcast(vec![2]).one(), Ok(2));
+        for (values, count) in [(vec![], 0), (vec![1, 2, 3], 3)] {
+            let why = format!("the record stands for {count} values, and one is wanted");
+            assert_eq!(Decoded::<i32>::Upcast(values).one(), Err(DecodeError::Malformed(why)));
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub mod view;
 pub mod wire;
 
 pub use aggregate::{Aggregate, Topics};
-pub use codec::{AggregateCodec, DecodeError, Fingerprint, MessageCodec};
+pub use codec::{AggregateCodec, DecodeError, Decoded, Fingerprint, MessageCodec};
 pub use error::{Error, ErrorClass, ErrorKind, Result, Retry};
 pub use id::{
     AggregateId, CommandId, EventId, MAX_AGGREGATE_ID_BYTES, Offset, Partition, TimestampMs, TopicId, Version,

@@ -117,6 +117,7 @@ impl<V: View> Rows<V> {
                 recorded: TimestampMs(self.offset),
                 command: CommandId([0; 16]),
                 index: 0,
+                part: 0,
                 correlation: CommandId([0; 16]),
                 cause: None,
                 trace: None,

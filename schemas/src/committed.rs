@@ -28,7 +28,7 @@ pub struct Report {
     pub written: Vec<PathBuf>,
 }
 
-/// Checks the records of an enum against their files; see [`check_committed`].
+/// Checks the records of an enum, also the retired ones, against their files; see [`check_committed`].
 ///
 /// # Errors
 /// Those of [`check_committed`].

@@ -51,7 +51,7 @@
 //! let mut bytes = Vec::new();
 //! codec.encode(&Event::Deposited(Deposited { cents: 100 }), &mut bytes)?;
 //! assert_eq!(bytes, [0, 0, 0, 0, 1, 200, 1]);
-//! assert_eq!(codec.decode(&bytes)?, Event::Deposited(Deposited { cents: 100 }));
+//! assert_eq!(codec.decode_one(&bytes)?, Event::Deposited(Deposited { cents: 100 }));
 //! # Ok::<(), factum_core::Error>(())
 //! ```
 
@@ -71,6 +71,7 @@ pub mod rules;
 mod shape;
 mod stored;
 mod traps;
+mod upcast;
 
 pub use apache_avro::{AvroSchema, Schema};
 pub use cache::SchemaCache;
@@ -83,7 +84,7 @@ pub use disk::MAX_SCHEMA_BYTES;
 pub use factum_derive::{command, event};
 pub use json::{MAX_JSON_DEPTH, json_schema, parse_json};
 pub use message::{AvroMessage, Record, RecordReader, RecordWriter, schema_of};
-pub use newest::{newest_schema, newest_schemas};
+pub use newest::{newest_schema, newest_schemas, retired_schemas};
 pub use parse::parse_schema;
 pub use registry::{
     Access, Credentials, HttpRegistry, LogRegistry, MemoryRegistry, RegisteredVersion, Registry, RegistryClient,
@@ -91,3 +92,4 @@ pub use registry::{
 };
 pub use shape::{compact, pretty, same};
 pub use stored::StoredEvent;
+pub use upcast::{MAX_UPCAST_EVENTS, Retired, Successor, Upcast, Upcasted};

@@ -1,6 +1,6 @@
 //! Between an enum of records and their Avro bytes.
 
-use crate::{newest::Newest, rules::Level};
+use crate::{newest::Newest, rules::Level, upcast::Retired};
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader};
 use factum_core::{DecodeError, Error, ErrorKind, Message};
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,7 +51,12 @@ pub trait AvroMessage: Message {
     /// Those of [`RecordReader::read`].
     fn read(record: usize, from: RecordReader<'_>) -> Result<Self, DecodeError>;
 
-    /// A record that is not in [`Message::RECORDS`], by its full name and its
+    /// The records that were in [`Message::RECORDS`] once, with their upcasters.
+    fn retired() -> Vec<Retired<Self>> {
+        Vec::new()
+    }
+
+    /// A record that is neither in [`Message::RECORDS`] nor retired, by its full name and its
     /// wire bytes; none for types that know only their own ([`StoredEvent`](crate::StoredEvent) takes any).
     fn foreign(name: &Arc<str>, value: &[u8]) -> Option<Self> {
         let _ = (name, value);

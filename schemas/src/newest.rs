@@ -1,6 +1,6 @@
 //! The schemas that are compiled in, prepared once for the life of the process.
 
-use crate::{AvroMessage, bounds, parse, shape, traps};
+use crate::{AvroMessage, bounds, parse, shape, traps, upcast};
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use factum_core::{Error, ErrorKind, Result};
 use std::{
@@ -28,18 +28,27 @@ pub(crate) struct Newest {
 /// # Errors
 /// `Invalid` when names and schemas disagree or a schema is not usable.
 pub fn newest_schemas<M: AvroMessage>() -> Result<Vec<Schema>> {
-    Ok(of_message::<M>()?.iter().map(|newest| newest.schema.clone()).collect())
+    Ok(of_message::<M>()?.iter().take(M::RECORDS.len()).map(|newest| newest.schema.clone()).collect())
+}
+
+/// The schemas of an enum's retired records: they are read and not registered.
+///
+/// # Errors
+/// As [`newest_schemas`], and `Invalid` when an upcaster leads nowhere or in a circle.
+pub fn retired_schemas<M: AvroMessage>() -> Result<Vec<Schema>> {
+    Ok(of_message::<M>()?.iter().skip(M::RECORDS.len()).map(|newest| newest.schema.clone()).collect())
 }
 
 static PREPARED: Mutex<BTreeMap<TypeId, &'static [Newest]>> = Mutex::new(BTreeMap::new());
 
-/// The records of an enum, in the order of its `RECORDS`.
+/// The records of an enum, in the order of its `RECORDS`, and behind them its retired ones.
 ///
 /// # Errors
-/// `Invalid` when names and schemas disagree or a schema is not usable.
+/// `Invalid` when names and schemas disagree, a schema is not usable, or an
+/// upcaster leads nowhere or in a circle.
 pub(crate) fn of_message<M: AvroMessage>() -> Result<&'static [Newest]> {
     prepared(TypeId::of::<M>(), || {
-        let schemas = M::schemas();
+        let mut schemas = M::schemas();
         if schemas.len() != M::RECORDS.len() {
             return Err(Error::invalid(format!(
                 "{} has {} records and {} schemas",
@@ -48,9 +57,12 @@ pub(crate) fn of_message<M: AvroMessage>() -> Result<&'static [Newest]> {
                 schemas.len()
             )));
         }
-        for (name, schema) in M::RECORDS.iter().zip(&schemas) {
+        let retired = M::retired();
+        schemas.extend(retired.iter().map(upcast::Retired::schema));
+        for (name, schema) in M::RECORDS.iter().copied().chain(retired.iter().map(upcast::Retired::name)).zip(&schemas)
+        {
             let derived = record_name(schema);
-            if derived.as_deref() != Some(*name) {
+            if derived.as_deref() != Some(name) {
                 return Err(Error::invalid(format!(
                     "record {name} has a schema named {}: name and namespace of struct and schema must agree",
                     derived.as_deref().unwrap_or("nothing, it is not a record")
@@ -66,7 +78,7 @@ pub(crate) fn of_message<M: AvroMessage>() -> Result<&'static [Newest]> {
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(Error::invalid(format!("{} holds {} twice", std::any::type_name::<M>(), pair[0]))),
-            None => Ok(schemas),
+            None => upcast::check(&retired).map(|()| schemas),
         }
     })
 }

@@ -211,7 +211,8 @@ fn what_is_encoded_is_decoded_by_another_thread_of_the_same_cache() {
         vec![deposited(130, Some("rent")).into(), deposited(i64::MIN, None).into(), Closed {}.into()];
     let bytes: Vec<_> = values.iter().map(|value| encoded(&writer, value.clone())).collect();
     let reader = RecordCodec::<Event>::for_reading(&cache).unwrap();
-    let read = std::thread::spawn(move || bytes.iter().map(|bytes| reader.decode(bytes).unwrap()).collect::<Vec<_>>());
+    let read =
+        std::thread::spawn(move || bytes.iter().map(|bytes| reader.decode_one(bytes).unwrap()).collect::<Vec<_>>());
     assert_eq!(read.join().unwrap(), values);
 }
 
@@ -223,10 +224,10 @@ fn bytes_of_an_earlier_version_resolve_to_the_newest() {
     assert_eq!(hex(&bytes), "00000000018402");
     let new = RecordCodec::<Event>::for_writing(TOPIC, &cache).unwrap();
     let expected = Deposited { cents: 130, note: None, cash: false };
-    assert_eq!(new.decode(&bytes), Ok(expected.into()));
+    assert_eq!(new.decode_one(&bytes), Ok(expected.into()));
     // And forward: who knows the first version only passes over the new fields.
     let bytes = encoded(&new, deposited(7, Some("rent")));
-    assert_eq!(old.decode(&bytes), Ok(v1::Deposited { cents: 7 }.into()));
+    assert_eq!(old.decode_one(&bytes), Ok(v1::Deposited { cents: 7 }.into()));
 }
 
 #[test]
@@ -238,9 +239,9 @@ fn a_schema_from_elsewhere_is_fetched_and_then_decodes() {
 
     let here = Arc::new(SchemaCache::in_memory(registry));
     let reader = RecordCodec::<Event>::for_reading(&here).unwrap();
-    assert_eq!(reader.decode(&bytes), Err(DecodeError::UnknownSchema(1)));
+    assert_eq!(reader.decode_one(&bytes), Err(DecodeError::UnknownSchema(1)));
     reader.cache().fetch(1).unwrap();
-    assert_eq!(reader.decode(&bytes), Ok(Deposited { cents: 5, note: None, cash: false }.into()));
+    assert_eq!(reader.decode_one(&bytes), Ok(Deposited { cents: 5, note: None, cash: false }.into()));
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn another_clients_spelling_of_the_schema_decodes() {
     cache.learn(77, theirs).unwrap();
     let codec = RecordCodec::<Event>::for_reading(&cache).unwrap();
     let bytes = [0, 0, 0, 0, 77, 2, b'B', 2, 2, b'n', 20, 1];
-    assert_eq!(codec.decode(&bytes), Ok(deposited(10, Some("n")).into()));
+    assert_eq!(codec.decode_one(&bytes), Ok(deposited(10, Some("n")).into()));
 }
 
 #[test]
@@ -261,13 +262,16 @@ fn an_unknown_id_an_unknown_record_and_no_record_are_told_apart() {
     let cache = cache();
     let writer = RecordCodec::<Event>::for_writing(TOPIC, &cache).unwrap();
     let view = RecordCodec::<Deposits>::for_reading(&cache).unwrap();
-    assert_eq!(view.decode(&[0, 0, 0, 0, 99]), Err(DecodeError::UnknownSchema(99)));
+    assert_eq!(view.decode_one(&[0, 0, 0, 0, 99]), Err(DecodeError::UnknownSchema(99)));
     assert_eq!(
-        view.decode(&encoded(&writer, Closed {})),
+        view.decode_one(&encoded(&writer, Closed {})),
         Err(DecodeError::UnknownRecord("bank.account.Closed".to_owned()))
     );
     cache.learn(50, r#""string""#).unwrap();
-    assert_eq!(view.decode(&[0, 0, 0, 0, 50]), Err(DecodeError::Malformed("schema id 50 is not a record".to_owned())));
+    assert_eq!(
+        view.decode_one(&[0, 0, 0, 0, 50]),
+        Err(DecodeError::Malformed("schema id 50 is not a record".to_owned()))
+    );
 }
 
 #[test]
@@ -277,7 +281,7 @@ fn a_version_that_does_not_resolve_is_malformed() {
         .learn(60, r#"{"type":"record","name":"bank.account.Deposited","fields":[{"name":"euros","type":"long"}]}"#)
         .unwrap();
     let codec = RecordCodec::<Event>::for_reading(&cache).unwrap();
-    let error = codec.decode(&[0, 0, 0, 0, 60, 2]).unwrap_err().to_string();
+    let error = codec.decode_one(&[0, 0, 0, 0, 60, 2]).unwrap_err().to_string();
     assert!(error.starts_with("record bank.account.Deposited of schema id 60: "), "{error}");
     assert!(error.contains("cents"), "{error}");
 }
@@ -302,9 +306,9 @@ fn both_ways() -> (RecordCodec<Event>, Vec<Vec<u8>>) {
 fn a_truncated_value_is_never_a_value() {
     let (codec, values) = both_ways();
     for bytes in values {
-        assert_eq!(codec.decode(&bytes), Ok(deposited(130, Some("rent")).into()));
+        assert_eq!(codec.decode_one(&bytes), Ok(deposited(130, Some("rent")).into()));
         for len in 0..bytes.len() {
-            match codec.decode(&bytes[..len]) {
+            match codec.decode_one(&bytes[..len]) {
                 Err(DecodeError::Malformed(why)) if len < 5 => assert!(why.contains("not the wire format"), "{why}"),
                 Err(DecodeError::Malformed(why)) => assert!(why.ends_with("the value is truncated"), "{len}: {why}"),
                 other => panic!("{len} bytes gave {other:?}"),
@@ -318,7 +322,7 @@ fn bytes_after_the_value_are_malformed() {
     let (codec, values) = both_ways();
     for mut bytes in values {
         bytes.extend_from_slice(&[0, 0]);
-        let error = codec.decode(&bytes).unwrap_err().to_string();
+        let error = codec.decode_one(&bytes).unwrap_err().to_string();
         assert!(error.ends_with("2 bytes follow the value"), "{error}");
     }
 }
@@ -331,7 +335,7 @@ fn a_length_beyond_all_measure_is_refused_before_memory_is_taken() {
     // An array of 2^20 strings.
     let array = [0, 0, 0, 0, 77, 0x80, 0x80, 0x80, 0x01];
     for bytes in [&string[..], &array[..]] {
-        let error = codec.decode(bytes).unwrap_err().to_string();
+        let error = codec.decode_one(bytes).unwrap_err().to_string();
         assert!(error.contains("allocate"), "{error}");
     }
 }
@@ -364,7 +368,7 @@ fn hostile_bytes_never_panic() {
                 bytes.extend((0..random.below(40)).map(|_| u8::try_from(random.below(256)).unwrap()));
             }
         }
-        decoded += usize::from(codec.decode(&bytes).is_ok());
+        decoded += usize::from(codec.decode_one(&bytes).is_ok());
     }
     // Else the loop did not reach beyond the first check.
     assert!(decoded > 1_000, "{decoded}");

@@ -37,7 +37,7 @@ fn json_becomes_the_record_that_serde_would_write_and_back() {
     let codec = codec();
     let bytes = codec.encode_json("Add", &json!({ "article": "tea", "pieces": 3, "note": null })).unwrap();
     let record = Add { article: "tea".into(), pieces: 3, note: None };
-    assert_eq!(codec.decode(&bytes).unwrap(), Command::Add(record));
+    assert_eq!(codec.decode_one(&bytes).unwrap(), Command::Add(record));
     let (name, back) = codec.cache().to_json(&bytes).unwrap();
     assert_eq!((name.as_str(), back), ("shop.basket.Add", json!({ "article": "tea", "pieces": 3, "note": null })));
 }

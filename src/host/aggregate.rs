@@ -12,7 +12,9 @@ use factum_core::{
     wire::EventHeader,
 };
 use factum_handler::{PausePoint, Surroundings, Worker, WorkerOptions, WorkerStatus};
-use factum_schemas::{AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec, Schema, newest_schema, newest_schemas};
+use factum_schemas::{
+    AnswerCodec, AvroMessage, AvroSchema, Codec, RecordCodec, Retired, Schema, newest_schema, newest_schemas,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -143,6 +145,9 @@ pub trait AggregateHost: Send + Sync {
 
     /// The full names of its events' records.
     fn events(&self) -> &'static [&'static str];
+
+    /// The full names of the events' records that it had before: they are in the log and not written.
+    fn retired_events(&self) -> Vec<&'static str>;
 
     /// The newest schemas of its commands and of its events.
     ///
@@ -287,6 +292,10 @@ where
         A::Event::RECORDS
     }
 
+    fn retired_events(&self) -> Vec<&'static str> {
+        A::Event::retired().iter().map(Retired::name).collect()
+    }
+
     fn schemas(&self) -> Result<(Vec<Schema>, Vec<Schema>)> {
         Ok((newest_schemas::<A::Command>()?, newest_schemas::<A::Event>()?))
     }
@@ -390,8 +399,8 @@ where
     A::Event: AvroMessage,
 {
     fn apply_value(&mut self, version: Version, value: &[u8]) -> Result<()> {
-        let event = self.environment.schemas.with_schema(|| self.codec.decode_event(value))?;
-        self.state.evolve(&event);
+        let events = self.environment.schemas.with_schema(|| self.codec.decode_event(value))?;
+        events.as_slice().iter().for_each(|event| self.state.evolve(event));
         self.version = version;
         Ok(())
     }

@@ -7,6 +7,7 @@ use factum_core::{
     wire::EventHeader,
 };
 use factum_schemas::{AvroMessage, RecordCodec};
+use std::sync::Arc;
 
 /// The keys of the rows that an event's record touches; none of a record that the view does not read.
 ///
@@ -26,14 +27,21 @@ where
     Ok(Box::new(move |record| {
         let header = EventHeader::read(record)?;
         let value = record.value().unwrap_or_default();
-        let event = schemas.with_schema(|| match codec.decode(value) {
+        let events = schemas.with_schema(|| match codec.decode(value) {
             Err(DecodeError::UnknownRecord(_)) => Ok(None),
             decoded => decoded.map(Some),
         });
-        let Some(event) = event.map_err(|error| error.context(format!("{record:?}")))? else {
+        let Some(events) = events.map_err(|error| error.context(format!("{record:?}")))? else {
             return Ok(Vec::new());
         };
         let aggregate = AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?;
-        Ok(V::keys(&Recorded::new(record, &header, aggregate, header.source.into(), event)))
+        let source: Arc<str> = header.source.into();
+        let mut keys = Vec::new();
+        for part in (0..).zip(events.into_vec()) {
+            keys.extend(V::keys(&Recorded::new(record, &header, aggregate.clone(), source.clone(), part)));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
     }))
 }

@@ -107,7 +107,7 @@ fn fold_all(bank: &Bank) -> (BTreeMap<String, (Account, u64)>, u32) {
         reader.poll(10_000, Duration::from_millis(100), &mut batch).unwrap();
         for record in batch.iter() {
             let id = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
-            let event = codec.decode(record.value().unwrap()).unwrap();
+            let event = codec.decode_one(record.value().unwrap()).unwrap();
             let (account, version) = accounts.entry(id).or_default();
             account.evolve(&event);
             *version += 1;

@@ -251,12 +251,12 @@ impl Recovery {
             )));
         }
         if header.version > slot.version || !protections.version_check {
-            let event = codec.decode_event(record.value().unwrap_or_default()).map_err(|e| match e {
+            let events = codec.decode_event(record.value().unwrap_or_default()).map_err(|e| match e {
                 DecodeError::UnknownSchema(id) => Halt::Schema(id),
                 DecodeError::UnknownRecord(_) => stop(format!("{e}; {NEWER}")),
                 other => stop(other.to_string()),
             })?;
-            catch_unwind(AssertUnwindSafe(|| slot.state.evolve(&event)))
+            catch_unwind(AssertUnwindSafe(|| events.as_slice().iter().for_each(|event| slot.state.evolve(event))))
                 .map_err(|panic| stop(format!("evolve panicked: {}", panic_text(&*panic))))?;
             slot.version = header.version;
             slot.last_event = Some(record.offset());

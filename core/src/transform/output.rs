@@ -63,10 +63,12 @@ pub(super) fn append<T: Transform>(
                 return Err(stop(format!("record type {record} is none that the transform knows")));
             }
             Item::Unknown { record, .. } => tally.skipped += u64::from(record.is_some()),
-            Item::Known(event) => {
-                let made = transform::<T>(event).map_err(stop)?;
+            Item::Known(_) | Item::Parts(_) => {
+                for event in item.events() {
+                    let made = transform::<T>(event).map_err(stop)?;
+                    shapes.extend(made.into_iter().map(|shape| (event, shape)));
+                }
                 tally.read += 1;
-                shapes.extend(made.into_iter().map(|shape| (event, shape)));
             }
         }
     }

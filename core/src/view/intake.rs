@@ -3,7 +3,7 @@
 
 use super::{Focus, Recorded, Stop, StopClass};
 use crate::{
-    AggregateId, CommandId, DecodeError, Message, MessageCodec, Offset, RecordRef, Version,
+    AggregateId, CommandId, DecodeError, Decoded, Message, MessageCodec, Offset, RecordRef, Version,
     wire::{EventHeader, Traces, pass_over},
 };
 use std::sync::Arc;
@@ -11,22 +11,35 @@ use std::sync::Arc;
 /// The most events of one command that a view holds back while the rest is missing.
 pub const MAX_HELD_EVENTS: usize = 65_536;
 
-/// One event of a batch.
+/// One record of a batch.
 #[derive(Debug)]
 pub(crate) enum Item<E> {
     /// An event of the view.
     Known(Recorded<E>),
-    /// Not to be folded: of a record type that the reader has not, or out of focus (then without the
-    /// type's name). Its version counts.
+    /// What upcasters made of a retired record: at least one event. They are
+    /// folded or left aside together, for versions, watermarks and parking count records.
+    Parts(Vec<Recorded<E>>),
+    /// Not to be folded: of a record type that the reader has not, of one that upcasters drop, or out of
+    /// focus (the two without the type's name). Its version counts.
     Unknown { aggregate: AggregateId, version: Version, offset: Offset, record: Option<String> },
     /// It cannot be applied, now or later, by this code.
     Bad { aggregate: AggregateId, version: Version, offset: Offset, why: String },
 }
 
 impl<E> Item<E> {
+    /// The events that are folded, in their order.
+    pub(crate) fn events(&self) -> &[Recorded<E>] {
+        match self {
+            Item::Known(event) => std::slice::from_ref(event),
+            Item::Parts(events) => events,
+            Item::Unknown { .. } | Item::Bad { .. } => &[],
+        }
+    }
+
     pub(crate) fn aggregate(&self) -> &AggregateId {
         match self {
             Item::Known(event) => &event.aggregate,
+            Item::Parts(events) => &events[0].aggregate,
             Item::Unknown { aggregate, .. } | Item::Bad { aggregate, .. } => aggregate,
         }
     }
@@ -34,6 +47,7 @@ impl<E> Item<E> {
     pub(crate) fn version(&self) -> Version {
         match self {
             Item::Known(event) => event.version,
+            Item::Parts(events) => events[0].version,
             Item::Unknown { version, .. } | Item::Bad { version, .. } => *version,
         }
     }
@@ -41,12 +55,13 @@ impl<E> Item<E> {
     pub(crate) fn offset(&self) -> Offset {
         match self {
             Item::Known(event) => event.offset,
+            Item::Parts(events) => events[0].offset,
             Item::Unknown { offset, .. } | Item::Bad { offset, .. } => *offset,
         }
     }
 }
 
-/// The events of a batch, of which the last has perhaps not arrived.
+/// The records of a batch, of which the last has perhaps not arrived.
 #[derive(Debug)]
 pub(crate) struct Held<E> {
     pub(crate) command: CommandId,
@@ -173,7 +188,17 @@ pub(crate) fn take<E: Message, C: MessageCodec<E>>(
         Some(Err(DecodeError::UnknownSchema(id))) => return Err(Refused::UnknownSchema(id)),
         Some(Err(DecodeError::UnknownRecord(name))) => Item::Unknown { aggregate, version, offset, record: Some(name) },
         _ if is_out_of_focus => Item::Unknown { aggregate, version, offset, record: None },
-        Some(Ok(event)) => Item::Known(Recorded::new(record, &header, aggregate, shared(source, header.source), event)),
+        Some(Ok(Decoded::One(event))) => {
+            Item::Known(Recorded::new(record, &header, aggregate, shared(source, header.source), (0, event)))
+        }
+        Some(Ok(Decoded::Upcast(events))) if events.is_empty() => {
+            Item::Unknown { aggregate, version, offset, record: None }
+        }
+        Some(Ok(Decoded::Upcast(events))) => {
+            let source = shared(source, header.source);
+            let part = |part| Recorded::new(record, &header, aggregate.clone(), source.clone(), part);
+            Item::Parts((0..).zip(events).map(part).collect())
+        }
         Some(Err(DecodeError::Malformed(why))) => {
             Item::Bad { aggregate, version, offset, why: format!("{record:?} cannot be decoded: {why}") }
         }

@@ -71,6 +71,9 @@ pub struct Recorded<E> {
     pub command: CommandId,
     /// Its place among the events of that command, from 0.
     pub index: u32,
+    /// Its place among the events that upcasters made of its record, from 0; 0
+    /// where the record is read as it is. Version and part together name an event.
+    pub part: u32,
     /// The business conversation that it belongs to.
     pub correlation: CommandId,
     /// The event that caused its command, if one did.
@@ -90,13 +93,13 @@ pub struct Recorded<E> {
 }
 
 impl<E> Recorded<E> {
-    /// The event of a record of this header. `source` is the header's, which neighbours share.
+    /// The event of a record of this header, or that part of it. `source` is the header's, which neighbours share.
     pub fn new(
         record: RecordRef<'_>,
         header: &EventHeader<'_>,
         aggregate: AggregateId,
         source: Arc<str>,
-        event: E,
+        (part, event): (u32, E),
     ) -> Self {
         Recorded {
             aggregate,
@@ -105,6 +108,7 @@ impl<E> Recorded<E> {
             recorded: record.timestamp().unwrap_or(header.occurred),
             command: header.command,
             index: header.index,
+            part,
             correlation: header.correlation,
             cause: header.cause,
             trace: header.trace,

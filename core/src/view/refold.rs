@@ -135,19 +135,20 @@ impl<V: View, C: MessageCodec<V::Event>> Refold<V, C> {
         }
         *last = LastEvent { version, offset };
         self.events += 1;
-        let event = match item {
-            Item::Known(event) => event,
-            Item::Unknown { .. } => return Ok(()),
-            Item::Bad { why, .. } => return Err(Error::data(format!("view {}: {why}", V::NAME))),
-        };
-        let old = row.take();
-        let folded = catch_unwind(AssertUnwindSafe(|| match V::keys(event).as_slice() {
-            [] => Ok(old),
-            [key] if key == id.as_str() => Ok(V::fold(key, old, event)),
-            keys => Err(format!("touches the rows {keys:?}, and its scope says one aggregate's row only")),
-        }));
-        let folded = folded.unwrap_or_else(|panic| Err(format!("panicked: {}", text(&*panic))));
-        *row = folded.map_err(|why| Error::data(format!("{} of aggregate {id}, offset {offset}: {why}", V::NAME)))?;
+        if let Item::Bad { why, .. } = item {
+            return Err(Error::data(format!("view {}: {why}", V::NAME)));
+        }
+        for event in item.events() {
+            let old = row.take();
+            let folded = catch_unwind(AssertUnwindSafe(|| match V::keys(event).as_slice() {
+                [] => Ok(old),
+                [key] if key == id.as_str() => Ok(V::fold(key, old, event)),
+                keys => Err(format!("touches the rows {keys:?}, and its scope says one aggregate's row only")),
+            }));
+            let folded = folded.unwrap_or_else(|panic| Err(format!("panicked: {}", text(&*panic))));
+            let failed = |why| Error::data(format!("{} of aggregate {id}, offset {offset}: {why}", V::NAME));
+            *row = folded.map_err(failed)?;
+        }
         Ok(())
     }
 

@@ -24,12 +24,21 @@ struct Batch {
     next: Offset,
 }
 
-/// An event with the slots of its aggregate and of the rows that it touches.
+/// A record with the slot of its aggregate and the rows that its events touch.
 #[derive(Debug)]
 struct Event<E> {
     item: Item<E>,
     aggregate: usize,
     rows: Range<usize>,
+}
+
+/// A row that an event touches.
+#[derive(Debug, Clone, Copy)]
+struct Touch {
+    /// Which of its record's events it is.
+    part: usize,
+    /// The slot.
+    row: usize,
 }
 
 /// How rows are folded.
@@ -110,8 +119,8 @@ enum Fate {
 pub(super) struct Work<V: View> {
     batches: Vec<Batch>,
     events: Vec<Event<V::Event>>,
-    // The row slots of all events, in a row.
-    touched: Vec<usize>,
+    // The touched rows of all events, in a row.
+    touched: Vec<Touch>,
     row_slots: HashMap<String, usize, FixedState>,
     // By place: an aggregate's events are all in one partition.
     aggregate_slots: BTreeMap<usize, HashMap<AggregateId, usize, FixedState>>,
@@ -148,21 +157,16 @@ impl<V: View> Work<V> {
     pub(super) fn add(&mut self, place: usize, at: &TopicPartition, batch: Held<V::Event>, focus: &Focus) {
         let first_event = self.events.len();
         for mut item in batch.items {
-            let keys = match &item {
-                Item::Unknown { .. } | Item::Bad { .. } => Vec::new(),
-                Item::Known(event) => match keys_of::<V>(event, at) {
-                    Ok(keys) => keys,
-                    Err(why) => {
-                        let Recorded { aggregate, version, offset, .. } = event;
-                        item = Item::Bad { aggregate: aggregate.clone(), version: *version, offset: *offset, why };
-                        Vec::new()
-                    }
-                },
-            };
             let start = self.touched.len();
-            for key in keys.into_iter().filter(|key| focus.takes(key)) {
-                let next = self.row_slots.len();
-                self.touched.push(*self.row_slots.entry(key).or_insert(next));
+            if let Err(why) = self.touch(&item, at, focus) {
+                // No row of an event that cannot be applied is touched, nor by the others of its record.
+                self.touched.truncate(start);
+                item = Item::Bad {
+                    aggregate: item.aggregate().clone(),
+                    version: item.version(),
+                    offset: item.offset(),
+                    why,
+                };
             }
             let slots = self.aggregate_slots.entry(place).or_default();
             let aggregate = match slots.get(item.aggregate()) {
@@ -177,6 +181,18 @@ impl<V: View> Work<V> {
             self.events.push(Event { item, aggregate, rows: start..self.touched.len() });
         }
         self.batches.push(Batch { place, events: first_event..self.events.len(), next: batch.next });
+    }
+
+    /// Notes the rows that a record's events touch.
+    fn touch(&mut self, item: &Item<V::Event>, at: &TopicPartition, focus: &Focus) -> Result<(), String> {
+        for (part, event) in item.events().iter().enumerate() {
+            for key in keys_of::<V>(event, at)?.into_iter().filter(|key| focus.takes(key)) {
+                let next = self.row_slots.len();
+                let row = *self.row_slots.entry(key).or_insert(next);
+                self.touched.push(Touch { part, row });
+            }
+        }
+        Ok(())
     }
 
     /// Takes a partition's batches out.
@@ -285,7 +301,7 @@ impl<V: View> Work<V> {
                     counts.repeated += count(batch.events.start..events.start);
                     for Event { item, aggregate, .. } in &self.events[events] {
                         match item {
-                            Item::Known(_) => counts.applied += 1,
+                            Item::Known(_) | Item::Parts(_) => counts.applied += 1,
                             Item::Unknown { .. } | Item::Bad { .. } => counts.unknown += 1,
                         }
                         let last = &mut last[*aggregate];
@@ -381,7 +397,7 @@ impl<V: View> Work<V> {
             Care::EachRow => events,
         };
         let touched = self.events[events].iter().flat_map(|event| &self.touched[event.rows.clone()]);
-        touched.map(|&slot| (slot, rows[slot].clone())).collect()
+        touched.map(|touch| (touch.row, rows[touch.row].clone())).collect()
     }
 
     /// Folds these events in. After an error the rows that they touch are undefined.
@@ -393,9 +409,9 @@ impl<V: View> Work<V> {
         place: &TopicPartition,
     ) -> Result<(), String> {
         for event in &self.events[events] {
-            let Item::Known(recorded) = &event.item else { continue };
-            for &slot in &self.touched[event.rows.clone()] {
-                let row = &mut rows[slot];
+            let parts = event.item.events();
+            for &Touch { part, row } in &self.touched[event.rows.clone()] {
+                let (recorded, row) = (&parts[part], &mut rows[row]);
                 row.fold::<V>(recorded, shape, self.care).map_err(|why| {
                     format!("{}::fold of row {:?} at {place}@{}: {why}", V::NAME, row.key, recorded.offset)
                 })?;

@@ -1,6 +1,6 @@
 //! A counter with every kind of command, and a codec of plain text.
 
-use factum_core::{Aggregate, AggregateCodec, DecodeError, Error, Fingerprint, Message, Result};
+use factum_core::{Aggregate, AggregateCodec, DecodeError, Decoded, Error, Fingerprint, Message, Result};
 use serde::Serialize;
 use std::{
     collections::BTreeSet,
@@ -179,14 +179,14 @@ impl AggregateCodec<Counter> for TextCodec {
         Ok(())
     }
 
-    fn decode_event(&self, value: &[u8]) -> Result<Event, DecodeError> {
-        Ok(match self.text(value)? {
+    fn decode_event(&self, value: &[u8]) -> Result<Decoded<Event>, DecodeError> {
+        Ok(Decoded::One(match self.text(value)? {
             ("added", Some(n)) => Event::Added(n),
             ("milestone", None) => Event::Milestone,
             ("spoiled", None) => Event::Spoiled,
             ("broken", None) => Event::Broken,
             (other, _) => return Err(DecodeError::Malformed(format!("{other:?} is no event"))),
-        })
+        }))
     }
 
     fn fingerprint(&self) -> Fingerprint {

@@ -1,9 +1,9 @@
 //! The entry of both attributes: what they stand on decides.
 
-use crate::{records, structure};
+use crate::{arguments, records, structure};
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, Item, LitStr, Result};
+use syn::{Error, Item, Result};
 
 /// Which attribute it was; only messages differ.
 #[derive(Debug, Clone, Copy)]
@@ -35,16 +35,9 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> T
 
 fn parse(kind: Kind, arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let name = kind.name();
-    let namespace: Option<LitStr> = if arguments.is_empty() {
-        None
-    } else {
-        Some(syn::parse2(arguments.clone()).map_err(|_| {
-            Error::new_spanned(&arguments, format!("expected a namespace in quotes: `#[{name}(\"bank.account\")]`"))
-        })?)
-    };
     match syn::parse2(item.clone()) {
-        Ok(Item::Struct(item)) => structure::expand(kind, namespace, item),
-        Ok(Item::Enum(item)) => records::expand(kind, namespace, item),
+        Ok(Item::Struct(item)) => structure::expand(kind, arguments::namespace(kind, arguments)?, item),
+        Ok(Item::Enum(item)) => records::expand(kind, arguments::retired(kind, arguments)?, item),
         _ => Err(Error::new_spanned(
             item,
             format!("`#[{name}]` stands on a struct (one record) or on an enum (a set of records)"),
@@ -67,9 +60,14 @@ pub(crate) mod tests {
     /// Expects a compile error with this text.
     #[track_caller]
     pub(crate) fn refused(arguments: &str, item: &str, message: &str) {
+        refused_as(Kind::Event, arguments, item, message);
+    }
+
+    /// Expects it of this attribute.
+    #[track_caller]
+    pub(crate) fn refused_as(kind: Kind, arguments: &str, item: &str, message: &str) {
         let tokens = |text| TokenStream::from_str(text).unwrap();
-        let error =
-            parse(Kind::Event, tokens(arguments), tokens(item)).expect_err("the macro refuses this").to_string();
+        let error = parse(kind, tokens(arguments), tokens(item)).expect_err("the macro refuses this").to_string();
         assert!(error.contains(message), "the message is: {error}");
     }
 

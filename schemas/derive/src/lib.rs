@@ -14,9 +14,13 @@
 //! #[event] pub enum Event { Deposited(Deposited), Withdrawn(Withdrawn) }
 //! ```
 //!
+//! A record that is in the log and written no more is *retired*: its struct
+//! stays with an `impl Upcast`, and the enum lists it, `#[event(retired(Moved))]`.
+//!
 //! The crate of the domain depends on `factum`, `serde`, `serde_json` and
 //! `apache-avro`: the derives that are added name them by absolute paths.
 
+mod arguments;
 mod derives;
 mod expand;
 mod records;
@@ -26,7 +30,8 @@ use expand::Kind;
 use proc_macro::TokenStream;
 
 /// Makes a struct an event's record (`#[event("bank.account")]`), or an enum
-/// the set of events that a topic carries (`#[event]`).
+/// the set of events that a topic carries (`#[event]`, with records that it had
+/// once `#[event(retired(Moved))]`).
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(Kind::Event, arguments.into(), item.into()).into()

@@ -3,18 +3,11 @@
 use crate::{derives, expand::Kind};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Error, Fields, ItemEnum, LitStr, Result, Type, Variant};
+use syn::{Error, Fields, ItemEnum, Result, Type, Variant};
 
 /// Adds the derives, `From` for each record, `impl Message` and `impl AvroMessage`.
-pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemEnum) -> Result<TokenStream> {
-    let attribute = kind.name();
+pub(crate) fn expand(kind: Kind, retired: Vec<Type>, item: ItemEnum) -> Result<TokenStream> {
     let ident = &item.ident;
-    if let Some(namespace) = namespace {
-        return Err(Error::new_spanned(
-            namespace,
-            format!("the records name their namespace, the enum has none: write `#[{attribute}]`"),
-        ));
-    }
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(
             &item.generics,
@@ -43,9 +36,25 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemEnum) -> R
                 ),
             ));
         }
+        if let Some(both) =
+            retired.iter().find(|r| r.to_token_stream().to_string() == record.to_token_stream().to_string())
+        {
+            let name = both.to_token_stream();
+            return Err(Error::new_spanned(
+                both,
+                format!("`{name}` is a variant and retired: take it out of one of the two"),
+            ));
+        }
         variants.push(&variant.ident);
         records.push(record);
     }
+    let retired = (!retired.is_empty()).then(|| {
+        quote! {
+            fn retired() -> ::std::vec::Vec<::factum::schemas::Retired<Self>> {
+                ::std::vec![#(::factum::schemas::Retired::of::<#retired>()),*]
+            }
+        }
+    });
 
     let derives = derives::missing(&item.attrs, &derives::plain());
     let rule = match kind {
@@ -86,6 +95,8 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemEnum) -> R
                     _ => ::core::unreachable!("records are numbered as in RECORDS"),
                 }
             }
+
+            #retired
         }
 
         #(
@@ -142,6 +153,15 @@ mod tests {
         let text = expand(Kind::Command, proc_macro2::TokenStream::new(), items).to_string();
         assert!(text.contains("FullTransitive"), "{text}");
         assert!(!expanded("", "pub enum Event { Deposited(Deposited) }").contains("RULE"));
+    }
+
+    #[test]
+    fn retired_records_are_listed_with_their_upcasters() {
+        let text = expanded("retired(Moved, old::Opened,)", "pub enum Event { Deposited(Deposited) }");
+        let list =
+            "::std::vec![::factum::schemas::Retired::of::<Moved>(),::factum::schemas::Retired::of::<old::Opened>()]";
+        assert!(text.contains(list), "{text}");
+        assert!(!expanded("", "pub enum Event { Deposited(Deposited) }").contains("retired"));
     }
 
     #[test]

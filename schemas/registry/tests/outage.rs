@@ -25,7 +25,7 @@ fn a_consumer_restarts_while_the_registry_is_down() {
     let value = [&[0][..], &id.to_be_bytes(), &[200, 1, 2, b'x']].concat();
     let read = |cache: &Arc<SchemaCache>| {
         let codec = RecordCodec::<Paid>::for_reading(cache)?;
-        cache.with_schema(|| codec.decode(&value))
+        cache.with_schema(|| codec.decode_one(&value))
     };
     assert_eq!(read(&cache(&url, folder.path())).unwrap(), Paid { cents: 100 });
     drop(site);

@@ -284,7 +284,7 @@ fn a_codec_writes_what_another_process_reads_and_the_start_after_it_registers_no
     RecordCodec::for_writing(&topic, &cache()).unwrap().encode(&Paid { cents: 7 }, &mut value).unwrap();
     let stranger = Arc::new(SchemaCache::in_memory(Arc::new(place.codecs_registry())));
     let reader = RecordCodec::<Paid>::for_reading(&stranger).unwrap();
-    assert_eq!(stranger.with_schema(|| reader.decode(&value)).unwrap(), Paid { cents: 7 });
+    assert_eq!(stranger.with_schema(|| reader.decode_one(&value)).unwrap(), Paid { cents: 7 });
     let mut again = Vec::new();
     RecordCodec::for_writing(&topic, &cache()).unwrap().encode(&Paid { cents: 7 }, &mut again).unwrap();
     assert_eq!(again, value);
@@ -301,7 +301,7 @@ fn an_id_that_was_registered_under_another_subject_is_read_for_what_it_is() {
     let cache = Arc::new(SchemaCache::in_memory(Arc::new(place.codecs_registry())));
     let codec = RecordCodec::<Paid>::for_reading(&cache).unwrap();
     let read =
-        |id: u32, bytes: &[u8]| cache.with_schema(|| codec.decode(&[&[0][..], &id.to_be_bytes(), bytes].concat()));
+        |id: u32, bytes: &[u8]| cache.with_schema(|| codec.decode_one(&[&[0][..], &id.to_be_bytes(), bytes].concat()));
     assert_eq!(read(longer, &[14, 2, b'x']).unwrap(), Paid { cents: 7 });
     let error = read(other, &[14, 2, b'x']).unwrap_err();
     assert!(error.to_string().contains("a.Unpaid"), "{error}");
@@ -310,6 +310,6 @@ fn an_id_that_was_registered_under_another_subject_is_read_for_what_it_is() {
     let own = RecordCodec::<Paid>::for_writing(&topic, &cache).unwrap();
     let mut value = Vec::new();
     own.encode(&Paid { cents: 8 }, &mut value).unwrap();
-    assert_eq!(own.decode(&value).unwrap(), Paid { cents: 8 });
+    assert_eq!(own.decode_one(&value).unwrap(), Paid { cents: 8 });
     assert_eq!(place.client.versions(&subject(&topic, "a.Paid")).unwrap(), [1]);
 }

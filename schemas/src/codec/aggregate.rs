@@ -7,7 +7,7 @@ use crate::{
     shape,
 };
 use apache_avro::{AvroSchema, Schema};
-use factum_core::{Aggregate, AggregateCodec, DecodeError, Error, Fingerprint, MessageCodec, Result, Topics};
+use factum_core::{Aggregate, AggregateCodec, DecodeError, Decoded, Error, Fingerprint, MessageCodec, Result, Topics};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc};
 
@@ -34,6 +34,12 @@ where
     /// schema or a derived schema is not usable.
     pub fn open(topics: &Topics, cache: &Arc<SchemaCache>) -> Result<Self> {
         let state = newest::of_type::<A>()?;
+        if let Some(retired) = A::Command::retired().first() {
+            return Err(Error::invalid(format!(
+                "command {} is retired, and commands are not upcast: keep it as a variant until none is on its way",
+                retired.name()
+            )));
+        }
         Ok(Codec {
             commands: RecordCodec::for_writing(topics.commands.as_str(), cache)?,
             events: RecordCodec::for_writing(topics.events.as_str(), cache)?,
@@ -67,14 +73,14 @@ where
     A::Event: AvroMessage,
 {
     fn decode_command(&self, value: &[u8]) -> Result<A::Command, DecodeError> {
-        self.commands.decode(value)
+        self.commands.decode_one(value)
     }
 
     fn encode_event(&self, event: &A::Event, into: &mut Vec<u8>) -> Result<(), Error> {
         self.events.encode(event, into)
     }
 
-    fn decode_event(&self, value: &[u8]) -> Result<A::Event, DecodeError> {
+    fn decode_event(&self, value: &[u8]) -> Result<Decoded<A::Event>, DecodeError> {
         self.events.decode(value)
     }
 

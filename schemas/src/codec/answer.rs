@@ -78,7 +78,7 @@ impl AnswerCodec {
     /// # Errors
     /// Those of the wire format, and `Malformed` for what is no answer.
     pub fn decode(&self, value: &[u8]) -> Result<Answer, DecodeError> {
-        let record = self.records.decode(value)?;
+        let record = self.records.decode_one(value)?;
         Ok(Answer {
             command: record.command.parse().map_err(malformed)?,
             code: record.code.parse().map_err(malformed)?,

@@ -7,9 +7,10 @@ use crate::{
     message::{How, RecordReader, RecordWriter},
     newest::{self, Newest},
     shape, subject,
+    upcast::Retired,
 };
-use factum_core::{DecodeError, Error, MessageCodec, Result};
-use std::{cell::RefCell, fmt, marker::PhantomData, sync::Arc};
+use factum_core::{DecodeError, Decoded, Error, MessageCodec, Result};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 /// More ids than one topic ever has; beyond it the codec begins anew.
 const LIMIT_ROUTES: usize = 10_000;
@@ -21,13 +22,14 @@ const LIMIT_ROUTES: usize = 10_000;
 /// [`UnknownSchema`](DecodeError::UnknownSchema): call [`SchemaCache::fetch`]
 /// and decode again.
 pub struct RecordCodec<M> {
+    /// Those of the enum, and behind them the retired ones.
     records: &'static [Newest],
+    retired: Arc<[Retired<M>]>,
     /// The ids of the newest schemas; none in a codec that only reads.
     ids: Option<Arc<[u32]>>,
     /// What this thread knows about ids, sorted by id.
     routes: RefCell<Vec<(u32, Route)>>,
     cache: Arc<SchemaCache>,
-    message: PhantomData<fn() -> M>,
 }
 
 /// What to do with bytes of one schema id.
@@ -49,10 +51,10 @@ impl<M: AvroMessage> RecordCodec<M> {
     pub fn for_reading(cache: &Arc<SchemaCache>) -> Result<Self> {
         Ok(RecordCodec {
             records: newest::of_message::<M>()?,
+            retired: M::retired().into(),
             ids: None,
             routes: RefCell::default(),
             cache: cache.clone(),
-            message: PhantomData,
         })
     }
 
@@ -63,7 +65,8 @@ impl<M: AvroMessage> RecordCodec<M> {
     pub fn for_writing(topic: &str, cache: &Arc<SchemaCache>) -> Result<Self> {
         let mut codec = Self::for_reading(cache)?;
         let named = |record: &Newest| (subject(topic, &record.name), record.json.clone());
-        codec.ids = Some(cache.register_all(&codec.records.iter().map(named).collect::<Vec<_>>())?.into());
+        let records: Vec<_> = codec.records.iter().take(M::RECORDS.len()).map(named).collect();
+        codec.ids = Some(cache.register_all(&records)?.into());
         Ok(codec)
     }
 
@@ -124,7 +127,7 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
         written
     }
 
-    fn decode(&self, value: &[u8]) -> Result<M, DecodeError> {
+    fn decode(&self, value: &[u8]) -> Result<Decoded<M>, DecodeError> {
         let (id, bytes) = frame::read(value)?;
         let route = self.route(id)?;
         let (index, how) = match &route {
@@ -132,12 +135,18 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
             Route::Resolve(index, written) => (*index, How::Resolve(&written.schema)),
             Route::Foreign(written) => {
                 return match &written.name {
-                    Some(name) => M::foreign(name, value).ok_or_else(|| DecodeError::UnknownRecord(name.to_string())),
+                    Some(name) => M::foreign(name, value)
+                        .map(Decoded::One)
+                        .ok_or_else(|| DecodeError::UnknownRecord(name.to_string())),
                     None => Err(DecodeError::Malformed(format!("schema id {id} is not a record"))),
                 };
             }
         };
-        M::read(index, RecordReader { newest: &self.records[index], how, id: Some(id), bytes })
+        let reader = RecordReader { newest: &self.records[index], how, id: Some(id), bytes };
+        match index.checked_sub(M::RECORDS.len()) {
+            None => M::read(index, reader).map(Decoded::One),
+            Some(retired) => self.retired[retired].read(reader).map(Decoded::Upcast),
+        }
     }
 }
 
@@ -145,10 +154,10 @@ impl<M> Clone for RecordCodec<M> {
     fn clone(&self) -> Self {
         RecordCodec {
             records: self.records,
+            retired: self.retired.clone(),
             ids: self.ids.clone(),
             routes: self.routes.clone(),
             cache: self.cache.clone(),
-            message: PhantomData,
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) fn places(app: &App, prefix: &str) -> BTreeMap<String, Vec<Place>> {
         let topics = Topics::with_prefix(prefix, host.aggregate_type());
         for (topic, records, level) in [
             (&topics.events, host.events(), Level::BackwardTransitive),
+            // What was written once is read for ever.
+            (&topics.events, &host.retired_events(), Level::BackwardTransitive),
             (&topics.commands, host.commands(), Level::FullTransitive),
             (&topics.replies, &[AnswerCodec::RECORD][..], Level::FullTransitive),
         ] {

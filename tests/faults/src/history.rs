@@ -73,7 +73,7 @@ impl Sources<'_> {
         let codec = RecordCodec::<factum_bank::Event>::for_reading(&environment.schemas)?;
         let decode = |record: RecordRef<'_>| {
             let value = record.value().unwrap_or_default();
-            let event = environment.schemas.with_schema(|| codec.decode(value));
+            let event = environment.schemas.with_schema(|| codec.decode_one(value));
             event.map_err(|error| Error::data(format!("{record:?}: {error}")))
         };
         history.events = read_events(&*environment.log, &topics.events, POLL, decode)?;

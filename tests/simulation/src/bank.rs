@@ -4,7 +4,8 @@
 use crate::{fault::Fault, poison, world::World};
 use factum_bank::{Account, Balances, Command, Event};
 use factum_core::{
-    Aggregate, AggregateCodec, DecodeError, Error, Fingerprint, MessageCodec, Result, Topics, view::View, wire::Answer,
+    Aggregate, AggregateCodec, DecodeError, Decoded, Error, Fingerprint, MessageCodec, Result, Topics, view::View,
+    wire::Answer,
 };
 use factum_handler::{AnswerEncoder, SchemaFetch};
 use factum_schemas::{AnswerCodec, Codec, MemoryRegistry, SchemaCache};
@@ -35,9 +36,9 @@ impl Bank {
         Topics::of(Account::TYPE)
     }
 
-    /// The state after an event.
+    /// What an event's record says.
     pub(crate) fn event(&self, value: &[u8]) -> Result<Event, DecodeError> {
-        self.codec.decode_event(value)
+        self.codec.decode_event(value)?.one()
     }
 
     /// A command's wire bytes.
@@ -106,7 +107,7 @@ impl AggregateCodec<Account> for ProcessCodec {
         self.codec.encode_event(event, into)
     }
 
-    fn decode_event(&self, value: &[u8]) -> Result<Event, DecodeError> {
+    fn decode_event(&self, value: &[u8]) -> Result<Decoded<Event>, DecodeError> {
         self.check(value)?;
         self.codec.decode_event(value)
     }
@@ -129,10 +130,10 @@ impl MessageCodec<<Balances as View>::Event> for ProcessCodec {
         self.codec.encode_event(message, into)
     }
 
-    fn decode(&self, value: &[u8]) -> Result<Event, DecodeError> {
+    fn decode(&self, value: &[u8]) -> Result<Decoded<Event>, DecodeError> {
         self.check(value)?;
-        let event = self.codec.decode_event(value)?;
-        poison::decodes(&event)?;
-        Ok(event)
+        let events = self.codec.decode_event(value)?;
+        events.as_slice().iter().try_for_each(poison::decodes)?;
+        Ok(events)
     }
 }

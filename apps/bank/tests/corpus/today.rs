@@ -68,9 +68,12 @@ impl Today {
 
     fn through<M: AvroMessage>(&self, codec: &RecordCodec<M>, value: &[u8]) -> Vec<Vec<u8>> {
         let read = self.cache.with_schema(|| codec.decode(value)).unwrap();
-        let mut bytes = Vec::new();
-        codec.encode(&read, &mut bytes).unwrap();
-        vec![bytes]
+        let encoded = |event: &M| {
+            let mut bytes = Vec::new();
+            codec.encode(event, &mut bytes).unwrap();
+            bytes
+        };
+        read.as_slice().iter().map(encoded).collect()
     }
 }
 

@@ -60,10 +60,10 @@ impl Books {
         });
         let decode = |record: RecordRef<'_>| {
             let value = record.value().unwrap();
-            codec.decode(value).or_else(|error| match error {
+            codec.decode_one(value).or_else(|error| match error {
                 DecodeError::UnknownSchema(id) => {
                     environment.schemas.fetch(id).unwrap();
-                    codec.decode(value)
+                    codec.decode_one(value)
                 }
                 other => Err(other),
             })

@@ -2,8 +2,8 @@
 
 pub(super) use super::records::Records;
 use crate::{
-    AggregateId, CommitOffset, DecodeError, Error, GroupEvent, Message, MessageCodec, Offset, Partition, Protections,
-    RecordBatch, TimestampMs, Topic, TopicId, TopicPartition,
+    AggregateId, CommitOffset, DecodeError, Decoded, Error, GroupEvent, Message, MessageCodec, Offset, Partition,
+    Protections, RecordBatch, TimestampMs, Topic, TopicId, TopicPartition,
     log::{Bounds, Committed},
     view::*,
 };
@@ -50,7 +50,7 @@ impl MessageCodec<Event> for TextCodec {
         Err(Error::invalid("only read here"))
     }
 
-    fn decode(&self, value: &[u8]) -> Result<Event, DecodeError> {
+    fn decode(&self, value: &[u8]) -> Result<Decoded<Event>, DecodeError> {
         let text = String::from_utf8_lossy(value);
         let parts: Vec<&str> = text.split(':').collect();
         let malformed = || DecodeError::Malformed(format!("{text:?} is no event"));
@@ -59,10 +59,10 @@ impl MessageCodec<Event> for TextCodec {
             return Err(DecodeError::UnknownSchema(schema));
         }
         match parts[1..] {
-            ["deposited", cents] => Ok(Event::Deposited(cents.parse().unwrap())),
-            ["moved", to, cents] => Ok(Event::Moved { to: to.into(), cents: cents.parse().unwrap() }),
-            ["closed"] => Ok(Event::Closed),
-            ["poison"] => Ok(Event::Poison),
+            ["deposited", cents] => Ok(Decoded::One(Event::Deposited(cents.parse().unwrap()))),
+            ["moved", to, cents] => Ok(Decoded::One(Event::Moved { to: to.into(), cents: cents.parse().unwrap() })),
+            ["closed"] => Ok(Decoded::One(Event::Closed)),
+            ["poison"] => Ok(Decoded::One(Event::Poison)),
             ["renamed"] => Err(DecodeError::UnknownRecord("Renamed".into())),
             _ => Err(malformed()),
         }

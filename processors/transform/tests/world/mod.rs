@@ -1,7 +1,7 @@
 //! Events of a small domain on the log in memory, and transformers that the test steps.
 
 use factum_core::{
-    CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, RecordBatch, Result, Throttle,
+    CommandId, DecodeError, Decoded, Error, Message, MessageCodec, Offset, Partition, RecordBatch, Result, Throttle,
     TimestampMs, Topic, TopicPartition, Version,
     log::{CommitOffset, GroupOptions, GroupProtocol, Isolation, Log, TopicSpec, TransactionOptions},
     transform::{FROM_HEADER, Transform, UnknownRecords, output_topic, transform_group},
@@ -57,13 +57,17 @@ impl MessageCodec<Word> for TextCodec {
         Err(Error::invalid("a transformer writes no words"))
     }
 
-    fn decode(&self, value: &[u8]) -> Result<Word, DecodeError> {
+    fn decode(&self, value: &[u8]) -> Result<Decoded<Word>, DecodeError> {
+        let word = |text: &[u8]| Word(String::from_utf8_lossy(text).into_owned());
         match value.split_first() {
-            Some((1, text)) => Ok(Word(String::from_utf8_lossy(text).into_owned())),
-            Some((7, _)) => Err(DecodeError::UnknownRecord("test.thing.Number".into())),
-            Some((id, text)) if self.known.lock().unwrap().contains(id) => {
-                Ok(Word(String::from_utf8_lossy(text).into_owned()))
+            Some((1, text)) => Ok(Decoded::One(word(text))),
+            // A record of earlier times: several words, or none.
+            Some((2, text)) => {
+                let words = text.split(|byte| *byte == b' ').filter(|text| !text.is_empty());
+                Ok(Decoded::Upcast(words.map(word).collect()))
             }
+            Some((7, _)) => Err(DecodeError::UnknownRecord("test.thing.Number".into())),
+            Some((id, text)) if self.known.lock().unwrap().contains(id) => Ok(Decoded::One(word(text))),
             Some((0, _)) | None => Err(DecodeError::Malformed("no schema id".into())),
             Some((id, _)) => Err(DecodeError::UnknownSchema(u32::from(*id))),
         }
@@ -76,7 +80,7 @@ impl MessageCodec<Letter> for TextCodec {
         if letter.0 == '€' { Err(Error::data("no such letter")) } else { Ok(()) }
     }
 
-    fn decode(&self, _: &[u8]) -> Result<Letter, DecodeError> {
+    fn decode(&self, _: &[u8]) -> Result<Decoded<Letter>, DecodeError> {
         Err(DecodeError::Malformed("a transformer reads no letters".into()))
     }
 }

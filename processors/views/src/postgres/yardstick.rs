@@ -134,9 +134,9 @@ impl<V: View> Projection<V> {
             self.source = header.source.into();
         }
         let value = record.value().unwrap_or_default();
-        let event = codec.decode(value).map_err(|e| Error::data(format!("{record:?}: {e:?}")))?;
+        let event = codec.decode_one(value).map_err(|e| Error::data(format!("{record:?}: {e:?}")))?;
         let aggregate = AggregateId::check(record.key().unwrap_or_default()).and_then(AggregateId::new)?;
-        Ok(Recorded::new(record, &header, aggregate, self.source.clone(), event))
+        Ok(Recorded::new(record, &header, aggregate, self.source.clone(), (0, event)))
     }
 
     /// Reads the touched rows, folds and writes them.

@@ -1,7 +1,7 @@
 //! A bank's events on a log in memory, and a view of them.
 
 use factum_core::{
-    CommandId, DecodeError, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch, Result,
+    CommandId, DecodeError, Decoded, Error, Message, MessageCodec, Offset, Partition, Protections, RecordBatch, Result,
     Throttle, TimestampMs, Topic, TopicId, TopicPartition, Version,
     log::{Log, TopicSpec, TransactionOptions},
     view::{Claim, Commit, CommitOutcome, LoadRequest, Loaded, Recorded, Scope, Value, View, ViewTable},
@@ -59,7 +59,7 @@ impl MessageCodec<Event> for TextCodec {
         Err(Error::invalid("only read here"))
     }
 
-    fn decode(&self, value: &[u8]) -> Result<Event, DecodeError> {
+    fn decode(&self, value: &[u8]) -> Result<Decoded<Event>, DecodeError> {
         let mut text = std::str::from_utf8(value).unwrap();
         if let Some(rest) = text.strip_prefix("new ") {
             if !self.known.lock().unwrap().contains(&NEW_SCHEMA) {
@@ -68,12 +68,12 @@ impl MessageCodec<Event> for TextCodec {
             text = rest;
         }
         match text.split(' ').collect::<Vec<_>>()[..] {
-            ["deposited", cents] => Ok(Event::Deposited(cents.parse().unwrap())),
+            ["deposited", cents] => Ok(Decoded::One(Event::Deposited(cents.parse().unwrap()))),
             ["charged", account, cents] => {
-                Ok(Event::Charged { account: account.into(), cents: cents.parse().unwrap() })
+                Ok(Decoded::One(Event::Charged { account: account.into(), cents: cents.parse().unwrap() }))
             }
-            ["closed"] => Ok(Event::Closed),
-            ["poison"] => Ok(Event::Poison),
+            ["closed"] => Ok(Decoded::One(Event::Closed)),
+            ["poison"] => Ok(Decoded::One(Event::Poison)),
             _ => Err(DecodeError::UnknownRecord(text.into())),
         }
     }

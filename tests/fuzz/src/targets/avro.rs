@@ -76,7 +76,7 @@ impl Target for Avro {
         again(&self.events, input)?;
         again(&self.commands, input)?;
         let name = self.cache.record_name(input);
-        if let Ok(event) = self.stored.decode(input) {
+        if let Ok(event) = self.stored.decode_one(input) {
             same("the value as it is stored", &event.value.as_slice(), &input)?;
             same("the record's name", &name, &Ok(event.record))?;
         }
@@ -90,12 +90,13 @@ impl Target for Avro {
 
 /// What is read is the same after it was written.
 fn again<M: AvroMessage + Debug>(codec: &RecordCodec<M>, input: &[u8]) -> Result<(), String> {
-    let Ok(message) = codec.decode(input) else { return Ok(()) };
+    let Ok(message) = codec.decode_one(input) else { return Ok(()) };
     let mut bytes = Vec::new();
     codec
         .encode(&message, &mut bytes)
         .map_err(|error| format!("{message:?} was read and cannot be written: {error}"))?;
-    let read = codec.decode(&bytes).map_err(|error| format!("{message:?} was written and cannot be read: {error}"))?;
+    let read =
+        codec.decode_one(&bytes).map_err(|error| format!("{message:?} was written and cannot be read: {error}"))?;
     let mut once_more = Vec::new();
     codec.encode(&read, &mut once_more).map_err(|error| error.to_string())?;
     // Compared as bytes: no number is equal to NaN.
