@@ -79,7 +79,7 @@ pub use codec::{AnswerCodec, Codec, RecordCodec};
 pub use committed::{
     Breach, CommittedRecord, CommittedVersion, Report, between, check_committed, check_messages, clashes, committed,
 };
-pub use compare::changes;
+pub use compare::{Rollout, changes};
 pub use disk::MAX_SCHEMA_BYTES;
 pub use factum_derive::{command, event};
 pub use json::{MAX_JSON_DEPTH, json_schema, parse_json};

@@ -157,9 +157,12 @@ fn a_breaking_change_is_refused_with_field_rule_and_fix_and_the_next_good_one_pa
     let out = good(&["register", "--dir", dir, "--registry", &url]);
     assert!(out.contains(&format!("{SUBJECT}: registered, id ")), "{out}");
     let out = good(&["diff", RECORD, "--dir", dir]);
-    assert!(out.ends_with("\n  + field branch: string, default \"\"\n"), "{out}");
+    assert!(out.ends_with("\n  + field branch: string, default \"\"\nroll out side by side\n"), "{out}");
     let between = [&format!("{SUBJECT}@1"), RECORD, "--dir", dir, "--registry", &url];
-    assert!(good(&[&["diff"][..], &between].concat()).ends_with("\n  + field branch: string, default \"\"\n"));
+    assert!(
+        good(&[&["diff"][..], &between].concat())
+            .ends_with("\n  + field branch: string, default \"\"\nroll out side by side\n")
+    );
     let out = good(&["diff", SUBJECT, RECORD, "--dir", dir, "--registry", &url]);
     assert!(out.ends_with("\n  no change\n"), "{out}");
 }
@@ -207,6 +210,46 @@ fn bad_files_end_the_check_with_an_error_and_the_next_good_ones_pass() {
     assert!(err.contains("2.avsc is missing"), "{err}");
     fs::rename(file.with_file_name("3.avsc"), file.with_file_name("2.avsc")).unwrap();
     good(&["check", "--dir", dir]);
+}
+
+#[test]
+fn each_change_says_whether_it_is_rolled_out_side_by_side_or_needs_a_stop() {
+    let url = registry();
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let here = ["check", "--dir", dir, "--registry", &url];
+    // Where nothing is registered nothing runs, and what is registered needs no roll-out.
+    assert!(!good(&here).contains("roll out") && !good(&here).contains("needs a stop"));
+    good(&["register", "--dir", dir, "--registry", &url]);
+    assert!(!good(&here).contains("roll out") && !good(&here).contains("needs a stop"));
+
+    next_version(folder.path(), RECORD, r#"{"name":"branch","type":"string","default":""}"#);
+    let line = format!("{RECORD}: 2 versions, BACKWARD_TRANSITIVE; roll out side by side\n");
+    assert!(good(&here).contains(&line) && good(&here[..3]).contains(&line));
+
+    // The version before has no default for what the new one leaves out.
+    let empty = r#"{"type":"record","name":"Deposited","namespace":"bank.account","fields":[]}"#;
+    fs::write(folder.path().join(RECORD).join("2.avsc"), empty).unwrap();
+    let why = "needs a stop: an instance of the version before cannot read what this one writes: \
+               field cents: it is missing there and has no default\n";
+    assert!(good(&here).contains(why) && good(&here[..3]).contains(why));
+    assert!(good(&["diff", RECORD, "--dir", dir]).ends_with(why));
+    assert!(good(&[&here[..], &["--json"]].concat()).contains(r#""rollout":"needs a stop: "#));
+}
+
+#[test]
+fn a_new_event_needs_a_stop_where_others_of_its_topic_are_registered() {
+    let url = registry();
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let first = folder.path().join(RECORD).join("1.avsc");
+    good(&["register", "--registry", &url, "--subject", SUBJECT, "--file", first.to_str().unwrap()]);
+    let out = good(&["check", "--dir", dir, "--registry", &url]);
+    let line = "bank.account.Withdrawn: 1 version, BACKWARD_TRANSITIVE; needs a stop: an instance of the version \
+                before does not know this record; without a stop: first release a version that reads it";
+    assert!(out.contains(line), "{out}");
+    assert!(out.contains("bank.account.Deposited: 1 version, BACKWARD_TRANSITIVE\n"), "{out}");
+    assert!(out.contains("bank.account.Withdraw: 1 version, FULL_TRANSITIVE\n"), "{out}");
 }
 
 #[test]

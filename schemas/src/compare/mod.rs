@@ -2,8 +2,10 @@
 
 mod changes;
 mod problems;
+mod rollout;
 mod types;
 
 pub use changes::changes;
 pub(crate) use problems::problems;
+pub use rollout::Rollout;
 pub(crate) use types::{Names, words};

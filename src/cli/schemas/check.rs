@@ -7,11 +7,14 @@ use super::{
 use crate::{App, cli::output};
 use clap::Args;
 use factum_core::{Error, Result};
-use factum_schemas::{Breach, CommittedRecord, between, clashes, parse_schema, rules::Level, same};
+use factum_schemas::{Breach, CommittedRecord, Rollout, between, clashes, parse_schema, rules::Level, same};
 
 pub(super) const HELP: &str = "\
 Events are read for ever, so the newest schema must read every earlier one (BACKWARD_TRANSITIVE). Commands and \
 answers pass between programs of different age, so it goes both ways (FULL_TRANSITIVE).
+
+For what changed last it says whether instances of the version before may run meanwhile (roll out side by side) \
+or not (needs a stop, and why); with a registry, \"before\" is what is registered.
 
 Examples:
   factum schemas check                                   the files alone, as in a build
@@ -30,6 +33,7 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
     let records = args.folder.records()?;
     let registry = args.place.log.schema_registry()?;
     let places = places(app, args.place.log.prefix());
+    let subjects = registry.as_ref().map(SchemaRegistry::subjects).transpose()?.unwrap_or_default();
     let mut broken = Vec::new();
     for record in &records {
         let places = places.get(&record.name).map_or(&[][..], Vec::as_slice);
@@ -41,7 +45,11 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
             }
         }
         if breaches.is_empty() {
-            report(record, rule, args);
+            let rollout = match &registry {
+                Some(registry) => after_registered(registry, &subjects, record, places)?,
+                None => after_last(record),
+            };
+            report(record, rule, rollout.as_ref(), args);
         }
         broken.extend(breaches.into_iter().map(|breach| (record.name.as_str(), breach)));
     }
@@ -60,13 +68,47 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
     Err(Error::invalid(format!("history would break:{}", broken.iter().map(told).collect::<String>())))
 }
 
-fn report(record: &CommittedRecord, rule: Level, args: &CheckArgs) {
+/// How the last change of the files is rolled out.
+fn after_last(record: &CommittedRecord) -> Option<Rollout> {
+    let [.., old, new] = &record.versions[..] else { return None };
+    Some(Rollout::between(&old.schema, &new.schema))
+}
+
+/// How the newest file is rolled out where the registered versions run; none where it is one of them.
+fn after_registered(
+    registry: &SchemaRegistry,
+    subjects: &[String],
+    record: &CommittedRecord,
+    places: &[Place],
+) -> Result<Option<Rollout>> {
+    let Some(newest) = record.versions.last() else { return Ok(None) };
+    for Place { subject, level } in places {
+        let Some(latest) = registry.version(subject, None)? else {
+            // Where nothing of the topic is registered, nothing runs.
+            let topic = &subject[..subject.len() - record.name.len()];
+            let runs = subjects.iter().any(|known| known.starts_with(topic));
+            if runs && !level.looks_forward() {
+                return Ok(Some(Rollout::of_new_event()));
+            }
+            continue;
+        };
+        let latest = parse_schema(subject, &latest.schema)?;
+        if !same(&latest, &newest.schema) {
+            return Ok(Some(Rollout::between(&latest, &newest.schema)));
+        }
+    }
+    Ok(None)
+}
+
+fn report(record: &CommittedRecord, rule: Level, rollout: Option<&Rollout>, args: &CheckArgs) {
     let (name, versions) = (&record.name, record.versions.len());
     output::line(&if args.place.format.json {
-        serde_json::json!({ "record": name, "versions": versions, "rule": rule.name() }).to_string()
+        let rollout = rollout.map(ToString::to_string);
+        serde_json::json!({ "record": name, "versions": versions, "rule": rule.name(), "rollout": rollout }).to_string()
     } else {
         let plural = if versions == 1 { "" } else { "s" };
-        format!("{name}: {versions} version{plural}, {rule}")
+        let rollout = rollout.map(|rollout| format!("; {rollout}")).unwrap_or_default();
+        format!("{name}: {versions} version{plural}, {rule}{rollout}")
     });
 }
 

@@ -4,7 +4,7 @@ use super::{Folder, Where};
 use crate::cli::output;
 use clap::Args;
 use factum_core::{Error, Result};
-use factum_schemas::{CommittedVersion, Schema, changes, parse_schema};
+use factum_schemas::{CommittedVersion, Rollout, Schema, changes, parse_schema};
 use std::path::Path;
 
 pub(super) const HELP: &str = "\
@@ -47,8 +47,9 @@ pub(super) fn diff(args: &DiffArgs) -> Result<()> {
         }
     };
     let lines = changes(&old.schema, &new.schema);
+    let rollout = Rollout::between(&old.schema, &new.schema).to_string();
     if args.place.format.json {
-        let value = serde_json::json!({ "old": old.name, "new": new.name, "changes": lines });
+        let value = serde_json::json!({ "old": old.name, "new": new.name, "changes": lines, "rollout": rollout });
         output::line(&value.to_string());
         return Ok(());
     }
@@ -57,6 +58,9 @@ pub(super) fn diff(args: &DiffArgs) -> Result<()> {
         output::line("  no change");
     }
     lines.iter().for_each(|line| output::line(&format!("  {line}")));
+    if !lines.is_empty() {
+        output::line(&rollout);
+    }
     Ok(())
 }
 
