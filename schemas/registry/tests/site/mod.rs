@@ -1,6 +1,13 @@
 //! The router on a port of its own, and a client that shows status and body.
 #![allow(dead_code)] // each test file uses a part
 
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{self, Next},
+    response::IntoResponse,
+};
 use factum_core::log::Log;
 use factum_log_memory::MemoryLog;
 use factum_schemas::LogRegistry;
@@ -36,6 +43,23 @@ impl Site {
     /// Serves the registry of a log at an address.
     pub(crate) fn over(log: &Arc<dyn Log>, address: &str) -> Self {
         let registry = Arc::new(LogRegistry::open(log.clone(), None).unwrap());
+        Self::serve(factum_registry::router(registry), address)
+    }
+
+    /// One that answers only who has this header `authorization`.
+    pub(crate) fn guarded(wanted: &'static str) -> Self {
+        let registry = Arc::new(LogRegistry::open(log(), None).unwrap());
+        let guard = move |request: Request, next: Next| async move {
+            if request.headers().get("authorization").is_some_and(|given| given == wanted) {
+                next.run(request).await
+            } else {
+                (StatusCode::UNAUTHORIZED, "<html>Who are you?</html>").into_response()
+            }
+        };
+        Self::serve(factum_registry::router(registry).layer(middleware::from_fn(guard)), "127.0.0.1:0")
+    }
+
+    fn serve(router: Router, address: &str) -> Self {
         let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -44,7 +68,7 @@ impl Site {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.spawn(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                axum::serve(listener, factum_registry::router(registry)).await.unwrap();
+                axum::serve(listener, router).await.unwrap();
             });
             // Ends with the message, or with the sender.
             runtime.block_on(stopped).ok();

@@ -1,0 +1,102 @@
+//! The registry, and an application that has its own topics, folder and names.
+
+use factum::{MemoryLog, registry::router, schemas::LogRegistry};
+use std::{
+    env,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
+    thread,
+};
+use tempfile::TempDir;
+
+/// Where the registry is.
+pub(crate) fn registry() -> String {
+    env::var("FACTUM_TEST_REGISTRY").unwrap_or_else(|_| embedded())
+}
+
+/// Serves a registry for the rest of the test's process.
+fn embedded() -> String {
+    let registry = LogRegistry::open(Arc::new(MemoryLog::with_system_clock()), None).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/registry", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let app = axum::Router::new().nest("/registry", router(Arc::new(registry)));
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    url
+}
+
+/// The committed schemas of the bank.
+pub(crate) fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/avsc")
+}
+
+/// A folder with a log and views of its own, and a name in front of every topic.
+pub(crate) struct Application {
+    pub(crate) folder: TempDir,
+    pub(crate) prefix: String,
+}
+
+/// What a run of the program said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) good: bool,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Application {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        // Random, and without signs that a topic may not have.
+        let name = folder.path().file_name().unwrap().to_str().unwrap();
+        let prefix = format!("try{}.", name.replace(|sign: char| !sign.is_ascii_alphanumeric(), ""));
+        Application { folder, prefix }
+    }
+
+    /// The subject of a record of the bank's events.
+    pub(crate) fn subject(&self, record: &str) -> String {
+        format!("{}bank.account.events-bank.account.{record}", self.prefix)
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str], registry: &str) -> Said {
+        self.run_with(arguments, registry, &[])
+    }
+
+    pub(crate) fn run_with(&self, arguments: &[&str], registry: &str, environment: &[(&str, &str)]) -> Said {
+        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_factum"))
+            .args(arguments)
+            .env_clear()
+            .env("FACTUM_DATA", self.folder.path().join("data"))
+            .env("FACTUM_PREFIX", &self.prefix)
+            .env("FACTUM_REGISTRY", registry)
+            .env("FACTUM_SCHEMAS", committed())
+            .envs(environment.iter().copied())
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Said { good: status.success(), out: text(&stdout), err: text(&stderr) }
+    }
+
+    #[track_caller]
+    pub(crate) fn good(&self, arguments: &[&str], registry: &str) -> String {
+        let said = self.run(arguments, registry);
+        assert!(said.good, "{arguments:?}: {}{}", said.out, said.err);
+        said.out
+    }
+
+    #[track_caller]
+    pub(crate) fn bad(&self, arguments: &[&str], registry: &str) -> String {
+        let said = self.run(arguments, registry);
+        assert!(!said.good, "{arguments:?}: {}", said.out);
+        said.err
+    }
+}
