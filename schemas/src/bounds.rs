@@ -3,6 +3,7 @@
 use apache_avro::{
     Schema,
     schema::{DecimalSchema, InnerDecimalSchema, Name, UuidSchema},
+    types::Value,
 };
 use std::sync::Once;
 
@@ -19,46 +20,97 @@ pub(crate) fn limit_allocations() {
     });
 }
 
-/// Refuses schemas whose decoding is not bounded by the length of the value:
-/// recursive ones (the stack), arrays of items without bytes (a count of 2^60
-/// costs nothing to write), and fixed types beyond [`MAX_PART_BYTES`].
-pub(crate) fn check(schema: &Schema) -> Result<(), String> {
-    let mut walk = Walk { open: Vec::new(), min_bytes: Vec::new() };
-    walk.min_bytes(schema).map(|_| ())
+/// How deep types may lie in each other.
+const MAX_DEPTH: usize = 64;
+
+/// How many types a schema may have, those that a name stands for counted anew in each place.
+const MAX_TYPES: usize = 100_000;
+
+/// The most items of an array or a map, as apache-avro counts them.
+pub(crate) fn max_items() -> usize {
+    MAX_PART_BYTES / size_of::<Value>()
 }
 
-/// Walks a schema; computes the fewest bytes that a value of it can take.
+/// Refuses schemas whose decoding is not bounded by the length of the value:
+/// recursive and deep ones (the stack), arrays of items without bytes (a count of
+/// 2^60 costs nothing to write), names that stand for names until there are
+/// too many types, and fixed types beyond [`MAX_PART_BYTES`].
+pub(crate) fn check(schema: &Schema) -> Result<(), String> {
+    let mut walk = Walk { open: Vec::new(), known: Vec::new() };
+    let size = walk.size(schema)?;
+    if size.depth > MAX_DEPTH {
+        return Err(format!("its types lie {} deep in each other, the limit is {MAX_DEPTH}", size.depth));
+    }
+    if size.types > MAX_TYPES {
+        return Err(format!("it has {} types where names are written out, the limit is {MAX_TYPES}", size.types));
+    }
+    Ok(())
+}
+
+/// What a type may take.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    /// The fewest bytes of a value.
+    bytes: usize,
+    /// How deep types lie in it.
+    depth: usize,
+    /// How many there are.
+    types: usize,
+}
+
+impl Size {
+    fn of(bytes: usize) -> Self {
+        Size { bytes, depth: 1, types: 1 }
+    }
+
+    /// With a type in it, whose bytes do not count by themselves.
+    fn around(self, inner: Size) -> Self {
+        Size {
+            bytes: self.bytes,
+            depth: self.depth.max(inner.depth.saturating_add(1)),
+            types: self.types.saturating_add(inner.types),
+        }
+    }
+}
+
+/// Walks a schema and sums up what its types take.
 struct Walk {
     open: Vec<Name>,
-    min_bytes: Vec<(Name, usize)>,
+    known: Vec<(Name, Size)>,
 }
 
 impl Walk {
-    fn min_bytes(&mut self, schema: &Schema) -> Result<usize, String> {
+    fn size(&mut self, schema: &Schema) -> Result<Size, String> {
         Ok(match schema {
-            Schema::Null => 0,
-            Schema::Float => 4,
-            Schema::Double => 8,
-            Schema::Array(array) => self.items("array", &array.items)?,
-            Schema::Map(map) => {
-                self.min_bytes(&map.types)?;
-                1
-            }
-            Schema::Union(union) => {
-                for variant in union.variants() {
-                    self.min_bytes(variant)?;
+            Schema::Null => Size::of(0),
+            Schema::Float => Size::of(4),
+            Schema::Double => Size::of(8),
+            Schema::Array(array) => {
+                let items = self.size(&array.items)?;
+                if items.bytes == 0 {
+                    return Err("it has an array of items without bytes: a value could claim any number of them".into());
                 }
-                1
+                Size::of(1).around(items)
+            }
+            Schema::Map(map) => Size::of(1).around(self.size(&map.types)?),
+            Schema::Union(union) => {
+                let mut size = Size::of(1);
+                for variant in union.variants() {
+                    size = size.around(self.size(variant)?);
+                }
+                size
             }
             Schema::Record(record) => {
                 self.open.push(record.name.clone());
-                let mut sum = 0usize;
+                let mut size = Size::of(0);
                 for field in &record.fields {
-                    sum = sum.saturating_add(self.min_bytes(&field.schema)?);
+                    let field = self.size(&field.schema)?;
+                    size = size.around(field);
+                    size.bytes = size.bytes.saturating_add(field.bytes);
                 }
                 self.open.pop();
-                self.min_bytes.push((record.name.clone(), sum));
-                sum
+                self.known.push((record.name.clone(), size));
+                size
             }
             Schema::Fixed(fixed)
             | Schema::Duration(fixed)
@@ -67,30 +119,23 @@ impl Walk {
                 if fixed.size > MAX_PART_BYTES {
                     return Err(format!("{} has {} bytes, the limit is {MAX_PART_BYTES}", fixed.name, fixed.size));
                 }
-                self.min_bytes.push((fixed.name.clone(), fixed.size));
-                fixed.size
+                self.known.push((fixed.name.clone(), Size::of(fixed.size)));
+                Size::of(fixed.size)
             }
             Schema::Enum(named) => {
-                self.min_bytes.push((named.name.clone(), 1));
-                1
+                self.known.push((named.name.clone(), Size::of(1)));
+                Size::of(1)
             }
             Schema::Ref { name } => {
                 if self.open.contains(name) {
                     return Err(format!("{name} contains itself: a value could exhaust the stack"));
                 }
                 // A name that is not known makes the schema useless, which its resolution reports.
-                self.min_bytes.iter().find(|(known, _)| known == name).map_or(1, |(_, bytes)| *bytes)
+                self.known.iter().find(|(known, _)| known == name).map_or(Size::of(1), |(_, size)| *size)
             }
             // Numbers, booleans and lengths take at least one byte.
-            _ => 1,
+            _ => Size::of(1),
         })
-    }
-
-    fn items(&mut self, what: &str, items: &Schema) -> Result<usize, String> {
-        if self.min_bytes(items)? == 0 {
-            return Err(format!("it has an {what} of items without bytes: a value could claim any number of them"));
-        }
-        Ok(1)
     }
 }
 
@@ -120,6 +165,27 @@ mod tests {
     #[test]
     fn a_huge_fixed_type_is_refused() {
         assert!(checked(r#"{"type":"fixed","name":"F","size":1000000000}"#).unwrap_err().contains("the limit is"));
+    }
+
+    #[test]
+    fn names_that_stand_for_names_have_limits() {
+        // Each record holds the one before, once or twice: deep, or of 2^n parts.
+        let chain = |length: usize, fields: usize| {
+            let record = |at: usize| {
+                let inner = |field: usize| match at {
+                    0 => format!(r#"{{"name":"f{field}","type":"long"}}"#),
+                    _ => format!(r#"{{"name":"f{field}","type":"R{}"}}"#, at - 1),
+                };
+                let fields = (0..fields).map(inner).collect::<Vec<_>>().join(",");
+                format!(r#"{{"name":"g{at}","type":{{"type":"record","name":"R{at}","fields":[{fields}]}}}}"#)
+            };
+            let all = (0..length).map(record).collect::<Vec<_>>().join(",");
+            checked(&format!(r#"{{"type":"record","name":"R","fields":[{all}]}}"#))
+        };
+        assert_eq!(chain(60, 1), Ok(()));
+        assert!(chain(100, 1).unwrap_err().contains("deep in each other, the limit is 64"));
+        assert_eq!(chain(10, 2), Ok(()));
+        assert!(chain(40, 2).unwrap_err().contains("types where names are written out, the limit is 100000"));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Between an enum of records and their Avro bytes.
 
-use crate::{newest::Newest, rules::Level, upcast::Retired};
-use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader};
+use crate::{
+    newest::Newest,
+    resolution::{self, Resolution},
+    rules::Level,
+    upcast::Retired,
+};
+use apache_avro::{AvroSchema, Schema};
 use factum_core::{DecodeError, Error, ErrorKind, Message};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, io, sync::Arc};
+use std::{cell::RefCell, fmt, io, sync::Arc};
 
 /// A type that is one Avro record.
 #[diagnostic::on_unimplemented(
@@ -105,8 +110,10 @@ pub struct RecordReader<'a> {
 pub(crate) enum How<'a> {
     /// The writer's schema is the newest: straight into the type.
     Direct,
-    /// Through the writer's schema, resolved to the newest.
-    Resolve(&'a Schema),
+    /// From another schema, with memory that is used again.
+    Resolve(&'a Resolution, &'a RefCell<Vec<u8>>),
+    /// From another schema that is met once.
+    ByValue(&'a Schema),
 }
 
 impl RecordReader<'_> {
@@ -116,12 +123,12 @@ impl RecordReader<'_> {
     /// `Malformed`: truncated, followed by other bytes, not of its schema, or
     /// of a version that does not resolve to the newest.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
-        let mut source = Source::new(self.bytes);
-        let result = match self.how {
-            How::Direct => self.newest.reader.read_deser(&mut source),
-            How::Resolve(writer) => resolve(writer, &self.newest.schema, &mut source),
+        let read = match self.how {
+            How::Direct => read_direct(self.newest, self.bytes),
+            How::Resolve(resolution, scratch) => resolution.read(self.newest, self.bytes, scratch),
+            How::ByValue(writer) => resolution::by_value(writer, self.newest, self.bytes),
         };
-        let wrong = match source.used_up(result) {
+        let wrong = match read {
             Ok(value) => return Ok(value),
             Err(wrong) => wrong,
         };
@@ -143,16 +150,25 @@ impl fmt::Debug for RecordReader<'_> {
     }
 }
 
-/// `read_deser` panics when a reader schema is set, so this goes through
-/// `Value`. The reader is built for each value: it borrows the writer's
-/// schema, which comes and goes with the cache.
-fn resolve<T: DeserializeOwned>(
-    writer: &Schema,
-    newest: &Schema,
-    source: &mut Source<'_>,
-) -> apache_avro::AvroResult<T> {
-    let reader = GenericDatumReader::builder(writer).reader_schema(newest).build()?;
-    apache_avro::from_value(&reader.read_value(source)?)
+/// Reads bytes of the newest schema, to the last one.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn read_direct<T: DeserializeOwned>(newest: &Newest, bytes: &[u8]) -> Result<T, String> {
+    read_exactly(bytes, |source| newest.reader.read_deser(source))
+}
+
+/// Reads a value that takes exactly these bytes.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn read_exactly<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Source<'_>) -> apache_avro::AvroResult<T>,
+) -> Result<T, String> {
+    let mut source = Source::new(bytes);
+    let result = read(&mut source);
+    source.used_up(result)
 }
 
 /// A slice that remembers that somebody wanted more than it had.

@@ -205,7 +205,7 @@ fn narrowed<E: AvroMessage, M: AvroMessage>(mut events: Vec<E>) -> Result<Vec<M>
         event.write(RecordWriter { newest: written, into: &mut bytes }).map_err(unusable)?;
         let how = match shape::same_bytes(&written.schema, &read.schema) {
             true => How::Direct,
-            false => How::Resolve(&written.schema),
+            false => How::ByValue(&written.schema),
         };
         held.push(M::read(index, RecordReader { newest: read, how, id: None, bytes: &bytes })?);
     }

@@ -56,12 +56,12 @@ fn main() {
         let mut own = Vec::new();
         by_hand.encode(event, &mut own).unwrap();
         assert_eq!(own, *bytes, "{event:?}");
-        assert_eq!(codec.decode(bytes).as_ref(), Ok(event));
+        assert_eq!(codec.decode_one(bytes).as_ref(), Ok(event));
     }
     let fees: Vec<Vec<u8>> = (0..EVENTS).map(|_| fee_of_version_1(random.cents())).collect();
     let others: Vec<Vec<u8>> = (0..EVENTS).map(|_| deposit_of_another(random.cents())).collect();
     for bytes in newest.iter().chain(&fees).chain(&others) {
-        assert_eq!(codec.decode(bytes).unwrap(), by_hand.decode(bytes).unwrap(), "{bytes:?}");
+        assert_eq!(codec.decode_one(bytes).unwrap(), by_hand.decode(bytes).unwrap(), "{bytes:?}");
     }
 
     println!("{:<30} {:>9} {:>9} {:>7} {:>9}", "ns an event", "by hand", "codec", "ratio", "promised");
@@ -75,7 +75,7 @@ fn main() {
         compare(
             what,
             || decoded(all, |bytes| by_hand.decode(bytes).unwrap()),
-            || decoded(all, |bytes| codec.decode(bytes).unwrap()),
+            || decoded(all, |bytes| codec.decode_one(bytes).unwrap()),
         )
     };
     let kept = [

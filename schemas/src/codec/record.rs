@@ -6,6 +6,7 @@ use crate::{
     frame,
     message::{How, RecordReader, RecordWriter},
     newest::{self, Newest},
+    resolution::Resolution,
     shape, subject,
     upcast::Retired,
 };
@@ -29,6 +30,8 @@ pub struct RecordCodec<M> {
     ids: Option<Arc<[u32]>>,
     /// What this thread knows about ids, sorted by id.
     routes: RefCell<Vec<(u32, Route)>>,
+    /// Where bytes of other versions become those of the newest.
+    scratch: RefCell<Vec<u8>>,
     cache: Arc<SchemaCache>,
 }
 
@@ -38,7 +41,7 @@ enum Route {
     /// The newest schema of the record of that index.
     Direct(usize),
     /// Another version of it.
-    Resolve(usize, Arc<WriterSchema>),
+    Resolve(usize, Arc<Resolution>),
     /// A record that the enum has not, or no record.
     Foreign(Arc<WriterSchema>),
 }
@@ -54,6 +57,7 @@ impl<M: AvroMessage> RecordCodec<M> {
             retired: M::retired().into(),
             ids: None,
             routes: RefCell::default(),
+            scratch: RefCell::default(),
             cache: cache.clone(),
         })
     }
@@ -101,7 +105,7 @@ impl<M: AvroMessage> RecordCodec<M> {
         let route = match index {
             None => Route::Foreign(written),
             Some(index) if shape::same_bytes(&written.schema, &self.records[index].schema) => Route::Direct(index),
-            Some(index) => Route::Resolve(index, written),
+            Some(index) => Route::Resolve(index, Arc::new(Resolution::new(written, &self.records[index]))),
         };
         let mut routes = self.routes.borrow_mut();
         if routes.len() >= LIMIT_ROUTES {
@@ -132,7 +136,7 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
         let route = self.route(id)?;
         let (index, how) = match &route {
             Route::Direct(index) => (*index, How::Direct),
-            Route::Resolve(index, written) => (*index, How::Resolve(&written.schema)),
+            Route::Resolve(index, resolution) => (*index, How::Resolve(resolution, &self.scratch)),
             Route::Foreign(written) => {
                 return match &written.name {
                     Some(name) => M::foreign(name, value)
@@ -157,6 +161,7 @@ impl<M> Clone for RecordCodec<M> {
             retired: self.retired.clone(),
             ids: self.ids.clone(),
             routes: self.routes.clone(),
+            scratch: RefCell::default(),
             cache: self.cache.clone(),
         }
     }

@@ -8,4 +8,4 @@ mod types;
 pub use changes::changes;
 pub(crate) use problems::problems;
 pub use rollout::Rollout;
-pub(crate) use types::{Names, words};
+pub(crate) use types::{Base, Names, base, words};

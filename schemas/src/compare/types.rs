@@ -53,6 +53,56 @@ impl<'a> Names<'a> {
     }
 }
 
+/// What the bytes of a type without parts are, whatever they mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    /// Bytes behind their length.
+    Bytes,
+    Text,
+    /// So many bytes.
+    Fixed(usize),
+}
+
+/// None for a type with parts, an enum, or a name.
+pub(crate) fn base(schema: &Schema) -> Option<Base> {
+    Some(match schema {
+        Schema::Null => Base::Null,
+        Schema::Boolean => Base::Boolean,
+        Schema::Int | Schema::Date | Schema::TimeMillis => Base::Int,
+        Schema::Long
+        | Schema::TimeMicros
+        | Schema::TimestampMillis
+        | Schema::TimestampMicros
+        | Schema::TimestampNanos
+        | Schema::LocalTimestampMillis
+        | Schema::LocalTimestampMicros
+        | Schema::LocalTimestampNanos => Base::Long,
+        Schema::Float => Base::Float,
+        Schema::Double => Base::Double,
+        Schema::Bytes
+        | Schema::BigDecimal
+        | Schema::Uuid(UuidSchema::Bytes)
+        | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Bytes, .. }) => Base::Bytes,
+        Schema::String | Schema::Uuid(UuidSchema::String) => Base::Text,
+        Schema::Fixed(fixed)
+        | Schema::Duration(fixed)
+        | Schema::Uuid(UuidSchema::Fixed(fixed))
+        | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => Base::Fixed(fixed.size),
+        Schema::Array(_)
+        | Schema::Map(_)
+        | Schema::Union(_)
+        | Schema::Record(_)
+        | Schema::Enum(_)
+        | Schema::Ref { .. } => return None,
+    })
+}
+
 /// A name with its namespace.
 pub(super) fn full(name: &Name) -> String {
     name.fullname(None)

@@ -1,0 +1,57 @@
+//! Bytes of another version of a record, as the newest type.
+
+use crate::{cache::WriterSchema, message, newest::Newest, plan::Plan};
+use apache_avro::{Schema, reader::datum::GenericDatumReader};
+use serde::de::DeserializeOwned;
+use std::{cell::RefCell, sync::Arc};
+
+/// The most memory that is kept between two values, in bytes.
+const MAX_KEPT_BYTES: usize = 64 << 10;
+
+/// The way from one writer's schema to a record's newest.
+pub(crate) struct Resolution {
+    written: Arc<WriterSchema>,
+    /// None where the two schemas need apache-avro's own way, value by value.
+    plan: Option<Plan>,
+}
+
+impl Resolution {
+    pub(crate) fn new(written: Arc<WriterSchema>, newest: &Newest) -> Self {
+        let plan = Plan::new(&written.schema, &newest.schema);
+        if plan.is_none() {
+            tracing::debug!(record = newest.name, "an earlier schema is resolved value by value, which is slow");
+        }
+        Resolution { written, plan }
+    }
+
+    /// Reads bytes of the writer's schema, to the last one. `scratch` is memory that is used again.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, or why they do not resolve.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        newest: &Newest,
+        bytes: &[u8],
+        scratch: &RefCell<Vec<u8>>,
+    ) -> Result<T, String> {
+        let Some(plan) = &self.plan else { return by_value(&self.written.schema, newest, bytes) };
+        let mut resolved = scratch.take();
+        resolved.clear();
+        let read = plan.transcode(bytes, &mut resolved).and_then(|()| message::read_direct(newest, &resolved));
+        resolved.shrink_to(MAX_KEPT_BYTES);
+        scratch.replace(resolved);
+        read
+    }
+}
+
+/// Reads bytes of a writer's schema by apache-avro's own resolution.
+///
+/// # Errors
+/// What is wrong with the bytes, or why they do not resolve.
+pub(crate) fn by_value<T: DeserializeOwned>(writer: &Schema, newest: &Newest, bytes: &[u8]) -> Result<T, String> {
+    message::read_exactly(bytes, |source| {
+        // `read_deser` panics when a reader schema is set, so this goes through `Value`.
+        let reader = GenericDatumReader::builder(writer).reader_schema(&newest.schema).build()?;
+        apache_avro::from_value(&reader.read_value(source)?)
+    })
+}
