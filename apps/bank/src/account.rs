@@ -1,14 +1,18 @@
 //! The account: what it knows and what it decides.
 
 use crate::{
-    Command, Deposit, Deposited, EntryKind, Event, FeeCharged, InterestCredited, OverdraftInterestCharged,
-    OverdraftLimitSet, RecordEntry, SetOverdraftLimit, Withdraw, Withdrawn,
+    ChargeOverdraftInterest, Command, Deposit, Deposited, EntryKind, Event, FeeCharged, InterestCredited,
+    OverdraftInterestAccrued, OverdraftInterestCollected, OverdraftLimitChanged, RecordEntry, SetOverdraftLimit,
+    Withdraw, Withdrawn,
 };
 use factum::Aggregate;
 use std::fmt;
 
 /// The permission that [`RecordEntry`] needs: it passes over the limit.
 pub const IMPORT_PERMISSION: &str = "import";
+
+/// The permission that [`ChargeOverdraftInterest`] needs: so does that.
+pub const CHARGE_PERMISSION: &str = "charge";
 
 /// An account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, apache_avro::AvroSchema)]
@@ -59,6 +63,7 @@ impl Aggregate for Account {
     type Refusal = Refusal;
 
     fn decide(&self, command: Command) -> Result<Vec<Event>, Refusal> {
+        let mut events = Vec::new();
         let event: Event = match command {
             Command::Deposit(Deposit { cents }) => Deposited { cents: positive(cents)? }.into(),
             Command::Withdraw(Withdraw { cents }) => {
@@ -71,31 +76,43 @@ impl Aggregate for Account {
             Command::SetOverdraftLimit(SetOverdraftLimit { cents }) if cents < 0 => {
                 return Err(Refusal::NotPositive { cents });
             }
-            Command::SetOverdraftLimit(SetOverdraftLimit { cents }) => OverdraftLimitSet { cents }.into(),
+            Command::SetOverdraftLimit(SetOverdraftLimit { cents }) => {
+                OverdraftLimitChanged { limit_cents: cents }.into()
+            }
             Command::RecordEntry(RecordEntry { kind, cents, reason }) => {
                 let cents = positive(cents)?;
                 match kind {
                     EntryKind::Deposit => Deposited { cents }.into(),
                     EntryKind::Withdrawal => Withdrawn { cents }.into(),
                     EntryKind::Interest => InterestCredited { cents }.into(),
-                    EntryKind::OverdraftInterest => OverdraftInterestCharged { cents }.into(),
+                    // What is booked is what was collected; that it was owed is told where it arose.
+                    EntryKind::OverdraftInterest => OverdraftInterestCollected { cents }.into(),
                     EntryKind::Fee => FeeCharged { cents, reason }.into(),
                 }
             }
+            Command::ChargeOverdraftInterest(ChargeOverdraftInterest { cents }) => {
+                events.push(OverdraftInterestAccrued { cents: positive(cents)? }.into());
+                OverdraftInterestCollected { cents }.into()
+            }
         };
         self.balance_cents.checked_add(event.change_cents()).ok_or(Refusal::Overflow)?;
-        Ok(vec![event])
+        events.push(event);
+        Ok(events)
     }
 
     fn evolve(&mut self, event: &Event) {
         self.balance_cents += event.change_cents();
-        if let Event::OverdraftLimitSet(OverdraftLimitSet { cents }) = event {
-            self.overdraft_limit_cents = *cents;
+        if let Event::OverdraftLimitChanged(OverdraftLimitChanged { limit_cents }) = event {
+            self.overdraft_limit_cents = *limit_cents;
         }
     }
 
     fn permission(command: &Command) -> Option<&'static str> {
-        matches!(command, Command::RecordEntry(_)).then_some(IMPORT_PERMISSION)
+        match command {
+            Command::RecordEntry(_) => Some(IMPORT_PERMISSION),
+            Command::ChargeOverdraftInterest(_) => Some(CHARGE_PERMISSION),
+            _ => None,
+        }
     }
 }
 
@@ -125,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_withdrawal_within_the_overdraft_limit_is_accepted() {
-        given::<Account>([OverdraftLimitSet { cents: 50 }])
+        given::<Account>([OverdraftLimitChanged { limit_cents: 50 }])
             .and([Deposited { cents: 100 }])
             .when(Withdraw { cents: 150 })
             .then([Withdrawn { cents: 150 }]);
@@ -149,7 +166,7 @@ mod tests {
     fn an_imported_entry_may_overdraw_and_is_an_event_of_its_own_type() {
         given::<Account>([Deposited { cents: 100 }])
             .when(RecordEntry { kind: EntryKind::OverdraftInterest, cents: 130, reason: None })
-            .then([OverdraftInterestCharged { cents: 130 }])
+            .then([OverdraftInterestCollected { cents: 130 }])
             .then_state(|account| assert_eq!(account.balance_cents, -30));
     }
 
@@ -163,7 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn only_an_imported_entry_needs_a_permission() {
+    fn interest_on_an_overdraft_is_owed_and_collected_also_beyond_the_limit() {
+        given::<Account>([Deposited { cents: 10 }])
+            .when(ChargeOverdraftInterest { cents: 30 })
+            .then([
+                Event::from(OverdraftInterestAccrued { cents: 30 }),
+                OverdraftInterestCollected { cents: 30 }.into(),
+            ])
+            .then_state(|account| assert_eq!(account.balance_cents, -20));
+        given::<Account>([Deposited { cents: 10 }])
+            .when(ChargeOverdraftInterest { cents: 0 })
+            .then_refused(Refusal::NotPositive { cents: 0 });
+    }
+
+    #[test]
+    fn what_passes_over_the_limit_needs_a_permission() {
+        let charge = ChargeOverdraftInterest { cents: 1 };
+        assert_eq!(Account::permission(&charge.into()), Some(CHARGE_PERMISSION));
         let entry = RecordEntry { kind: EntryKind::Fee, cents: 1, reason: None };
         assert_eq!(Account::permission(&entry.into()), Some(IMPORT_PERMISSION));
         assert_eq!(Account::permission(&Withdraw { cents: 1 }.into()), None);

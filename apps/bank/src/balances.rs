@@ -46,7 +46,7 @@ impl View for Balances {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Deposited, OverdraftLimitSet, Withdrawn};
+    use crate::{Deposited, OverdraftInterestAccrued, OverdraftLimitChanged, Withdrawn};
     use factum::testing::given_events;
 
     #[test]
@@ -60,7 +60,9 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_alone_makes_no_row() {
-        given_events::<Balances>("anna", [OverdraftLimitSet { cents: 100 }]).then_no_row("anna");
+    fn what_moves_no_money_makes_no_row() {
+        given_events::<Balances>("anna", [OverdraftLimitChanged { limit_cents: 100 }])
+            .and("anna", [OverdraftInterestAccrued { cents: 1 }])
+            .then_no_row("anna");
     }
 }

@@ -1,5 +1,6 @@
 //! The bank's commands and events: one Avro record each.
 
+use crate::retired::{OverdraftInterestCharged, OverdraftLimitSet};
 use factum::{command, event};
 
 /// Puts money in.
@@ -23,6 +24,15 @@ pub struct Withdraw {
 #[derive(Eq)]
 pub struct SetOverdraftLimit {
     /// How far below zero, in cents; 0 or more.
+    pub cents: i64,
+}
+
+/// Takes the interest on an overdraft, also beyond the limit. It needs the
+/// permission [`CHARGE_PERMISSION`](crate::CHARGE_PERMISSION). Since version 3.
+#[command("bank.account")]
+#[derive(Eq)]
+pub struct ChargeOverdraftInterest {
+    /// How much, in cents; more than 0.
     pub cents: i64,
 }
 
@@ -63,6 +73,8 @@ pub enum Command {
     SetOverdraftLimit(SetOverdraftLimit),
     /// Records an entry that happened elsewhere.
     RecordEntry(RecordEntry),
+    /// Takes the interest on an overdraft.
+    ChargeOverdraftInterest(ChargeOverdraftInterest),
 }
 
 /// Money came in.
@@ -89,10 +101,18 @@ pub struct InterestCredited {
     pub cents: i64,
 }
 
-/// Interest on an overdraft was charged.
+/// Interest on an overdraft is owed. Since version 3.
 #[event("bank.account")]
 #[derive(Eq)]
-pub struct OverdraftInterestCharged {
+pub struct OverdraftInterestAccrued {
+    /// How much, in cents.
+    pub cents: i64,
+}
+
+/// Interest on an overdraft was taken from the balance. Since version 3.
+#[event("bank.account")]
+#[derive(Eq)]
+pub struct OverdraftInterestCollected {
     /// How much, in cents.
     pub cents: i64,
 }
@@ -107,16 +127,16 @@ pub struct FeeCharged {
     pub reason: Option<String>,
 }
 
-/// The overdraft limit was set.
+/// The overdraft limit changed. Since version 3.
 #[event("bank.account")]
 #[derive(Eq)]
-pub struct OverdraftLimitSet {
+pub struct OverdraftLimitChanged {
     /// How far below zero the balance may go, in cents.
-    pub cents: i64,
+    pub limit_cents: i64,
 }
 
 /// What happened to an account.
-#[event]
+#[event(retired(OverdraftInterestCharged, OverdraftLimitSet))]
 #[derive(Eq)]
 pub enum Event {
     /// Money came in.
@@ -125,12 +145,14 @@ pub enum Event {
     Withdrawn(Withdrawn),
     /// Interest was credited.
     InterestCredited(InterestCredited),
-    /// Interest on an overdraft was charged.
-    OverdraftInterestCharged(OverdraftInterestCharged),
+    /// Interest on an overdraft is owed.
+    OverdraftInterestAccrued(OverdraftInterestAccrued),
+    /// Interest on an overdraft was taken.
+    OverdraftInterestCollected(OverdraftInterestCollected),
     /// A fee was charged.
     FeeCharged(FeeCharged),
-    /// The overdraft limit was set.
-    OverdraftLimitSet(OverdraftLimitSet),
+    /// The overdraft limit changed.
+    OverdraftLimitChanged(OverdraftLimitChanged),
 }
 
 impl Event {
@@ -139,9 +161,9 @@ impl Event {
         match self {
             Event::Deposited(Deposited { cents }) | Event::InterestCredited(InterestCredited { cents }) => *cents,
             Event::Withdrawn(Withdrawn { cents })
-            | Event::OverdraftInterestCharged(OverdraftInterestCharged { cents })
+            | Event::OverdraftInterestCollected(OverdraftInterestCollected { cents })
             | Event::FeeCharged(FeeCharged { cents, .. }) => -cents,
-            Event::OverdraftLimitSet(_) => 0,
+            Event::OverdraftInterestAccrued(_) | Event::OverdraftLimitChanged(_) => 0,
         }
     }
 }

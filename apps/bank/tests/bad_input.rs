@@ -210,7 +210,7 @@ fn json_that_does_not_fit_the_record_is_refused_before_it_is_sent() {
     assert_eq!(
         refused("Deposited", json!({ "cents": 1 })),
         "there is no record \"Deposited\"; there are bank.account.Deposit, bank.account.Withdraw, \
-         bank.account.SetOverdraftLimit, bank.account.RecordEntry"
+         bank.account.SetOverdraftLimit, bank.account.RecordEntry, bank.account.ChargeOverdraftInterest"
     );
     assert_eq!(bank.deposit("anna", 1), 1);
 }

@@ -35,6 +35,7 @@ impl From<Transaction> for Outgoing {
             Command::Withdraw(command) => serde_json::to_value(command),
             Command::SetOverdraftLimit(command) => serde_json::to_value(command),
             Command::RecordEntry(command) => serde_json::to_value(command),
+            Command::ChargeOverdraftInterest(command) => serde_json::to_value(command),
         };
         // Plain integers and names always have a JSON form; null would be refused when it is encoded.
         let mut fields = fields.unwrap_or(Value::Null);

@@ -31,6 +31,7 @@ pub(crate) fn sample() -> Sample {
             }
             Command::Deposit(deposit) => deposit.cents,
             Command::Withdraw(withdrawal) => -withdrawal.cents,
+            Command::ChargeOverdraftInterest(charge) => -charge.cents,
             Command::RecordEntry(entry) => match entry.kind {
                 EntryKind::Deposit | EntryKind::Interest => entry.cents,
                 EntryKind::Withdrawal | EntryKind::OverdraftInterest | EntryKind::Fee => -entry.cents,
