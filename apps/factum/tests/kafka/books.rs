@@ -8,7 +8,10 @@ use factum::{
     DecodeError, MessageCodec, Offset, RecordBatch, RecordRef, log::Isolation, schemas::RecordCodec, wire::EventHeader,
 };
 use factum_bank::Event;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// One event.
 #[derive(Debug, Clone)]
@@ -60,21 +63,23 @@ impl Books {
         });
         let decode = |record: RecordRef<'_>| {
             let value = record.value().unwrap();
-            codec.decode_one(value).or_else(|error| match error {
+            codec.decode(value).or_else(|error| match error {
                 DecodeError::UnknownSchema(id) => {
                     environment.schemas.fetch(id).unwrap();
-                    codec.decode_one(value)
+                    codec.decode(value)
                 }
                 other => Err(other),
             })
         };
         let entries = batch.iter().map(|record| {
             let header = EventHeader::read(record).unwrap();
+            // One that is retired may stand for several.
+            let events = decode(record).unwrap_or_else(|e| panic!("{record:?}: {e}"));
             Entry {
                 account: std::str::from_utf8(record.key().unwrap()).unwrap().to_owned(),
                 partition: record.partition().0,
                 version: header.version.0,
-                cents: decode(record).unwrap_or_else(|e| panic!("{record:?}: {e}")).change_cents(),
+                cents: events.as_slice().iter().map(Event::change_cents).sum(),
                 source: header.source.to_owned(),
                 record: environment.schemas.record_name(record.value().unwrap()).unwrap().to_string(),
                 schema: u32::from_be_bytes(record.value().unwrap()[1..5].try_into().unwrap()),
@@ -102,6 +107,12 @@ impl Books {
             *balance = Balance { version: entry.version, cents: balance.cents + entry.cents };
         }
         balances
+    }
+
+    /// How many accounts a partition has.
+    pub(crate) fn accounts(&self, partition: usize) -> usize {
+        let of = |entry: &&Entry| usize::try_from(entry.partition) == Ok(partition);
+        self.entries.iter().filter(of).map(|entry| &entry.account).collect::<BTreeSet<_>>().len()
     }
 
     /// The schemas that a record was written with in a partition, one for each time that it changed.

@@ -5,17 +5,19 @@ use crate::{
     books::Books,
     process::until,
     site::{BANK, Site},
-    traffic::{ACCOUNTS, Fields, Traffic, accounts},
-    versions::{one, two},
+    traffic::{ACCOUNTS, Fields, Order, Traffic, accounts, send, send_aside, send_fields},
+    versions::{Newest, one, two},
 };
 use factum::{
-    Aggregate,
+    Aggregate, Partition,
     handler::{Activity, Granted},
     host::{AggregateHost, HandlerOptions, Running, Stop, Typed, WorkerStatus},
     schemas::{AvroMessage, AvroSchema},
     wire::AnswerCode,
 };
+
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -50,6 +52,11 @@ impl Instance {
         assert_eq!(self.running.failure(), None);
         let status = self.status.lock().unwrap();
         status.partitions.len() == partitions && status.partitions.iter().all(|health| activity(&health.activity))
+    }
+
+    /// The partition that stands still.
+    fn stuck(&self) -> Partition {
+        self.status.lock().unwrap().partitions[0].partition
     }
 
     /// Leaves the group in good order, as at the end of a roll-out.
@@ -127,6 +134,96 @@ fn two_versions_are_upgraded_and_rolled_back_side_by_side_and_every_command_is_d
         let schemas = books.schemas("bank.account.FeeCharged", partition);
         assert!(schemas.len() >= 4, "partition {partition}: the schemas were, one after the other, {schemas:?}");
     }
+    no_dead_letters(&site);
+}
+
+fn no_dead_letters(site: &Site) {
     let letters = site.run(&["dead-letters", "list", BANK, "--json"]);
     assert!(letters.ok && letters.stdout.is_empty(), "{letters:?}");
+}
+
+/// Whether it stands still because somebody newer wrote an event, and says what to do.
+fn met_a_newer_event(activity: &Activity) -> bool {
+    let Activity::Stopped(reason) = activity else { return false };
+    assert!(reason.contains("record type bank.account.OverdraftLimitChanged is not one of this topic's; "), "{reason}");
+    assert!(
+        reason.contains("a newer version of this program wrote it, and nothing is decided here before"),
+        "{reason}"
+    );
+    assert!(reason.contains("upgrade this instance, or stop it so that another takes over"), "{reason}");
+    true
+}
+
+/// The same commands for each account.
+fn to_all(commands: &[(&'static str, i64)]) -> Vec<Order> {
+    let of_account = |account: String| commands.iter().map(move |(record, cents)| (account.clone(), *record, *cents));
+    accounts().flat_map(of_account).collect()
+}
+
+/// How many of each partition's events are of a record.
+fn written(site: &Site, record: &str) -> [usize; 2] {
+    let books = Books::read(site);
+    [0, 1].map(|partition| books.entries.iter().filter(|it| it.partition == partition && it.record == record).count())
+}
+
+#[test]
+fn an_instance_that_does_not_know_an_event_decides_nothing_there_and_a_newer_one_goes_on() {
+    let site = Site::new(2);
+    let environment = site.environment();
+    let old = Instance::start::<two::Account>(&site);
+    let interest = r#"{"kind": "OverdraftInterest", "cents": 2}"#;
+    let entry = |account| (account, "RecordEntry", serde_json::from_str(interest).unwrap());
+    let limit = |account| (account, "SetOverdraftLimit", json!({ "cents": 10 }));
+    let tally = send_fields(&environment, accounts().map(entry).chain(accounts().map(limit)).collect()).unwrap();
+    assert_eq!(tally.count(AnswerCode::Accepted), 2 * ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
+    old.end();
+
+    // After a stop the new one goes on from what the old one wrote.
+    let new = Instance::start::<Newest>(&site);
+    let tally = send(&environment, &to_all(&[("SetOverdraftLimit", 20), ("ChargeOverdraftInterest", 1)])).unwrap();
+    assert_eq!(tally.count(AnswerCode::Accepted), 2 * ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
+
+    // An old one beside it gets a partition that it cannot read.
+    let old = Instance::start::<two::Account>(&site);
+    until("the old one stands still", || {
+        (old.has(1, met_a_newer_event) && new.has(1, |activity| *activity == Activity::Ready)).then_some(())
+    });
+    // Under the limit of the old events the first one would be refused, without their interest the second accepted.
+    let sender = send_aside(&site, to_all(&[("Withdraw", 17), ("Withdraw", 1)]));
+    let readable = usize::try_from(old.stuck().0).map(|stuck| 1 - stuck).unwrap();
+    let of_partition = Books::read(&site).accounts(readable);
+    until("the new one decides", || (written(&site, "bank.account.Withdrawn")[readable] == of_partition).then_some(()));
+    assert_eq!(written(&site, "bank.account.Withdrawn")[1 - readable], 0);
+    assert!(!sender.is_finished());
+    old.end();
+    let tally = sender.join().unwrap().unwrap();
+    let counts = [AnswerCode::Accepted, AnswerCode::Refused].map(|code| tally.count(code));
+    assert_eq!(counts, [ACCOUNTS as u64; 2], "{tally}: {:?}", tally.samples);
+
+    // Rolled back too far: nothing is decided anywhere, and nothing is lost by it.
+    let old = Instance::start::<one::Account>(&site);
+    new.end();
+    until("the old one stands still", || old.has(2, met_a_newer_event).then_some(()));
+    let sender = send_aside(&site, to_all(&[("Deposit", 5)]));
+    let new = Instance::start::<Newest>(&site);
+    old.end();
+    let tally = sender.join().unwrap().unwrap();
+    assert_eq!(tally.count(AnswerCode::Accepted), ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
+    new.end();
+
+    no_dead_letters(&site);
+    for (account, balance) in Books::read(&site).balances() {
+        // A stored event has one version, also where it stands for two.
+        assert_eq!((balance.version, balance.cents), (7, -15), "{account}");
+    }
+    // A view counts an entry for each event that moved money, whichever version wrote it.
+    let mut view = site.start(&["run", "view", "balances"]);
+    let mut rows = String::new();
+    until("the view has all", || {
+        assert!(view.is_running(), "{}", view.stderr());
+        rows = site.run(&["query", "balances", "--json"]).stdout;
+        (rows.matches(r#""entries":4"#).count() == ACCOUNTS).then_some(())
+    });
+    assert_eq!(rows.matches(r#""balance":-15"#).count(), ACCOUNTS, "{rows}");
+    view.stop();
 }

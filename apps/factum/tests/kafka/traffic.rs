@@ -7,8 +7,8 @@ use crate::{
 use factum::{
     AggregateId, Result,
     environment::Environment,
-    host::{AggregateHost, Typed},
-    send::{self, Outgoing, Tally},
+    host::{AggregateHost, CommandEncoder, Typed},
+    send::{self, Outgoing, Request, Tally},
     wire::AnswerCode,
 };
 use factum_bank::Account;
@@ -29,20 +29,27 @@ pub(crate) type Fields = (String, &'static str, Value);
 
 /// Sends orders and waits for their answers.
 pub(crate) fn send(environment: &Environment, orders: &[Order]) -> Result<Tally> {
+    let cents = |(account, record, cents): &Order| (account.clone(), *record, json!({ "cents": cents }));
+    send_fields(environment, orders.iter().map(cents).collect())
+}
+
+/// The same of commands with any fields.
+pub(crate) fn send_fields(environment: &Environment, commands: Vec<Fields>) -> Result<Tally> {
     let client = send::connect(environment, BANK)?;
     let encode = Typed::<Account>::default().encoder(environment)?;
-    let requests = orders.iter().map(|(account, record, cents)| {
-        let command = Outgoing {
-            id: None,
-            aggregate: AggregateId::new(account.as_str())?,
-            record: (*record).to_owned(),
-            fields: json!({ "cents": cents }),
-            occurred: None,
-            expected_version: None,
-        };
-        send::request(&encode, &command, DEADLINE)
-    });
-    send::send_all(&client, requests, |_| {})
+    send::send_all(&client, commands.into_iter().map(|command| request(&encode, command)), |_| {})
+}
+
+fn request(encode: &CommandEncoder, (account, record, fields): Fields) -> Result<Request> {
+    let command = Outgoing {
+        id: None,
+        aggregate: AggregateId::new(account)?,
+        record: record.to_owned(),
+        fields,
+        occurred: None,
+        expected_version: None,
+    };
+    send::request(encode, &command, DEADLINE)
 }
 
 /// The same on a thread of its own.
@@ -78,17 +85,7 @@ impl Traffic {
                 let client = send::connect(&environment, BANK).unwrap();
                 let encode = Typed::<Account>::default().encoder(&environment).unwrap();
                 while !stop.load(Ordering::Relaxed) {
-                    let requests = round().into_iter().map(|(account, record, fields)| {
-                        let command = Outgoing {
-                            id: None,
-                            aggregate: AggregateId::new(account)?,
-                            record: record.to_owned(),
-                            fields,
-                            occurred: None,
-                            expected_version: None,
-                        };
-                        send::request(&encode, &command, DEADLINE)
-                    });
+                    let requests = round().into_iter().map(|command| request(&encode, command));
                     let tally = send::send_all(&client, requests, |_| {}).unwrap();
                     for (code, count) in &expected {
                         assert_eq!(tally.count(*code), *count, "{code}: {tally}: {:?}", tally.samples);
