@@ -43,6 +43,14 @@ pub(super) struct RegistryArgs {
     /// PEM certificates of authorities to trust besides the system's, for an https registry.
     #[arg(long = "registry-ca", env = "FACTUM_REGISTRY_CA", value_name = "FILE", help_heading = "Registry")]
     ca: Option<PathBuf>,
+    /// A PEM file with this program's certificate and private key (PKCS 8), for a registry that wants one.
+    #[arg(
+        long = "registry-certificate",
+        env = "FACTUM_REGISTRY_CERTIFICATE",
+        value_name = "FILE",
+        help_heading = "Registry"
+    )]
+    certificate: Option<PathBuf>,
 }
 
 impl RegistryArgs {
@@ -73,7 +81,8 @@ impl RegistryArgs {
             (None, Some(token)) => Some(Credentials::Bearer { token }),
             (None, None) => None,
         };
-        Ok(Access { credentials, ca: self.ca.clone(), ..Access::default() })
+        let (ca, certificate) = (self.ca.clone(), self.certificate.clone());
+        Ok(Access { credentials, ca, certificate, ..Access::default() })
     }
 }
 

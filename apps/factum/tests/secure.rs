@@ -1,11 +1,16 @@
-//! The binary, and a broker and a database that want TLS and a password: with
+//! The binary, and a broker, a database and a registry that want TLS and a password: with
 //! the Cargo feature `tls` it works, without the feature it is told.
 
 // A test that cannot get what it needs is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+#[path = "registry/place.rs"]
+#[allow(dead_code)] // each test file uses a part
+mod place;
 #[path = "secure/postgres.rs"]
 mod postgres;
+#[path = "secure/registry.rs"]
+mod registry;
 
 use std::{
     fs,

@@ -14,6 +14,9 @@ pub struct Access {
     pub credentials: Option<Credentials>,
     /// A PEM file with the certificates of authorities to trust besides the system's. Needs the feature `tls`.
     pub ca: Option<PathBuf>,
+    /// A PEM file with this program's certificate and its private key (PKCS 8), for a registry that wants one.
+    /// Needs the feature `tls`.
+    pub certificate: Option<PathBuf>,
     /// How long a call to one address may take.
     pub timeout: Duration,
 }
@@ -37,7 +40,7 @@ pub enum Credentials {
 
 impl Default for Access {
     fn default() -> Self {
-        Access { credentials: None, ca: None, timeout: TIMEOUT }
+        Access { credentials: None, ca: None, certificate: None, timeout: TIMEOUT }
     }
 }
 
@@ -60,16 +63,20 @@ impl Access {
         if addresses.iter().all(Address::is_local) {
             builder = builder.no_proxy();
         }
-        let Some(file) = &self.ca else { return Ok(builder) };
-        let unusable = |why: &dyn fmt::Display| {
-            Error::invalid(format!("the certificates in {} are not usable: {why}", file.display()))
-        };
-        let pem = fs::read(file).map_err(|e| {
-            Error::with_source(ErrorKind::Invalid, format!("the certificates in {} cannot be read", file.display()), e)
-        })?;
-        trusting(builder, &pem).map_err(|why| unusable(&why))
+        let files = [("certificates", &self.ca, trusting as Use), ("certificate and key", &self.certificate, being)];
+        for (what, file, put) in files {
+            let Some(file) = file else { continue };
+            let what = format!("the {what} in {}", file.display());
+            let pem = fs::read(file)
+                .map_err(|e| Error::with_source(ErrorKind::Invalid, format!("{what} cannot be read"), e))?;
+            builder = put(builder, &pem).map_err(|why| Error::invalid(format!("{what} are not usable: {why}")))?;
+        }
+        Ok(builder)
     }
 }
+
+/// What is done with a PEM file's content.
+type Use = fn(ClientBuilder, &[u8]) -> Result<ClientBuilder, String>;
 
 #[cfg(feature = "tls")]
 fn trusting(builder: ClientBuilder, pem: &[u8]) -> Result<ClientBuilder, String> {
@@ -80,9 +87,24 @@ fn trusting(builder: ClientBuilder, pem: &[u8]) -> Result<ClientBuilder, String>
     Ok(builder.tls_certs_merge(certificates))
 }
 
+#[cfg(feature = "tls")]
+fn being(builder: ClientBuilder, pem: &[u8]) -> Result<ClientBuilder, String> {
+    // The library wants the key to be the first thing that it reads.
+    const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+    let key = pem.windows(KEY.len()).position(|part| part == KEY);
+    let key = &pem[key.ok_or("there is no PEM private key in it (PKCS 8)")?..];
+    let identity = reqwest::Identity::from_pkcs8_pem(pem, key).map_err(|e| super::call::cause(&e))?;
+    Ok(builder.identity(identity))
+}
+
 #[cfg(not(feature = "tls"))]
 fn trusting(_: ClientBuilder, _: &[u8]) -> Result<ClientBuilder, String> {
     Err("build with the feature `tls`".to_owned())
+}
+
+#[cfg(not(feature = "tls"))]
+fn being(builder: ClientBuilder, pem: &[u8]) -> Result<ClientBuilder, String> {
+    trusting(builder, pem)
 }
 
 impl fmt::Debug for Credentials {

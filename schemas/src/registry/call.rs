@@ -121,9 +121,15 @@ impl Caller {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(body.to_string());
         }
-        let response = request.send().map_err(|e| Failed {
-            error: Error::unavailable(format!("{what}: no schema registry answers: {}", cause(&e))),
-            passes: true,
+        let response = request.send().map_err(|e| {
+            let cause = cause(&e);
+            // OpenSSL's words.
+            let fix = match cause.contains("certificate verify failed") {
+                true => "; --registry-ca FILE names the authority that signed it",
+                false => "",
+            };
+            let error = Error::unavailable(format!("{what}: no schema registry answers: {cause}{fix}"));
+            Failed { error, passes: true }
         })?;
         answer(&what, response)
     }
@@ -188,7 +194,7 @@ fn stranger(what: &str, body: &[u8]) -> Error {
 }
 
 /// What went wrong first: the library's own words repeat the address.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
