@@ -2,11 +2,11 @@
 
 use crate::{
     cli,
-    host::{AggregateHost, Typed, TypedView, ViewHost},
+    host::{AggregateHost, TransformHost, Typed, TypedTransform, TypedView, ViewHost},
     journal,
     sample::Sample,
 };
-use factum_core::{Aggregate, Error, Result, view::View};
+use factum_core::{Aggregate, Error, Result, transform::Transform, view::View};
 use factum_schemas::{AvroMessage, AvroSchema};
 use factum_views::HandWritten;
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,7 +14,15 @@ use std::{fmt, process::ExitCode, sync::Arc};
 
 /// Begins a program of that name.
 pub fn app(name: &'static str) -> App {
-    App { name, aggregates: Vec::new(), views: Vec::new(), journal: None, samples: Vec::new(), verbs: Vec::new() }
+    App {
+        name,
+        aggregates: Vec::new(),
+        views: Vec::new(),
+        transforms: Vec::new(),
+        journal: None,
+        samples: Vec::new(),
+        verbs: Vec::new(),
+    }
 }
 
 /// A program that hosts aggregates and views.
@@ -22,6 +30,7 @@ pub struct App {
     pub(crate) name: &'static str,
     pub(crate) aggregates: Vec<Arc<dyn AggregateHost>>,
     pub(crate) views: Vec<Box<dyn ViewHost>>,
+    pub(crate) transforms: Vec<Box<dyn TransformHost>>,
     /// The built-in view of all events; none in a program without aggregates.
     journal: Option<Box<dyn ViewHost>>,
     pub(crate) samples: Vec<Sample>,
@@ -71,6 +80,18 @@ impl App {
         V::Event: AvroMessage,
     {
         self.views.push(Box::new(TypedView::<V>::alongside(Arc::new(make))));
+        self
+    }
+
+    /// Hosts a transform: `transform NAME` republishes the events of its input in its shape.
+    #[must_use]
+    pub fn transform<T>(mut self) -> Self
+    where
+        T: Transform,
+        T::From: AvroMessage,
+        T::To: AvroMessage,
+    {
+        self.transforms.push(Box::new(TypedTransform::<T>::default()));
         self
     }
 

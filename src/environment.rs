@@ -1,11 +1,12 @@
 //! What verbs run on: a log and the schemas.
 
+use crate::host::TransformHost;
 use factum_client::TypedClient;
 use factum_core::{
-    Aggregate, Error, ErrorKind, Result, Topics,
+    Aggregate, Error, ErrorKind, Result, Topic, Topics,
     client::ClientConfig,
-    log::{CommitOffset, Log},
-    topics,
+    log::{Admin, CommitOffset, Log, TopicDescription},
+    topics::{self, TopicProblem},
 };
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
@@ -92,6 +93,44 @@ impl Environment {
         Ok(())
     }
 
+    /// Makes the topic that a transform writes, unless it exists, with as many partitions as its input.
+    ///
+    /// # Errors
+    /// `Invalid` when the input does not exist; what the log says.
+    pub fn create_output(&self, transform: &dyn TransformHost, replication: Option<u16>) -> Result<()> {
+        let mut admin = self.log.admin()?;
+        let (output, input) = (transform.output(&self.prefix), self.topics(transform.input()));
+        let events = admin.describe_topic(&input.events)?.ok_or_else(|| {
+            Error::invalid(format!(
+                "topic {} does not exist; create it with `factum topics create {}`",
+                input.events, input.arguments
+            ))
+        })?;
+        admin.create_topics(&[topics::output_spec(&output, events.partitions, replication)])?;
+        // One that was there before may have another number; the check tells.
+        let partitions = admin.describe_topic(&output)?.map_or(events.partitions, |found| found.partitions);
+        admin.wait_for_topic(&output, partitions, TOPIC_READY)
+    }
+
+    /// Checks the topics of a transform as it does at its start; returns the number of partitions.
+    ///
+    /// # Errors
+    /// `Invalid` with every problem and the command that mends it.
+    pub fn check_output(&self, transform: &dyn TransformHost) -> Result<u32> {
+        self.check_topics(transform.input())?;
+        let mut admin = self.log.admin()?;
+        let (name, output) = (transform.name(), transform.output(&self.prefix));
+        let create = match self.prefix.as_str() {
+            "" => format!("factum topics create {name}"),
+            prefix => format!("factum topics create {name} --prefix {prefix}"),
+        };
+        let found = self.find(&mut *admin, &[&output])?.pop().flatten();
+        let events = admin.describe_topic(&self.topics(transform.input()).events)?;
+        let events = events.ok_or_else(|| Error::unavailable("the events topic is not known to this broker yet"))?;
+        topics::check_output(&output, found.as_ref(), &events, &create)
+            .map_err(|problems| refused(&format!("the output of {name}"), &problems))
+    }
+
     /// Checks that no handler of an aggregate type runs.
     ///
     /// # Errors
@@ -126,19 +165,26 @@ impl Environment {
     pub fn check_topics(&self, aggregate_type: &str) -> Result<u32> {
         let mut admin = self.log.admin()?;
         let topics = self.topics(aggregate_type);
+        let found = self.find(&mut *admin, &topics.all())?;
+        topics::check_topics(&topics, &found)
+            .map_err(|problems| refused(&format!("the topics of {aggregate_type}"), &problems))
+    }
+
+    /// Describes topics that should be there.
+    fn find(&self, admin: &mut dyn Admin, topics: &[&Topic]) -> Result<Vec<Option<TopicDescription>>> {
         let begun = Instant::now();
-        let found = loop {
-            let found =
-                topics.all().into_iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
+        loop {
+            let found = topics.iter().map(|topic| admin.describe_topic(topic)).collect::<Result<Vec<_>>>()?;
             // Brokers learn of new topics one after another, and any of them may be the one that is asked.
             if found.iter().all(Option::is_some) || begun.elapsed() > TOPIC_SEEN {
-                break found;
+                return Ok(found);
             }
             std::thread::sleep(LOOK_AGAIN);
-        };
-        topics::check_topics(&topics, &found).map_err(|problems| {
-            let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-            Error::invalid(format!("the topics of {aggregate_type} cannot be used:{}", lines.concat()))
-        })
+        }
     }
+}
+
+fn refused(what: &str, problems: &[TopicProblem]) -> Error {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    Error::invalid(format!("{what} cannot be used:{}", lines.concat()))
 }

@@ -61,6 +61,7 @@ pub use factum_log_memory::MemoryLog;
 pub use factum_registry as registry;
 pub use factum_schemas as schemas;
 pub use factum_schemas::{Upcast, Upcasted, command, event};
+pub use factum_transform::TransformStatus;
 pub use factum_views as views;
 pub use factum_views::{Database, HandWritten, MemoryDatabase, SqlTransaction};
 pub use sample::Sample;

@@ -2,7 +2,7 @@
 //! refuses to start on (DESIGN §2).
 
 use crate::{
-    Topics,
+    Topic, Topics,
     log::{TopicDescription, TopicSpec},
 };
 use std::collections::BTreeMap;
@@ -48,24 +48,27 @@ const REPLIES: [Rule; 3] =
 
 /// How the topics of an aggregate type are to be made.
 pub fn topic_specs(topics: &Topics, partitions: u32, replication: Option<u16>) -> Vec<TopicSpec> {
-    rules(topics)
-        .into_iter()
-        .map(|(topic, rules)| {
-            let mut settings: BTreeMap<String, String> = rules.iter().map(|rule| rule.default_setting()).collect();
-            // With three replicas a write is acknowledged by two: one broker may be away.
-            if let Some(replicas) = replication {
-                settings.insert("min.insync.replicas".into(), min_insync(replicas).to_string());
-            }
-            TopicSpec { topic: topic.clone(), partitions, replication, settings }
-        })
-        .collect()
+    rules(topics).into_iter().map(|(topic, rules)| spec(topic, &rules, partitions, replication)).collect()
+}
+
+fn spec(topic: &Topic, rules: &[Rule], partitions: u32, replication: Option<u16>) -> TopicSpec {
+    let mut settings: BTreeMap<String, String> = rules.iter().map(|rule| rule.default_setting()).collect();
+    // With three replicas a write is acknowledged by two: one broker may be away.
+    if let Some(replicas) = replication {
+        settings.insert("min.insync.replicas".into(), min_insync(replicas).to_string());
+    }
+    TopicSpec { topic: topic.clone(), partitions, replication, settings }
+}
+
+fn everywhere(own: &[Rule]) -> Vec<Rule> {
+    own.iter().chain(&EVERYWHERE).copied().collect()
 }
 
 fn min_insync(replication: u16) -> u16 {
     if replication >= 3 { replication - 1 } else { 1 }
 }
 
-fn rules(topics: &Topics) -> Vec<(&crate::Topic, Vec<Rule>)> {
+fn rules(topics: &Topics) -> Vec<(&Topic, Vec<Rule>)> {
     [
         (&topics.commands, &COMMANDS[..]),
         (&topics.events, &FOREVER),
@@ -73,7 +76,7 @@ fn rules(topics: &Topics) -> Vec<(&crate::Topic, Vec<Rule>)> {
         (&topics.replies, &REPLIES),
         (&topics.dead_letters, &FOREVER),
     ]
-    .map(|(topic, own)| (topic, own.iter().chain(&EVERYWHERE).copied().collect()))
+    .map(|(topic, own)| (topic, everywhere(own)))
     .into()
 }
 
@@ -118,6 +121,38 @@ impl std::fmt::Display for TopicProblem {
     }
 }
 
+/// How the topic that a transform writes is to be made: it holds what the events hold, for as long.
+pub fn output_spec(output: &Topic, partitions: u32, replication: Option<u16>) -> TopicSpec {
+    spec(output, &everywhere(&FOREVER), partitions, replication)
+}
+
+/// Checks the topic that a transform writes against the events that it is made of; `create` is the
+/// command that makes it.
+///
+/// # Errors
+/// Every problem, each with the command that mends it.
+pub fn check_output(
+    output: &Topic,
+    found: Option<&TopicDescription>,
+    events: &TopicDescription,
+    create: &str,
+) -> Result<u32, Vec<TopicProblem>> {
+    let problem = |problem: String, fix: String| TopicProblem { topic: output.to_string(), problem, fix };
+    let Some(found) = found else { return Err(vec![problem("does not exist".into(), create.into())]) };
+    let mut problems = Vec::new();
+    if found.partitions != events.partitions {
+        problems.push(problem(
+            format!(
+                "has {} partitions and {} has {}: a republished record stays in its partition",
+                found.partitions, events.topic, events.partitions
+            ),
+            format!("delete the topic and run {create}"),
+        ));
+    }
+    problems.extend(broken(output, everywhere(&FOREVER), found));
+    if problems.is_empty() { Ok(found.partitions) } else { Err(problems) }
+}
+
 /// Checks the topics of an aggregate type; `found` is in the order of [`Topics::all`].
 /// Returns the number of partitions.
 ///
@@ -156,21 +191,26 @@ pub fn check_topics(topics: &Topics, found: &[Option<TopicDescription>]) -> Resu
                 fix: format!("kafka-reassign-partitions with {replicas} replicas for each of its partitions"),
             });
         }
-        let in_sync = min_insync(found.replication);
-        let more =
-            found.settings.get("min.insync.replicas").filter(|n| n.parse().is_ok_and(|n: u16| n > found.replication));
-        let never_written = more.map(|more| {
-            let problem = format!("min.insync.replicas is {more} of {} replicas", found.replication);
-            (problem, format!("min.insync.replicas={in_sync}"))
-        });
-        let all = rules.into_iter().chain([AtLeast("min.insync.replicas", i64::from(in_sync))]);
-        for (problem, setting) in all.filter_map(|rule| rule.broken(&found.settings)).chain(never_written) {
-            problems.push(TopicProblem {
-                topic: topic.to_string(),
-                problem,
-                fix: format!("kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {setting}"),
-            });
-        }
+        problems.extend(broken(topic, rules, found));
     }
     if problems.is_empty() { Ok(partitions) } else { Err(problems) }
+}
+
+/// The settings of a topic that are not as they should be.
+fn broken(topic: &Topic, rules: Vec<Rule>, found: &TopicDescription) -> Vec<TopicProblem> {
+    let in_sync = min_insync(found.replication);
+    let more =
+        found.settings.get("min.insync.replicas").filter(|n| n.parse().is_ok_and(|n: u16| n > found.replication));
+    let never_written = more.map(|more| {
+        let problem = format!("min.insync.replicas is {more} of {} replicas", found.replication);
+        (problem, format!("min.insync.replicas={in_sync}"))
+    });
+    let all = rules.into_iter().chain([AtLeast("min.insync.replicas", i64::from(in_sync))]);
+    let problems = all.filter_map(|rule| rule.broken(&found.settings)).chain(never_written);
+    let told = problems.map(|(problem, setting)| TopicProblem {
+        topic: topic.to_string(),
+        problem,
+        fix: format!("kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {setting}"),
+    });
+    told.collect()
 }

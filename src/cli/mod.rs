@@ -23,6 +23,7 @@ mod snapshots;
 mod state;
 mod topics;
 mod trace;
+mod transform;
 mod up;
 mod views;
 
@@ -88,6 +89,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     #[command(subcommand)]
     Run(run::RunVerb),
+    Transform(transform::TransformArgs),
     Health(health::HealthArgs),
     #[command(subcommand)]
     Snapshots(snapshots::SnapshotsVerb),
@@ -153,6 +155,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
         Verb::Query(args) => query::query(app, &args),
         Verb::Replay(args) => replay::replay(app, &args),
         Verb::Run(verb) => run::run(app, verb),
+        Verb::Transform(args) => transform::transform(app, &args),
         Verb::Snapshots(verb) => snapshots::snapshots(app, &verb),
         Verb::Views(verb) => views::views(app, &verb),
         Verb::Parked(verb) => parked::parked(app, &verb),

@@ -92,7 +92,7 @@ pub(super) struct HandlerArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Protocol {
+pub(super) enum Protocol {
     /// Kafka's first one, with cooperative rebalances.
     Classic,
     /// The broker assigns (KIP-848).

@@ -1,4 +1,4 @@
-//! A domain's aggregates and views behind object-safe interfaces, so that the
+//! A domain's aggregates, views and transforms behind object-safe interfaces, so that the
 //! verbs work for any of them.
 
 mod aggregate;
@@ -9,6 +9,7 @@ mod running;
 mod slowed;
 mod snapshots;
 mod touched;
+pub(crate) mod transform;
 mod view;
 mod watchdog;
 
@@ -23,5 +24,6 @@ pub use running::Running;
 pub(crate) use slowed::PAUSE;
 pub use snapshots::SnapshotTally;
 pub use touched::TouchedKeys;
+pub use transform::{TransformHost, TransformMember, TransformProgress, TypedTransform};
 pub use view::{TypedView, ViewHost, ViewMember, ViewProgress};
 pub use watchdog::{DEFAULT_DEADLINE, STUCK_EXIT_CODE};

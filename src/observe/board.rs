@@ -3,7 +3,7 @@
 use super::{ends, ends::Ends, snapshot::Snapshot};
 use crate::{
     environment::Environment,
-    host::{Stop, ViewProgress},
+    host::{Stop, TransformProgress, ViewProgress},
 };
 use factum_core::{Result, Topic};
 use factum_handler::{WorkerStatus, system_clock};
@@ -25,11 +25,12 @@ pub(super) struct Inner {
     pub(super) ends: Mutex<Ends>,
 }
 
-/// A worker of a handler, or a view.
+/// A worker of a handler, a view, or a transform.
 #[derive(Debug, Clone)]
 pub(super) enum Member {
     Handler { aggregate_type: &'static str, commands: Topic, status: Arc<Mutex<WorkerStatus>> },
     View(ViewProgress),
+    Transform(TransformProgress),
 }
 
 impl Board {
@@ -76,6 +77,11 @@ impl Board {
     /// Adds a view.
     pub fn add_view(&self, view: &ViewProgress) {
         self.add(Member::View(view.clone()));
+    }
+
+    /// Adds a transform.
+    pub fn add_transform(&self, transform: &TransformProgress) {
+        self.add(Member::Transform(transform.clone()));
     }
 
     /// Shows a view in the place of what is known of it, or adds it.

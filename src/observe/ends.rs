@@ -79,6 +79,9 @@ fn wanted(inner: &Inner) -> Vec<(TopicPartition, Isolation)> {
             Member::View(view) => {
                 wanted.extend(view.status().places.into_keys().map(|place| (place, Isolation::ReadCommitted)));
             }
+            Member::Transform(transform) => {
+                wanted.extend(transform.status().places.into_keys().map(|place| (place, Isolation::ReadCommitted)));
+            }
         }
     }
     wanted

@@ -5,7 +5,9 @@ use super::{
     names::{self, Kind, Metric},
     snapshot::{Measured, MemberNow, PartitionNow, Processor, Snapshot, State},
 };
-use factum_core::{TimestampMs, handler::HandlerStats, measure::Histogram, view::Counts, wire::AnswerCode};
+use factum_core::{
+    TimestampMs, handler::HandlerStats, measure::Histogram, transform::Totals, view::Counts, wire::AnswerCode,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{self, DescriptorEncoder, MetricEncoder, NoLabelSet},
@@ -36,7 +38,8 @@ impl Collector for Scrape {
         process(&mut writer, &self.0)?;
         partitions(&mut writer, &self.0)?;
         handlers(&mut writer, &self.0)?;
-        views(&mut writer, &self.0)
+        views(&mut writer, &self.0)?;
+        transforms(&mut writer, &self.0)
     }
 }
 
@@ -201,7 +204,7 @@ fn views(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
             Measured::View { totals, commit_seconds, batch_records } => {
                 Some((member.name, *totals, *commit_seconds, *batch_records))
             }
-            Measured::Handler { .. } => None,
+            Measured::Handler { .. } | Measured::Transform { .. } => None,
         })
         .collect();
     let events = views.iter().flat_map(|(name, totals, ..)| {
@@ -219,6 +222,24 @@ fn views(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
     writer
         .histograms(&names::VIEW_COMMIT_SECONDS, views.iter().map(|(name, _, seconds, _)| (vec![*name], *seconds)))?;
     writer.histograms(&names::VIEW_BATCH_RECORDS, views.iter().map(|(name, _, _, records)| (vec![*name], *records)))
+}
+
+fn transforms(writer: &mut Writer<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let transforms: Vec<(&str, Totals, Histogram)> = snapshot
+        .members
+        .iter()
+        .filter_map(|member| match &member.measured {
+            Measured::Transform { totals, transaction_seconds } => Some((member.name, *totals, *transaction_seconds)),
+            Measured::Handler { .. } | Measured::View { .. } => None,
+        })
+        .collect();
+    let events = transforms.iter().flat_map(|(name, totals, _)| {
+        let Totals { read, written, skipped } = *totals;
+        let outcomes = [("read", read), ("written", written), ("skipped", skipped)];
+        outcomes.map(|(outcome, count)| (vec![*name, outcome], count))
+    });
+    writer.counters(&names::TRANSFORM_EVENTS, events)?;
+    writer.histograms(&names::TRANSFORM_SECONDS, transforms.iter().map(|(name, _, seconds)| (vec![*name], *seconds)))
 }
 
 fn seconds(time: TimestampMs) -> f64 {

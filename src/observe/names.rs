@@ -53,4 +53,6 @@ metrics! {
     PARKED: Gauge "factum_parked_aggregates" ["view", "topic", "partition"] "Aggregates of a view that wait for a redrive, as counted every 2 seconds where there are some";
     VIEW_COMMIT_SECONDS: Histogram "factum_view_commit_seconds" ["view"] "How long the commits of the view's database took";
     VIEW_BATCH_RECORDS: Histogram "factum_view_batch_records" ["view"] "Records that a poll brought; those that brought none are left out";
+    TRANSFORM_EVENTS: Counter "factum_transform_events_total" ["transform", "outcome"] "Events of a transform by what became of them: read (and transformed), skipped; written: the records that they became";
+    TRANSFORM_SECONDS: Histogram "factum_transform_transaction_seconds" ["transform"] "How long a transform's transactions took";
 }

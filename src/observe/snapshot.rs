@@ -1,11 +1,12 @@
 //! How everything in a process is at one moment, and what that means.
 
 use super::{board::Member, ends::Ends};
-use crate::host::ViewProgress;
+use crate::host::{TransformProgress, ViewProgress};
 use factum_core::{
     Offset, TimestampMs, TopicPartition,
     handler::{Activity, HandlerStats, PartitionHealth},
     measure::{Histogram, Since},
+    transform::Totals,
     view::{Awaited, Counts, PlaceState, PlaceStatus},
 };
 use factum_handler::WorkerStatus;
@@ -31,11 +32,11 @@ pub(super) struct Snapshot {
     pub(super) looked: Option<TimestampMs>,
 }
 
-/// How a worker of a handler or a view is.
+/// How a worker of a handler, a view or a transform is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MemberNow {
     pub(super) processor: Processor,
-    /// The aggregate type, or the view's name.
+    /// The aggregate type, or the view's or the transform's name.
     pub(super) name: &'static str,
     /// When its loop turned last.
     pub(super) turned: TimestampMs,
@@ -51,6 +52,7 @@ pub(super) struct MemberNow {
 pub(super) enum Processor {
     Handler,
     View,
+    Transform,
 }
 
 impl Processor {
@@ -59,6 +61,7 @@ impl Processor {
         match self {
             Processor::Handler => "handler",
             Processor::View => "view",
+            Processor::Transform => "transform",
         }
     }
 }
@@ -68,6 +71,7 @@ impl Processor {
 pub(super) enum Measured {
     Handler { stats: HandlerStats, transaction_seconds: Histogram, batch_commands: Histogram },
     View { totals: Counts, commit_seconds: Histogram, batch_records: Histogram },
+    Transform { totals: Totals, transaction_seconds: Histogram },
 }
 
 /// How a partition is.
@@ -163,6 +167,7 @@ impl Snapshot {
                 judge.handler(aggregate_type, &status, |health| commands.partition(health.partition))
             }
             Member::View(view) => judge.view(view),
+            Member::Transform(transform) => judge.transform(transform),
         });
         let members = members.collect();
         Snapshot { now, stopping, expects_members: true, members, looked: ends.looked }
@@ -230,19 +235,7 @@ impl Judge<'_> {
         }
         let partitions = status.places.iter().map(|(place, found)| {
             let since = status.since.get(place).copied().unwrap_or_default();
-            let (state, reason) = self.view_state(found, since);
-            let end = self.ends.known.get(place).copied();
-            let partition = PartitionNow {
-                place: place.clone(),
-                state,
-                reason,
-                since,
-                position: found.position,
-                end,
-                size: None,
-                parked: Some(found.parked_keys),
-            };
-            self.judged(status.trouble.as_ref(), partition)
+            self.place(place, found, since, Some(found.parked_keys), status.trouble.as_ref())
         });
         let partitions: Vec<_> = partitions.collect();
         let (state, reason) = match &view.failure {
@@ -262,6 +255,49 @@ impl Judge<'_> {
                 batch_records: status.batch_records,
             },
         }
+    }
+
+    fn transform(&self, transform: &TransformProgress) -> MemberNow {
+        let status = transform.status();
+        let partitions = status.places.iter().map(|(place, found)| {
+            let since = status.since.get(place).copied().unwrap_or_default();
+            self.place(place, found, since, None, status.trouble.as_ref())
+        });
+        let partitions: Vec<_> = partitions.collect();
+        let (state, reason) = self.member(partitions.is_empty(), status.joined, status.trouble.as_ref());
+        MemberNow {
+            processor: Processor::Transform,
+            name: transform.name,
+            turned: status.turned,
+            state,
+            reason,
+            partitions,
+            measured: Measured::Transform { totals: status.totals, transaction_seconds: status.transaction_seconds },
+        }
+    }
+
+    /// A partition of a view or a transform.
+    fn place(
+        &self,
+        place: &TopicPartition,
+        found: &PlaceStatus,
+        since: Since,
+        parked: Option<u64>,
+        trouble: Option<&String>,
+    ) -> PartitionNow {
+        let (state, reason) = self.view_state(found, since);
+        let end = self.ends.known.get(place).copied();
+        let partition = PartitionNow {
+            place: place.clone(),
+            state,
+            reason,
+            since,
+            position: found.position,
+            end,
+            size: None,
+            parked,
+        };
+        self.judged(trouble, partition)
     }
 
     fn view_state(&self, found: &PlaceStatus, since: Since) -> (State, Option<String>) {

@@ -12,6 +12,10 @@
 # to a line for each account: its name, its balance, its version. These lines must be the same in every
 # language, and those of the view.
 #
+# Then a client in Java of the bank's first version, which knows the first committed schemas and nothing later, reads
+# the topic of the transform `v1`, in which the events of today are republished in their first shape: while they
+# are, and while the transformer is killed twice. Counts and balances must be those of the events.
+#
 # Each language's libraries are fetched into the target folder once: from Maven Central, PyPI and npm. Where a
 # language or its libraries cannot be had, the exit code is 3.
 set -euo pipefail
@@ -24,7 +28,9 @@ WORK=$(mktemp -d "${TMPDIR:-/tmp}/factum-interop-XXXXXX")
 CLIENTS=(java python node)
 # Two of the five commands of an account cause an event.
 EVENTS=$((${#CLIENTS[@]} * 8 * 2))
-KAFKA_DATA='' UP=''
+KAFKA_DATA='' UP='' TRANSFORM=''
+# Deposits that are made while the transformer is killed.
+DEPOSITS=3000
 
 fail() { echo "interop: $*" >&2; exit 1; }
 not_here() { echo "interop: $*" >&2; exit 3; }
@@ -32,6 +38,7 @@ not_here() { echo "interop: $*" >&2; exit 3; }
 cleanup() {
   local status=$?
   trap - EXIT
+  [ -z "$TRANSFORM" ] || { kill -9 "$TRANSFORM" 2>/dev/null && wait "$TRANSFORM" 2>/dev/null; } || true
   [ -z "$UP" ] || { kill "$UP" 2>/dev/null && wait "$UP" 2>/dev/null; } || true
   [ -z "$KAFKA_DATA" ] || "$ROOT/deploy/kafka/kafka.sh" stop --data "$KAFKA_DATA" >/dev/null 2>&1 || true
   [ $status = 0 ] || cat "$WORK"/*.log >&2 2>/dev/null || true
@@ -75,6 +82,7 @@ client() { # language, arguments...
   shift
   case $language in
     java) java -cp "$LIBRARIES/java/*" "$HERE/java/Client.java" "$@" ;;
+    java-v1) java -cp "$LIBRARIES/java/*" "$HERE/java/FirstVersion.java" "$@" ;;
     python) "$LIBRARIES/python/bin/python" "$HERE/python/client.py" "$@" ;;
     node) node "$LIBRARIES/node/client.mjs" "$@" ;;
   esac
@@ -98,6 +106,60 @@ start_bank() {
   done
   [ -n "$url" ] && curl -fsS "$url/readyz" >/dev/null || fail "the bank is not ready after two minutes"
   export REGISTRY_URL=$url/registry SCHEMAS=$ROOT/schemas/avsc TOPICS=${FACTUM_PREFIX}bank.account
+}
+
+# A transformer, under the same name again: it need not wait for its predecessor's session.
+start_transform() {
+  "$BINARY" transform v1 --instance-id interop >/dev/null 2>>"$WORK/transform.log" &
+  TRANSFORM=$!
+}
+
+# How many records the reader of the first version has seen by now.
+seen() { wc -l <"$WORK/v1"; }
+
+# Until it has seen some more than before.
+sees_more() { # than, at least
+  local _
+  for _ in $(seq 1200); do
+    [ "$(seen)" -lt $(($1 + $2)) ] || return 0
+    kill -0 "$TRANSFORM" 2>/dev/null || fail "factum transform ended by itself"
+    sleep 0.1
+  done
+  fail "the reader of the first version saw $(seen) records and no more"
+}
+
+old_reader() {
+  "$BINARY" topics create v1 >/dev/null
+  start_transform
+  # Interest on an overdraft is two events today, and was one; a limit has another name.
+  "$BINARY" publish bank.account v1-0 SetOverdraftLimit '{"cents": 500}' >/dev/null
+  "$BINARY" publish bank.account v1-0 ChargeOverdraftInterest '{"cents": 7}' >/dev/null
+  # As many records as there are events when all is over; each is a line.
+  client java-v1 $((EVENTS + 2 + DEPOSITS)) >"$WORK/v1" 2>"$WORK/java-v1.log" &
+  local reader=$! depositor kill
+  sees_more 0 1
+  python3 -c 'import sys
+print("row,account,cents")
+for row in range(int(sys.argv[1])): print(f"{row},v1-{row % 50},{1 + row % 7}")' "$DEPOSITS" >"$WORK/deposits.csv"
+  "$BINARY" publish bank.account --file "$WORK/deposits.csv" --mapping "$HERE/deposits.toml" >"$WORK/deposits.log" 2>&1 &
+  depositor=$!
+  for kill in 1 2; do
+    sees_more "$(seen)" 100
+    kill -9 "$TRANSFORM"
+    wait "$TRANSFORM" 2>/dev/null || true
+    echo "interop: the transformer was killed with kill -9 after the reader had seen $(seen) records ($kill)"
+    start_transform
+  done
+  wait "$depositor" || fail "the deposits were not accepted: $(cat "$WORK/deposits.log")"
+  wait "$reader" || fail "the reader of the first version failed:"
+  kill "$TRANSFORM" && wait "$TRANSFORM" || fail "factum transform did not end in good order"
+  TRANSFORM=''
+  # The same events as they are, read with today's schemas.
+  client java events $((EVENTS + 3 + DEPOSITS)) >"$WORK/events" 2>"$WORK/java.log" || fail "the client in java cannot read:"
+  sed '/ OverdraftInterestAccrued /d; s/ OverdraftInterestCollected / OverdraftInterestCharged /; s/ OverdraftLimitChanged / OverdraftLimitSet /' \
+    "$WORK/events" | LC_ALL=C sort >"$WORK/events.sorted"
+  LC_ALL=C sort "$WORK/v1" | diff "$WORK/events.sorted" - || fail "the events (<) and what the first version read of them (>) differ"
+  echo "interop: a reader of the first version saw $(seen) records, each event once, through two kills of the transformer"
 }
 
 libraries
@@ -124,3 +186,4 @@ for language in "${CLIENTS[@]}"; do
   diff "$WORK/view" "$WORK/$language" || fail "the view (<) and the events as $language reads them (>) differ"
 done
 echo "interop: $(wc -l <"$WORK/view") accounts are the same in the view and in ${CLIENTS[*]}"
+old_reader

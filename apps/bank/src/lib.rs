@@ -16,6 +16,7 @@ mod account;
 mod balances;
 mod messages;
 mod retired;
+pub mod v1;
 mod year;
 
 pub use account::{Account, CHARGE_PERMISSION, IMPORT_PERMISSION, Refusal};

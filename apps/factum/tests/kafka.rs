@@ -59,6 +59,8 @@ mod rolling;
 mod snapshots;
 #[path = "kafka/tracing.rs"]
 mod tracing;
+#[path = "kafka/transform.rs"]
+mod transform;
 #[path = "kafka/versions.rs"]
 mod versions;
 #[path = "kafka/views.rs"]

@@ -78,11 +78,14 @@ pub enum UnknownRecords {
     note = "write `impl Transform for {Self}` with `transform`: an event of `From` in, none or several of `To` out"
 )]
 pub trait Transform: Send + 'static {
-    /// Its name: the last part of the output topic's name, and of the group's.
+    /// Its name, of which the output topic's and the group's are made, for example `v1`.
     const NAME: &'static str;
 
     /// The aggregate type whose events it republishes, for example `bank.account`.
     const INPUT: &'static str;
+
+    /// The topic that it writes, without a deployment's prefix; `<aggregate type>.events.<name>` if none is named.
+    const TOPIC: Option<&'static str> = None;
 
     /// What is done about a record whose type is not in [`Transform::From`].
     const UNKNOWN: UnknownRecords = UnknownRecords::Fail;
@@ -99,9 +102,12 @@ pub trait Transform: Send + 'static {
     fn transform(event: &Recorded<Self::From>) -> Vec<Self::To>;
 }
 
-/// The topic that a transform writes, where no other is named: `<events topic>.<name>`.
+/// The topic that a transform writes, in a deployment whose names begin with `prefix`.
 pub fn output_topic<T: Transform>(prefix: &str) -> Topic {
-    Topic::new(format!("{}.{}", Topics::with_prefix(prefix, T::INPUT).events, T::NAME))
+    Topic::new(match T::TOPIC {
+        Some(topic) => format!("{prefix}{topic}"),
+        None => format!("{}.{}", Topics::with_prefix(prefix, T::INPUT).events, T::NAME),
+    })
 }
 
 /// The consumer group of a transform's instances: `<aggregate type>.<name>.transform`.

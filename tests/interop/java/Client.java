@@ -47,10 +47,10 @@ public class Client {
     private static final Map<Integer, Schema> WRITERS = new HashMap<>();
 
     public static void main(String[] arguments) throws Exception {
-        if (arguments[0].equals("publish")) {
-            publish();
-        } else {
-            balances(Integer.parseInt(arguments[1]));
+        switch (arguments[0]) {
+            case "publish" -> publish();
+            case "events" -> events(Integer.parseInt(arguments[1]));
+            default -> balances(Integer.parseInt(arguments[1]));
         }
     }
 
@@ -184,9 +184,12 @@ public class Client {
 
     private record Account(long balance, long version) {}
 
-    /** Every account with its balance and version, folded from so many events. */
-    private static void balances(int events) throws Exception {
-        TreeMap<String, Account> accounts = new TreeMap<>();
+    private interface Take {
+        void event(String account, long version, GenericRecord event) throws IOException;
+    }
+
+    /** Reads so many events from the beginning. */
+    private static void read(int events, Take take) throws Exception {
         try (KafkaConsumer<String, byte[]> reader = consumer()) {
             List<TopicPartition> places = reader.partitionsFor(TOPICS + ".events").stream()
                 .map(found -> new TopicPartition(found.topic(), found.partition())).toList();
@@ -200,18 +203,30 @@ public class Client {
                 }
                 for (ConsumerRecord<String, byte[]> message : reader.poll(Duration.ofSeconds(1))) {
                     seen++;
-                    Account account = accounts.getOrDefault(message.key(), new Account(0, 0));
                     long version = ByteBuffer.wrap(message.headers().lastHeader("factum").value()).getLong(2);
-                    if (version != account.version + 1) {
-                        throw new IOException("version " + account.version + " is followed by " + message);
-                    }
-                    GenericRecord event = read(message.value());
-                    int sign = event.getSchema().getName().equals("Deposited") ? 1 : -1;
-                    long balance = account.balance + sign * (long) event.get("cents");
-                    accounts.put(message.key(), new Account(balance, version));
+                    take.event(message.key(), version, read(message.value()));
                 }
             }
         }
+    }
+
+    /** Every event: account, version, name, cents. */
+    private static void events(int events) throws Exception {
+        read(events, (account, version, event) -> System.out.println(
+            account + " " + version + " " + event.getSchema().getName() + " " + event.get(0)));
+    }
+
+    /** Every account with its balance and version, folded from so many events. */
+    private static void balances(int events) throws Exception {
+        TreeMap<String, Account> accounts = new TreeMap<>();
+        read(events, (name, version, event) -> {
+            Account account = accounts.getOrDefault(name, new Account(0, 0));
+            if (version != account.version + 1) {
+                throw new IOException("version " + account.version + " is followed by " + version + " of " + name);
+            }
+            int sign = event.getSchema().getName().equals("Deposited") ? 1 : -1;
+            accounts.put(name, new Account(account.balance + sign * (long) event.get("cents"), version));
+        });
         accounts.forEach((name, account) -> System.out.println(name + " " + account.balance + " " + account.version));
     }
 }

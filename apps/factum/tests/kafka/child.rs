@@ -105,7 +105,7 @@ fn handler_that_pauses() {
 }
 
 /// Writes down the steps from the pause on.
-fn pause_once(folder: &Path, step: String) -> impl FnMut(TxnStep) + Send + use<> {
+pub(crate) fn pause_once(folder: &Path, step: String) -> impl FnMut(TxnStep) + Send + use<> {
     let (arm, paused, steps) = (folder.join("arm"), folder.join("paused"), folder.join("steps"));
     let mut log: Option<File> = None;
     move |now| {
