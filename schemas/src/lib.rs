@@ -60,10 +60,12 @@ mod cache;
 mod codec;
 mod committed;
 mod compare;
+mod deprecation;
 mod disk;
 mod frame;
 mod json;
 mod message;
+mod mistakes;
 mod newest;
 mod parse;
 mod plan;
@@ -82,10 +84,12 @@ pub use committed::{
     Breach, CommittedRecord, CommittedVersion, Report, between, check_committed, check_messages, clashes, committed,
 };
 pub use compare::{Rollout, changes};
+pub use deprecation::{Deprecation, deprecations};
 pub use disk::MAX_SCHEMA_BYTES;
 pub use factum_derive::{command, event};
 pub use json::{MAX_JSON_DEPTH, json_schema, parse_json};
 pub use message::{AvroMessage, Record, RecordReader, RecordWriter, schema_of};
+pub use mistakes::{Mistake, mistakes};
 pub use newest::{newest_schema, newest_schemas, retired_schemas};
 pub use parse::parse_schema;
 pub use registry::{

@@ -1,6 +1,7 @@
 //! Between an enum of records and their Avro bytes.
 
 use crate::{
+    deprecation,
     newest::Newest,
     resolution::{self, Resolution},
     rules::Level,
@@ -20,11 +21,15 @@ use std::{cell::RefCell, fmt, io, sync::Arc};
 pub trait Record {
     /// The full Avro name, `<namespace>.<name>`.
     const NAME: &'static str;
+    /// Why the record should not be written any more, and what to write instead.
+    const DEPRECATED: Option<&'static str> = None;
+    /// The same for fields: each by its name in the schema, with the reason.
+    const DEPRECATED_FIELDS: &'static [(&'static str, &'static str)] = &[];
 }
 
-/// The schema of a type, for [`AvroMessage::schemas`].
-pub fn schema_of<T: AvroSchema>() -> Schema {
-    T::get_schema()
+/// The schema of a record with its marks of deprecation, for [`AvroMessage::schemas`].
+pub fn schema_of<T: AvroSchema + Record>() -> Schema {
+    deprecation::marked(T::get_schema(), T::DEPRECATED, T::DEPRECATED_FIELDS)
 }
 
 /// A set of records with their schemas: dispatch between the enum and the

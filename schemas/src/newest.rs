@@ -68,8 +68,6 @@ pub(crate) fn of_message<M: AvroMessage>() -> Result<&'static [Newest]> {
                     derived.as_deref().unwrap_or("nothing, it is not a record")
                 )));
             }
-        }
-        for (name, schema) in M::RECORDS.iter().zip(&schemas) {
             if let Some(trap) = traps::within(schema) {
                 return Err(Error::invalid(format!("record {name}: {trap}")));
             }

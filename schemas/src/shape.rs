@@ -1,6 +1,6 @@
 //! Schemas compared, and put in short.
 
-use crate::compare;
+use crate::{compare, deprecation::DEPRECATED};
 use apache_avro::{
     Schema,
     schema_compatibility::{Compatibility, SchemaCompatibility},
@@ -8,10 +8,11 @@ use apache_avro::{
 use serde_json::{Map, Value};
 
 /// Whether bytes of `a` are read by a type of `b` without resolution: all but
-/// documentation, aliases and defaults are equal. The canonical form of the
+/// documentation, aliases, defaults and marks of deprecation are equal. The canonical form of the
 /// specification is not enough, since it also drops logical types.
 pub(crate) fn same_bytes(a: &Schema, b: &Schema) -> bool {
-    sorted(a, &["doc", "aliases", "default"]) == sorted(b, &["doc", "aliases", "default"])
+    const NOT_IN_BYTES: &[&str] = &["doc", "aliases", "default", DEPRECATED];
+    sorted(a, NOT_IN_BYTES) == sorted(b, NOT_IN_BYTES)
 }
 
 /// Whether two schemas say the same, documentation included.
@@ -43,10 +44,10 @@ pub fn pretty(schema: &Schema) -> String {
     text
 }
 
-/// A schema and a number in 8 bytes. Documentation does not count: a comment
-/// must not make snapshots useless.
+/// A schema and a number in 8 bytes. Documentation and marks of deprecation do
+/// not count: a comment must not make snapshots useless.
 pub(crate) fn fingerprint(schema: &Schema, number: u32) -> [u8; 8] {
-    let mut bytes = sorted(schema, &["doc"]).to_string().into_bytes();
+    let mut bytes = sorted(schema, &["doc", DEPRECATED]).to_string().into_bytes();
     bytes.extend_from_slice(&number.to_be_bytes());
     crc64(&bytes).to_be_bytes()
 }

@@ -1,6 +1,6 @@
 //! From records that a domain wrote once to those that it has now.
 
-use crate::{AvroMessage, Record, RecordReader, RecordWriter, message::How, newest, shape};
+use crate::{AvroMessage, Record, RecordReader, RecordWriter, message::How, newest, schema_of, shape};
 use apache_avro::{AvroSchema, Schema};
 use factum_core::{DecodeError, Error, Result};
 use serde::de::DeserializeOwned;
@@ -161,7 +161,7 @@ impl<M: AvroMessage> Retired<M> {
         Retired {
             name: R::NAME,
             into: R::INTO,
-            schema: R::get_schema,
+            schema: schema_of::<R>,
             read: |from| narrowed::<R::Event, M>(Upcasted::of(from.read::<R>()?)?),
             home: Home::of::<R::Event>,
         }

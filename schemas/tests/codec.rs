@@ -118,6 +118,10 @@ struct Renamed {
     amount: i64,
 }
 
+impl schemas::Record for Renamed {
+    const NAME: &'static str = "bank.account.Renamed";
+}
+
 impl Message for Renamed {
     const RECORDS: &'static [&'static str] = &["bank.account.Renamed"];
 
@@ -167,6 +171,44 @@ fn a_codec_does_not_open_with_an_alias_or_a_default_that_would_be_read_as_anothe
          type first in the union, or take a default of the first type"
     );
     RecordCodec::<Event>::for_writing(TOPIC, &cache()).unwrap();
+}
+
+/// The second version of a record: it and one of its fields should not be written any more.
+#[event("bank.account", deprecated = "use FeeCharged")]
+pub struct Charged {
+    pub cents: i64,
+    #[event(deprecated = "use reason")]
+    #[serde(rename = "note")]
+    pub why: Option<String>,
+}
+
+#[event]
+pub enum Charges {
+    Charged(Charged),
+}
+
+#[test]
+fn a_mark_of_deprecation_is_in_the_schema_and_the_fold_reads_on_without_a_warning() {
+    use schemas::AvroMessage;
+    let schema = Charges::schemas().remove(0);
+    let told: Vec<_> = schemas::deprecations(&schema).into_iter().map(|it| (it.field, it.why)).collect();
+    let expected = [(None, "use FeeCharged".to_owned()), (Some("note".to_owned()), "use reason".to_owned())];
+    assert_eq!(told, expected);
+    let registry = Arc::new(MemoryRegistry::new());
+    let cache = Arc::new(SchemaCache::in_memory(registry.clone()));
+    // The first version had no marks; the subject and the bytes stay.
+    let subject = "bank.account.events-bank.account.Charged";
+    let first = schemas::compact(&schema_of::<Charged>())
+        .replace(r#""deprecated":"use FeeCharged","#, "")
+        .replace(r#","deprecated":"use reason""#, "")
+        .replace(r#""deprecated":"use reason","#, "");
+    assert!(!first.contains("deprecated"), "{first}");
+    cache.register(subject, &first).unwrap();
+    let codec = RecordCodec::<Charges>::for_writing(TOPIC, &cache).unwrap();
+    assert!(registry.latest(subject).unwrap().unwrap().1.contains("use reason"));
+    let Charges::Charged(Charged { cents, why }) = codec.decode_one(&[0, 0, 0, 0, 1, 20, 0]).unwrap();
+    assert_eq!((cents, why), (10, None));
+    assert_eq!(encoded(&codec, Charged { cents: 10, why: None }), [0, 0, 0, 0, 2, 20, 0]);
 }
 
 #[test]

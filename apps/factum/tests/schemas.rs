@@ -122,6 +122,8 @@ fn the_committed_schemas_are_checked_registered_and_shown() {
     assert!(out.contains("bank.account.Deposited: 1 version, BACKWARD_TRANSITIVE\n"), "{out}");
     assert!(out.contains("bank.account.Deposit: 1 version, FULL_TRANSITIVE\n"), "{out}");
     assert!(out.contains("factum.Answer: 1 version, FULL_TRANSITIVE\n"), "{out}");
+    // The repository's own schemas are warned of in nothing.
+    assert_eq!(run(&["check", "--dir", dir], &[]).err, "");
     let out = good(&["register", "--dir", dir, "--registry", &url]);
     assert!(out.contains(&format!("{SUBJECT}: registered, id ")), "{out}");
     let again = good(&["register", "--dir", dir, "--registry", &url]);
@@ -250,6 +252,51 @@ fn a_new_event_needs_a_stop_where_others_of_its_topic_are_registered() {
     assert!(out.contains(line), "{out}");
     assert!(out.contains("bank.account.Deposited: 1 version, BACKWARD_TRANSITIVE\n"), "{out}");
     assert!(out.contains("bank.account.Withdraw: 1 version, FULL_TRANSITIVE\n"), "{out}");
+}
+
+#[test]
+fn classic_mistakes_are_warned_of_and_can_be_accepted() {
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let file = folder.path().join(RECORD).join("1.avsc");
+    let payload = r#"{"name":"payload","type":"string"}"#;
+    fs::write(&file, format!(r#"{{"type":"record","name":"{RECORD}","fields":[{payload}]}}"#)).unwrap();
+    let said = run(&["check", "--dir", dir], &[]);
+    assert!(said.good, "{}", said.err);
+    let expected = "warning: record bank.account.Deposited: says-nothing: each reader has to guess what happened, and no \
+                    upcaster can find it out later; instead: one event for each thing that happens, named after it, with \
+                    fields that have types and names; or accept it: --accept bank.account.Deposited:says-nothing\n";
+    assert_eq!(said.err, expected);
+    let out = good(&["check", "--dir", dir, "--json"]);
+    assert!(out.contains(r#""record":"bank.account.Deposited","warning":"says-nothing""#), "{out}");
+    let accepted = ["check", "--dir", dir, "--accept", "bank.account.Deposited:says-nothing"];
+    assert_eq!(run(&accepted, &[]).err, "");
+    let err = bad(&["check", "--dir", dir, "--accept", "bank.account.Deposited"]);
+    assert!(err.contains("give RECORD:WARNING") && err.contains("command-as-event, says-nothing, fat"), "{err}");
+}
+
+#[test]
+fn a_file_that_was_edited_after_it_was_registered_is_told() {
+    let url = registry();
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    good(&["register", "--dir", dir, "--registry", &url]);
+    let file = folder.path().join(RECORD).join("1.avsc");
+    let fine = fs::read_to_string(&file).unwrap();
+    fs::write(&file, fine.replace("cents", "cents_")).unwrap();
+    let err = bad(&["check", "--dir", dir, "--registry", &url]);
+    assert!(err.contains(&format!("cannot read what version 1 of subject {SUBJECT} wrote: field cents_")), "{err}");
+    let field = r#""fields": ["#;
+    fs::write(&file, fine.replace(field, &format!(r#"{field} {{"name":"n","type":"int","default":0}},"#))).unwrap();
+    let said = run(&["check", "--dir", dir, "--registry", &url], &[]);
+    let expected = format!(
+        "warning: record {RECORD}: not-in-files: version 1 of subject {SUBJECT} is in no file: somebody else registered \
+         it, or a file was edited since; instead: `schemas show {SUBJECT} --version 1` shows it; restore the file, or \
+         commit it as a version\n"
+    );
+    assert!(said.good && said.err == expected, "{}", said.err);
+    fs::write(&file, fine).unwrap();
+    assert_eq!(run(&["check", "--dir", dir, "--registry", &url], &[]).err, "");
 }
 
 #[test]

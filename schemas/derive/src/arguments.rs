@@ -4,20 +4,30 @@ use crate::expand::Kind;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{
-    Error, LitStr, Result, Token, Type,
+    Attribute, Error, LitStr, Result, Token, Type,
     parse::{ParseStream, Parser},
     punctuated::Punctuated,
 };
 
 mod words {
+    syn::custom_keyword!(deprecated);
     syn::custom_keyword!(retired);
 }
 
-/// The namespace of a struct, if there is one.
-pub(crate) fn namespace(kind: Kind, arguments: TokenStream) -> Result<Option<LitStr>> {
+/// What a record's attribute says of it.
+#[derive(Default)]
+pub(crate) struct OfRecord {
+    /// Its namespace.
+    pub(crate) namespace: Option<LitStr>,
+    /// Why it should not be written any more.
+    pub(crate) deprecated: Option<LitStr>,
+}
+
+/// Those of a struct.
+pub(crate) fn of_record(kind: Kind, arguments: TokenStream) -> Result<OfRecord> {
     let name = kind.name();
     if arguments.is_empty() {
-        return Ok(None);
+        return Ok(OfRecord::default());
     }
     if is_retired(&arguments) {
         return Err(Error::new_spanned(
@@ -27,10 +37,33 @@ pub(crate) fn namespace(kind: Kind, arguments: TokenStream) -> Result<Option<Lit
             ),
         ));
     }
-    let namespace = syn::parse2(arguments.clone()).map_err(|_| {
-        Error::new_spanned(&arguments, format!("expected a namespace in quotes: `#[{name}(\"bank.account\")]`"))
-    })?;
-    Ok(Some(namespace))
+    let parse = |input: ParseStream<'_>| {
+        let namespace = Some(input.parse()?);
+        let more = input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty();
+        let deprecated = if more { Some(reason(input)?) } else { None };
+        input.parse::<Option<Token![,]>>()?;
+        Ok(OfRecord { namespace, deprecated })
+    };
+    parse.parse2(arguments.clone()).map_err(|_| {
+        Error::new_spanned(
+            &arguments,
+            format!(
+                "expected a namespace in quotes: `#[{name}(\"bank.account\")]`, and behind it perhaps `deprecated = \"why\"`"
+            ),
+        )
+    })
+}
+
+/// Why a field should not be written any more, from its own attribute.
+pub(crate) fn of_field(kind: Kind, attribute: &Attribute) -> Result<LitStr> {
+    let expected = format!("on a field stands `#[{}(deprecated = \"why, and what to write instead\")]`", kind.name());
+    attribute.parse_args_with(reason).map_err(|_| Error::new_spanned(attribute, expected))
+}
+
+fn reason(input: ParseStream<'_>) -> Result<LitStr> {
+    input.parse::<words::deprecated>()?;
+    input.parse::<Token![=]>()?;
+    input.parse()
 }
 
 /// The retired records of an enum.
@@ -83,6 +116,17 @@ mod tests {
         Kind,
         tests::{refused, refused_as},
     };
+
+    #[test]
+    fn what_is_no_reason_is_refused_with_an_example() {
+        for bad in ["\"a\", deprecated", "\"a\", deprecated(\"x\")", "\"a\", gone = \"x\"", "deprecated = \"x\""] {
+            refused(bad, "struct Deposited {}", "and behind it perhaps `deprecated = \"why\"`");
+        }
+        for bad in ["", "()", "(deprecated)", "(\"why\")"] {
+            let item = format!("struct Deposited {{ #[event{bad}] cents: i64 }}");
+            refused("\"a\"", &item, "on a field stands `#[event(deprecated = \"why, and what to write instead\")]`");
+        }
+    }
 
     #[test]
     fn retired_records_stand_on_the_enum() {

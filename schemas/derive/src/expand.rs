@@ -36,7 +36,7 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> T
 fn parse(kind: Kind, arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let name = kind.name();
     match syn::parse2(item.clone()) {
-        Ok(Item::Struct(item)) => structure::expand(kind, arguments::namespace(kind, arguments)?, item),
+        Ok(Item::Struct(item)) => structure::expand(kind, arguments::of_record(kind, arguments)?, item),
         Ok(Item::Enum(item)) => records::expand(kind, arguments::retired(kind, arguments)?, item),
         _ => Err(Error::new_spanned(
             item,

@@ -14,6 +14,10 @@
 //! #[event] pub enum Event { Deposited(Deposited), Withdrawn(Withdrawn) }
 //! ```
 //!
+//! A record or a field that should not be written any more is marked, which the
+//! schema tells to all: `#[event("bank.account", deprecated = "use LimitSet")]` on
+//! the struct, `#[event(deprecated = "use memo")]` on the field.
+//!
 //! A record that is in the log and written no more is *retired*: its struct
 //! stays with an `impl Upcast`, and the enum lists it, `#[event(retired(Moved))]`.
 //!

@@ -1,15 +1,20 @@
 //! A struct: one Avro record.
 
-use crate::{derives, expand::Kind};
+use crate::{
+    arguments::{self, OfRecord},
+    derives,
+    expand::Kind,
+};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Error, Fields, ItemStruct, LitStr, Result};
 
 /// Adds the derives, the namespace and `impl Record`.
-pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemStruct) -> Result<TokenStream> {
+pub(crate) fn expand(kind: Kind, arguments: OfRecord, mut item: ItemStruct) -> Result<TokenStream> {
+    let marks = take_marks(kind, &mut item)?;
     let attribute = kind.name();
     let ident = &item.ident;
-    let Some(namespace) = namespace else {
+    let Some(namespace) = arguments.namespace else {
         return Err(Error::new_spanned(
             ident,
             format!("a record needs a namespace, the aggregate's type: write `#[{attribute}(\"bank.account\")]`"),
@@ -60,6 +65,13 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemStruct) ->
     wanted.push(("Deserialize", quote!(::serde::Deserialize)));
     wanted.push(("AvroSchema", quote!(::apache_avro::AvroSchema)));
     let derives = derives::missing(&item.attrs, &wanted);
+    let record = arguments.deprecated.map(
+        |why| quote!(const DEPRECATED: ::core::option::Option<&'static str> = ::core::option::Option::Some(#why);),
+    );
+    let fields = (!marks.is_empty()).then(|| {
+        let marks = marks.iter().map(|(field, why)| quote!((#field, #why)));
+        quote!(const DEPRECATED_FIELDS: &'static [(&'static str, &'static str)] = &[#(#marks),*];)
+    });
     Ok(quote! {
         #derives
         #[avro(namespace = #namespace)]
@@ -67,8 +79,57 @@ pub(crate) fn expand(kind: Kind, namespace: Option<LitStr>, item: ItemStruct) ->
 
         impl ::factum::schemas::Record for #ident {
             const NAME: &'static str = #name;
+            #record
+            #fields
         }
     })
+}
+
+/// Takes `#[event(deprecated = "why")]` from the fields: their names in the schema with the reasons.
+/// It is not rustc's own attribute, so that the domain's fold may go on reading the field.
+fn take_marks(kind: Kind, item: &mut ItemStruct) -> Result<Vec<(String, LitStr)>> {
+    let renames_all = item.attrs.iter().any(|attribute| says(attribute, "rename_all"));
+    let mut marks = Vec::new();
+    for field in &mut item.fields {
+        let Some(at) = field.attrs.iter().position(|attribute| attribute.path().is_ident(kind.name())) else {
+            continue;
+        };
+        let mark = field.attrs.remove(at);
+        let why = arguments::of_field(kind, &mark)?;
+        if let Some(hidden) = field.attrs.iter().find(|it| says(it, "skip") || says(it, "flatten")) {
+            return Err(Error::new_spanned(hidden, "a field that is not in the schema cannot be marked as deprecated"));
+        }
+        let own = field.attrs.iter().find_map(renamed);
+        if own.is_none() && renames_all {
+            return Err(Error::new_spanned(
+                &mark,
+                "beside `rename_all` a deprecated field says its name itself: add `#[serde(rename = \"…\")]`",
+            ));
+        }
+        let ident = field.ident.as_ref().map(|ident| ident.to_string().trim_start_matches("r#").to_owned());
+        marks.push((own.or(ident).unwrap_or_default(), why));
+    }
+    Ok(marks)
+}
+
+/// The name that `#[serde(rename = "…")]` gives a field.
+fn renamed(attribute: &Attribute) -> Option<String> {
+    let mut found = None;
+    if attribute.path().is_ident("serde") {
+        // What does not parse here is serde's to complain about.
+        let _unparsed = attribute.parse_nested_meta(|meta| {
+            if let Ok(value) = meta.value() {
+                match value.parse::<syn::Expr>()? {
+                    syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(name), .. }) if meta.path.is_ident("rename") => {
+                        found = Some(name.value());
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+    }
+    found
 }
 
 fn check_namespace(namespace: &LitStr) -> Result<()> {
@@ -161,6 +222,30 @@ mod tests {
     #[test]
     fn a_renamed_struct_is_refused() {
         refused("\"a\"", "#[serde(rename = \"Paid\")] struct Deposited {}", "rename `Deposited` itself");
+    }
+
+    #[test]
+    fn a_mark_of_deprecation_goes_from_the_struct_into_the_record() {
+        let text = expanded(
+            "\"a\", deprecated = \"use B\",",
+            "struct A { #[event(deprecated = \"use d\")] #[serde(rename = \"old\")] c: i64, #[event(deprecated = \"x\")] r#type: i64, d: i64 }",
+        );
+        for part in [
+            "constDEPRECATED:::core::option::Option<&'staticstr>=::core::option::Option::Some(\"useB\");",
+            "&[(\"old\",\"used\"),(\"type\",\"x\")];",
+            "structA{#[serde(rename=\"old\")]c:i64,r#type:i64,d:i64}",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert!(!expanded("\"a\"", "struct A { c: i64 }").contains("DEPRECATED"));
+    }
+
+    #[test]
+    fn a_field_whose_name_in_the_schema_is_not_known_is_not_marked() {
+        let item = "#[serde(rename_all = \"camelCase\")] struct A { #[event(deprecated = \"x\")] old_name: i64 }";
+        refused("\"a\"", item, "a deprecated field says its name itself: add `#[serde(rename = ");
+        let item = "struct A { #[event(deprecated = \"x\")] #[serde(skip)] c: i64 }";
+        refused("\"a\"", item, "a field that is not in the schema cannot be marked");
     }
 
     #[test]

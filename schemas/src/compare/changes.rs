@@ -1,6 +1,7 @@
 //! What changed from one schema to another, as a person reads it.
 
 use super::types::{Names, full, words};
+use crate::deprecation;
 use apache_avro::{
     Schema,
     schema::{EnumSchema, RecordField, RecordSchema},
@@ -54,6 +55,7 @@ impl<'a> Walk<'a> {
         if old.doc != new.doc {
             self.lines.push(format!("~ {}documentation", place(at)));
         }
+        self.mark(&place(at), deprecation::reason(&old.attributes), deprecation::reason(&new.attributes));
         let path =
             |field: &RecordField| if at.is_empty() { field.name.clone() } else { format!("{at}.{}", field.name) };
         let named = |fields: &'a [RecordField], name: &str| fields.iter().find(|field| field.name == name);
@@ -78,9 +80,19 @@ impl<'a> Walk<'a> {
         if old.doc != new.doc {
             self.lines.push(format!("~ field {path}: documentation"));
         }
+        let reason = |field: &RecordField| deprecation::reason(&field.custom_attributes);
+        self.mark(&format!("field {path}: "), reason(old), reason(new));
         if old.aliases != new.aliases {
             let list = |field: &RecordField| field.aliases.join(", ");
             self.lines.push(format!("~ field {path}: aliases [{}] become [{}]", list(old), list(new)));
+        }
+    }
+
+    fn mark(&mut self, place: &str, old: Option<String>, new: Option<String>) {
+        match (old, new) {
+            (old, new) if old == new => {}
+            (_, Some(why)) => self.lines.push(format!("~ {place}deprecated: {why}")),
+            (_, None) => self.lines.push(format!("~ {place}no longer deprecated")),
         }
     }
 
@@ -142,6 +154,17 @@ mod tests {
             ))
         };
         assert_eq!(changes(&inside("int"), &inside("long")), ["~ field lines[].c: int becomes long"]);
+    }
+
+    #[test]
+    fn marks_of_deprecation_are_told() {
+        let plain = record(r#"{"name":"c","type":"int"}"#);
+        let marked = Schema::parse_str(
+            r#"{"type":"record","name":"a.B","deprecated":"use C","fields":[{"name":"c","type":"int","deprecated":"use d"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(changes(&plain, &marked), ["~ deprecated: use C", "~ field c: deprecated: use d"]);
+        assert_eq!(changes(&marked, &plain), ["~ no longer deprecated", "~ field c: no longer deprecated"]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! JSON Schema (2020-12) of an Avro schema: what the JSON of its values looks like.
 
 use super::tags;
+use crate::deprecation::{self, DEPRECATED};
 use apache_avro::{
     Schema,
     schema::{RecordSchema, UnionSchema},
 };
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 /// The JSON Schema of a schema's values. Named types are put into `definitions`
 /// under their full names, and referred to by `prefix` and that name.
@@ -85,6 +87,7 @@ fn record_schema(record: &RecordSchema, prefix: &str, definitions: &mut Map<Stri
     let mut properties = Map::new();
     for field in &record.fields {
         let described = json_schema(&field.schema, prefix, definitions);
+        let described = with_mark(described, &field.custom_attributes);
         properties.insert(field.name.clone(), with_doc(described, field.doc.as_deref()));
     }
     let required: Vec<&str> =
@@ -92,7 +95,14 @@ fn record_schema(record: &RecordSchema, prefix: &str, definitions: &mut Map<Stri
     let described = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
     });
-    with_doc(described, record.doc.as_deref())
+    with_doc(with_mark(described, &record.attributes), record.doc.as_deref())
+}
+
+fn with_mark(mut described: Json, attributes: &BTreeMap<String, Json>) -> Json {
+    if let (Some(_), Some(members)) = (deprecation::reason(attributes), described.as_object_mut()) {
+        members.insert(DEPRECATED.to_owned(), json!(true));
+    }
+    described
 }
 
 fn union_schema(union: &UnionSchema, prefix: &str, definitions: &mut Map<String, Json>) -> Json {

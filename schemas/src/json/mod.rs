@@ -132,6 +132,14 @@ fn to_json(schema: &Schema, value: &Value) -> Result<Json, String> {
     read::Reader { names: resolved.get_names() }.json(schema, value)
 }
 
+/// The JSON of a field's default, as values of the field are told; `root` is the schema of its record.
+pub(crate) fn default_to_json(root: &Schema, field: &Schema, default: &Json) -> Option<Json> {
+    let resolved = ResolvedSchema::new(root).ok()?;
+    let names = resolved.get_names();
+    let value = write::Writer { names }.default(field, default).ok()?;
+    read::Reader { names }.json(field, &value).ok()
+}
+
 /// The definition that a reference means.
 fn named<'s>(names: &NamesRef<'s>, schema: &'s Schema) -> Result<&'s Schema, String> {
     match schema {

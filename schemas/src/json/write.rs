@@ -181,7 +181,7 @@ impl Writer<'_> {
 
     /// A field's default, which a schema writes in Avro's own JSON: bytes as characters,
     /// logical types as their numbers, a union as its first type that fits.
-    fn default(&self, schema: &Schema, json: &Json) -> Result<Value, Wrong> {
+    pub(super) fn default(&self, schema: &Schema, json: &Json) -> Result<Value, Wrong> {
         let latin = || -> Result<Vec<u8>, String> {
             let text = json.as_str().ok_or_else(|| not_a(json, "text"))?;
             text.chars().map(|char| u8::try_from(u32::from(char)).map_err(|_| not_a(json, "bytes"))).collect()
