@@ -36,6 +36,7 @@ mod app;
 mod build;
 mod cli;
 mod config;
+mod deprecation;
 pub mod environment;
 pub mod history;
 pub mod host;

@@ -341,7 +341,35 @@ impl LogArgs {
                 Reached::Log(log) => log,
             },
         };
-        Ok(Some(SchemaRegistry::Log(LogRegistry::open(log, self.replication)?)))
+        Ok(Some(SchemaRegistry::Log(Arc::new(LogRegistry::open(log, self.replication)?))))
+    }
+
+    /// The log, where this process can read it, and the registry beside it, for verbs that make do with one of the two.
+    pub(super) fn log_and_registry(&self) -> Result<(Option<Environment>, Option<SchemaRegistry>)> {
+        let connected = match self.place() {
+            Place::Kafka => self.connect_cluster()?,
+            Place::Embedded(folder) => match self.reach(&folder, false)? {
+                Reached::Log(log) => self.connected(log)?,
+                Reached::Owner(address) => {
+                    output::note(&format!(
+                        "the process at {address} holds the log in {}, so it is not read: end that one (`up` ends with \
+                         Ctrl-C) and run this again to see what is in it",
+                        folder.display()
+                    ));
+                    return Ok((None, self.schema_registry()?));
+                }
+                Reached::Nothing => {
+                    output::note(&format!(
+                        "there is no log in {}, so none is read: --data names another, --kafka a cluster",
+                        folder.display()
+                    ));
+                    return Ok((None, self.schema_registry()?));
+                }
+            },
+        };
+        let in_log = connected.registry.map(SchemaRegistry::Log);
+        let registry = in_log.or(self.registry.client()?.map(SchemaRegistry::Http));
+        Ok((Some(connected.environment), registry))
     }
 
     /// Starts the local Kafka if it is the cluster and does not run.

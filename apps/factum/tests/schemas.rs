@@ -23,6 +23,10 @@ struct Said {
 }
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
+    run_verb(&[&["schemas"], arguments].concat(), environment)
+}
+
+fn run_verb(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_factum"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FACTUM_")) {
         command.env_remove(name);
@@ -30,7 +34,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
     // A folder without a log, unless the test names one.
     let empty = tempfile::tempdir().unwrap();
     command.env("FACTUM_DATA", empty.path());
-    let output = command.arg("schemas").args(arguments).envs(environment.iter().copied()).output().unwrap();
+    let output = command.args(arguments).envs(environment.iter().copied()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said { good: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
 }
@@ -273,6 +277,46 @@ fn classic_mistakes_are_warned_of_and_can_be_accepted() {
     assert_eq!(run(&accepted, &[]).err, "");
     let err = bad(&["check", "--dir", dir, "--accept", "bank.account.Deposited"]);
     assert!(err.contains("give RECORD:WARNING") && err.contains("command-as-event, says-nothing, fat"), "{err}");
+}
+
+#[test]
+fn what_is_deprecated_is_listed_with_its_subjects_and_writers() {
+    let (folder, data) = (copy(), tempfile::tempdir().unwrap());
+    let (dir, data) = (folder.path().to_str().unwrap(), data.path().to_str().unwrap());
+    let file = folder.path().join(RECORD).join("1.avsc");
+    let said = run(&["deprecated", "--dir", dir, "--data", data], &[]);
+    assert!(said.good && said.out.is_empty(), "{}", said.err);
+    assert!(said.err.contains("there is no log in") && said.err.contains("no field is deprecated"), "{}", said.err);
+    let text = fs::read_to_string(&file).unwrap();
+    let marked = text.replacen(r#""name": "cents","#, r#""name": "cents", "deprecated": "use amount","#, 1);
+    assert_ne!(text, marked);
+    fs::write(&file, marked).unwrap();
+    let publish = ["publish", "bank.account", "anna", "Deposit", r#"{"cents":100}"#, "--data", data];
+    let said = run_verb(&publish, &[]);
+    assert!(said.good, "{}", said.err);
+
+    let out = good(&["deprecated", "--dir", dir, "--data", data]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["bank.account.Deposited, field cents: deprecated: use amount", &format!("  in {SUBJECT}, version 1")]
+    );
+    assert!(
+        lines[2].starts_with("  written by ") && lines[2].contains(": 1 record, the last bank.account.events/"),
+        "{out}"
+    );
+    let out = good(&["deprecated", "--dir", dir, "--data", data, "--json"]);
+    let line: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&line["record"], &line["field"], &line["deprecated"]),
+        (&RECORD.into(), &"cents".into(), &"use amount".into())
+    );
+    assert_eq!(line["subjects"], serde_json::json!([{ "subject": SUBJECT, "versions": [1] }]));
+    assert_eq!((line["writers"].as_array().unwrap().len(), &line["writers"][0]["records"]), (1, &1.into()));
+    let out = good(&["deprecated", "--dir", dir, "--data", data, "--since", "2000-01-01"]);
+    assert!(out.contains(" since 2000-01-01T00:00:00.000Z: 1 record, the last "), "{out}");
+    let err = bad(&["deprecated", "--dir", dir, "--data", data, "--since", "2999-01-01"]);
+    assert!(err.contains("--since lies in the future"), "{err}");
 }
 
 #[test]

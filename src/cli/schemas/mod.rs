@@ -1,6 +1,7 @@
 //! `schemas`: the contract in files, the registry, and what lies between them.
 
 mod check;
+mod deprecated;
 mod diff;
 mod places;
 mod register;
@@ -18,6 +19,7 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Check, register, compare and show schemas.
@@ -41,6 +43,7 @@ pub(super) enum SchemasVerb {
     /// Show what changes from one schema to another: fields added (+), removed (-), changed (~).
     #[command(after_help = diff::HELP)]
     Diff(diff::DiffArgs),
+    Deprecated(deprecated::DeprecatedArgs),
     /// List the subjects of a registry.
     #[command(after_help = show::LIST_HELP)]
     List(show::ListArgs),
@@ -66,11 +69,12 @@ struct Folder {
     dir: PathBuf,
 }
 
-pub(super) fn schemas(app: &App, verb: &SchemasVerb) -> Result<()> {
+pub(super) fn schemas(app: &Arc<App>, verb: &SchemasVerb) -> Result<()> {
     match verb {
         SchemasVerb::Check(args) => check::check(app, args),
         SchemasVerb::Register(args) => register::register(app, args),
         SchemasVerb::Diff(args) => diff::diff(args),
+        SchemasVerb::Deprecated(args) => deprecated::deprecated(app, args),
         SchemasVerb::List(args) => show::list(args),
         SchemasVerb::Show(args) => show::show(args),
     }

@@ -5,6 +5,7 @@ use factum_schemas::{
     LogRegistry, RegisteredVersion, Registry, RegistryClient,
     rules::{At, Change, Level, Model, Refusal, Trial, Which},
 };
+use std::sync::Arc;
 
 /// What a subject is to become.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(in crate::cli) enum SchemaRegistry {
     /// One with Confluent's API.
     Http(RegistryClient),
     /// The topic of schemas.
-    Log(LogRegistry),
+    Log(Arc<LogRegistry>),
 }
 
 impl SchemaRegistry {
@@ -129,14 +130,13 @@ fn at_once(model: &Model, plans: &[Plan]) -> Result<(Vec<Vec<u32>>, Vec<Change>)
 mod tests {
     use super::*;
     use factum_log_memory::MemoryLog;
-    use std::sync::Arc;
 
     const ONE: &str = r#"{"type":"record","name":"a.B","fields":[]}"#;
 
     #[test]
     fn the_topic_takes_all_plans_or_none() {
         let log = LogRegistry::open(Arc::new(MemoryLog::with_system_clock()), None).unwrap();
-        let registry = SchemaRegistry::Log(log);
+        let registry = SchemaRegistry::Log(Arc::new(log));
         let plan = |subject: &str, schemas: &[&str]| Plan {
             subject: subject.to_owned(),
             level: Level::FullTransitive,

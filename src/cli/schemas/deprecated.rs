@@ -1,0 +1,184 @@
+//! `schemas deprecated`.
+
+use super::{Folder, SchemaRegistry};
+use crate::{
+    App,
+    cli::{FormatArgs, connect::LogArgs, output, publish::progress_bar, stop_on_signal},
+    deprecation::{Marked, Written, called, check_since, find_writers},
+    host::rfc3339,
+    service::parse_time,
+};
+use clap::Args;
+use factum_core::{Result, TimestampMs, Topics};
+use factum_handler::system_clock;
+use factum_schemas::{Schema, deprecations, parse_schema};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// List what is deprecated, which versions of subjects still have it, and who still writes it.
+///
+/// An event is marked with `#[event("bank.account", deprecated = "use LimitSet")]` on its struct, a
+/// field with `#[event(deprecated = "use memo")]`. The mark is in the schema, so that other languages
+/// see it: commit it as the next version of the record, whose bytes and subject stay as they are. In
+/// other languages it is the attribute "deprecated" of the record or the field.
+///
+/// Marks come from the newest committed schema of each event, and from the latest version of each
+/// subject. A field counts as written where its value is not its default. Who wrote an event, its
+/// header says: service, instance and version. A record that nobody has written for long can be
+/// retired, a field can be taken out.
+///
+/// The whole log is read, or that of --since. While `up` holds the embedded log, only the schemas
+/// are looked at.
+///
+/// Examples:
+///   factum schemas deprecated
+///   factum schemas deprecated --since 2026-01-31 --kafka localhost:9092 --json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(in crate::cli) struct DeprecatedArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// Only what was recorded from that time on: RFC 3339, or a date, which begins at midnight UTC.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<TimestampMs>,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// A subject of an events topic.
+struct Subject {
+    name: String,
+    record: String,
+    versions: Vec<(u32, Schema)>,
+}
+
+pub(super) fn deprecated(app: &Arc<App>, args: &DeprecatedArgs) -> Result<()> {
+    check_since(args.since, system_clock())?;
+    let stop = stop_on_signal()?;
+    let (environment, registry) = args.log.log_and_registry()?;
+    let types: Vec<&str> = app.aggregates.iter().map(|host| host.aggregate_type()).collect();
+    let subjects = match &registry {
+        Some(registry) => subjects(registry, &types, args.log.prefix())?,
+        None => Vec::new(),
+    };
+    let mut marked = marks(app, args, &subjects)?;
+    if marked.is_empty() {
+        output::note(
+            "no event and no field is deprecated: `#[event(\"bank.account\", deprecated = \"use LimitSet\")]` marks an \
+             event, `#[event(deprecated = \"use memo\")]` a field",
+        );
+        return Ok(());
+    }
+    if let Some(environment) = &environment {
+        let bar = progress_bar(0, "offsets");
+        let seen = find_writers(environment, &types, args.since, &mut marked, &stop, &mut |progress| {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        });
+        bar.finish_and_clear();
+        seen?.remarks().iter().for_each(|remark| output::note(remark));
+    }
+    for marked in &marked {
+        let versions = carriers(marked, &subjects);
+        if args.format.json {
+            print_json(marked, &versions, environment.is_some());
+        } else {
+            print(marked, &versions, environment.is_some().then_some(args.since));
+        }
+    }
+    Ok(())
+}
+
+/// The marks of the program's events, in the files and in the registry.
+fn marks(app: &App, args: &DeprecatedArgs, subjects: &[Subject]) -> Result<Vec<Marked>> {
+    let mut newest: BTreeMap<&str, Vec<&Schema>> = BTreeMap::new();
+    let committed = if args.folder.dir.is_dir() { args.folder.records()? } else { Vec::new() };
+    let of_events = |name: &str| {
+        let mut hosts = app.aggregates.iter();
+        hosts.any(|host| host.events().contains(&name) || host.retired_events().contains(&name))
+    };
+    for record in committed.iter().filter(|record| of_events(&record.name)) {
+        newest.entry(&record.name).or_default().extend(record.versions.last().map(|version| &version.schema));
+    }
+    for subject in subjects {
+        newest.entry(&subject.record).or_default().extend(subject.versions.last().map(|(_, schema)| schema));
+    }
+    let mut found: Vec<Marked> = Vec::new();
+    for (record, schemas) in newest {
+        for mark in schemas.into_iter().flat_map(deprecations) {
+            if !found.iter().any(|known| known.record == record && known.mark.field == mark.field) {
+                found.push(Marked { record: record.to_owned(), mark, writers: BTreeMap::new() });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The subjects of the events topics, with all their versions.
+fn subjects(registry: &SchemaRegistry, types: &[&str], prefix: &str) -> Result<Vec<Subject>> {
+    let begins: Vec<String> =
+        types.iter().map(|name| format!("{}-", Topics::with_prefix(prefix, name).events)).collect();
+    let mut found = Vec::new();
+    for name in registry.subjects()? {
+        let Some(record) = begins.iter().find_map(|begin| name.strip_prefix(begin.as_str())) else { continue };
+        let mut versions = Vec::new();
+        for version in registry.versions(&name)? {
+            // One that was deleted in between is left out.
+            let Some(registered) = registry.version(&name, Some(version))? else { continue };
+            versions
+                .push((version, parse_schema(&format!("version {version} of subject {name}"), &registered.schema)?));
+        }
+        found.push(Subject { record: record.to_owned(), versions, name });
+    }
+    Ok(found)
+}
+
+/// The versions of subjects that have what is marked.
+fn carriers<'a>(marked: &Marked, subjects: &'a [Subject]) -> Vec<(&'a str, Vec<u32>)> {
+    let of_record = subjects.iter().filter(|subject| subject.record == marked.record);
+    let carriers = of_record.map(|subject| {
+        let carrying = subject.versions.iter().filter(|(_, schema)| marked.mark.is_part_of(schema));
+        (subject.name.as_str(), carrying.map(|(version, _)| *version).collect::<Vec<u32>>())
+    });
+    carriers.filter(|(_, versions)| !versions.is_empty()).collect()
+}
+
+fn print(marked: &Marked, versions: &[(&str, Vec<u32>)], read: Option<Option<TimestampMs>>) {
+    output::line(&format!("{}: deprecated: {}", called(marked), marked.mark.why));
+    for (subject, versions) in versions {
+        let list: Vec<String> = versions.iter().map(u32::to_string).collect();
+        output::line(&format!("  in {subject}, version {}", list.join(", ")));
+    }
+    let Some(since) = read else { return };
+    let since = since.map_or(String::new(), |time| format!(" since {}", rfc3339(time)));
+    if marked.writers.is_empty() {
+        output::line(&format!("  written by nobody{since}"));
+    }
+    for (source, Written { records, place, offset, time }) in &marked.writers {
+        let plural = if *records == 1 { "" } else { "s" };
+        let last = format!("the last {place}@{offset} at {}", rfc3339(*time));
+        output::line(&format!("  written by {source}{since}: {records} record{plural}, {last}"));
+    }
+}
+
+fn print_json(marked: &Marked, versions: &[(&str, Vec<u32>)], is_read: bool) {
+    let subjects: Vec<_> =
+        versions.iter().map(|(subject, versions)| json!({ "subject": subject, "versions": versions })).collect();
+    let writers: Vec<_> = marked
+        .writers
+        .iter()
+        .map(|(source, Written { records, place, offset, time })| {
+            json!({
+                "source": source, "records": records, "last": format!("{place}@{offset}"), "last_recorded": rfc3339(*time),
+            })
+        })
+        .collect();
+    let value = json!({
+        "record": marked.record, "field": marked.mark.field, "deprecated": marked.mark.why, "subjects": subjects,
+        // Nobody is known where the log was not read.
+        "writers": is_read.then_some(writers),
+    });
+    output::line(&value.to_string());
+}
