@@ -3,6 +3,7 @@
 use super::{Trap, below};
 use crate::{
     compare::{Names, words},
+    plan::Plan,
     shape,
 };
 use apache_avro::{
@@ -24,7 +25,8 @@ const MAX_DEPTH: usize = 32;
 /// Where values that `writer` wrote are not what `reader` makes of them,
 /// although the check of compatibility sees nothing wrong.
 pub(crate) fn between(writer: &Schema, reader: &Schema) -> Vec<Trap> {
-    let mut walk = Walk { writers: Names::of(writer), readers: Names::of(reader), found: Vec::new() };
+    let by_value = Plan::new(writer, reader).is_none();
+    let mut walk = Walk { writers: Names::of(writer), readers: Names::of(reader), by_value, found: Vec::new() };
     // Equal bytes are read straight into the type, without the resolution in which the traps are.
     if !shape::same_bytes(writer, reader) {
         walk.compare("", 0, writer, reader);
@@ -35,6 +37,8 @@ pub(crate) fn between(writer: &Schema, reader: &Schema) -> Vec<Trap> {
 struct Walk<'a> {
     writers: Names<'a>,
     readers: Names<'a>,
+    /// Whether apache-avro resolves each value, and no plan of ours does it.
+    by_value: bool,
     found: Vec<Trap>,
 }
 
@@ -58,7 +62,7 @@ impl<'a> Walk<'a> {
             }
             (Schema::Map(old), Schema::Map(new)) => self.compare(&format!("{at}{{}}"), depth, &old.types, &new.types),
             (Schema::Union(old), _) => {
-                if matches!(reader, Schema::Union(_)) {
+                if self.by_value && matches!(reader, Schema::Union(_)) {
                     self.records(at, old);
                 }
                 old.variants().iter().for_each(|variant| self.variant(at, depth, variant, reader));
@@ -93,7 +97,8 @@ impl<'a> Walk<'a> {
     fn leaf(&mut self, at: &str, writer: &Schema, reader: &Schema) {
         let place = if at.is_empty() { String::new() } else { format!("field {at}: ") };
         match (writer, reader) {
-            (Schema::Decimal(old), Schema::Decimal(_)) if is_bytes(old) => {
+            (Schema::Decimal(old), Schema::Decimal(_)) if !self.by_value || !is_bytes(old) => {}
+            (Schema::Decimal(_) | Schema::Bytes, Schema::Decimal(_)) => {
                 let what = format!("{place}small numbers of a decimal in bytes are not read by another version");
                 self.found.push(Trap { what, rule: RULE, fix: DECIMAL });
             }
@@ -101,8 +106,8 @@ impl<'a> Walk<'a> {
                 let what = format!("{place}bytes that are not UTF-8 cannot be read as string");
                 self.found.push(Trap { what, rule: RULE, fix: TEXT });
             }
-            // A whole number may become a time.
-            (Schema::Int | Schema::Long, _) => {}
+            // A whole number may become a time, twelve bytes a duration.
+            (Schema::Int | Schema::Long, _) | (Schema::Fixed(_), Schema::Duration(_)) => {}
             _ if logical(writer) == logical(reader) => {}
             _ => {
                 let what = format!("{place}values of {} cannot be read as {}", words(writer), words(reader));
