@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
 };
 
@@ -70,24 +70,29 @@ fn registry() -> String {
     url
 }
 
-/// Answers every request with the same, and tells what it was asked first.
-fn stub(status: u16, body: &'static str) -> (String, thread::JoinHandle<String>) {
+/// Answers every request with the same for the rest of the test's process, and tells what it was asked.
+fn stub(status: u16, body: &'static str) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let thread = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        let mut part = [0; 1_024];
-        while !request.ends_with(b"\r\n\r\n") {
-            let length = stream.read(&mut part).unwrap();
-            request.extend_from_slice(&part[..length]);
+    let (asked, requests) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            let mut part = [0; 1_024];
+            while !request.ends_with(b"\r\n\r\n") {
+                let length = stream.read(&mut part).unwrap();
+                assert!(length > 0, "the request has an end");
+                request.extend_from_slice(&part[..length]);
+            }
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).unwrap();
+            // A test that has read enough is no longer there.
+            asked.send(String::from_utf8(request).unwrap()).unwrap_or_default();
         }
-        let length = body.len();
-        let answer = format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
     });
-    (url, thread)
+    (url, requests)
 }
 
 fn committed() -> PathBuf {
@@ -360,29 +365,29 @@ fn what_somebody_else_registered_counts_too() {
 
 #[test]
 fn a_registry_in_trouble_is_told_with_its_address() {
-    let (url, thread) = stub(500, r#"{"error_code":50001,"message":"no leader"}"#);
+    let (url, asked) = stub(500, r#"{"error_code":50001,"message":"no leader"}"#);
     let err = bad(&["list", "--registry", &url]);
     assert_eq!(err, format!("error: GET {url}/subjects: status 500: no leader (error 50001)\n"));
-    thread.join().unwrap();
-    let (url, thread) = stub(200, "<html>hello</html>");
+    assert!(asked.recv().unwrap().starts_with("GET /subjects "));
+    let (url, asked) = stub(200, "<html>hello</html>");
     let err = bad(&["list", "--registry", &url]);
     assert!(
         err.contains("with \"<html>hello</html>\", which no schema registry says: is this the address of one?"),
         "{err}"
     );
-    thread.join().unwrap();
+    assert!(asked.recv().unwrap().starts_with("GET /subjects "));
     assert_eq!(good(&["list", "--registry", &registry()]).lines().count(), 2);
 }
 
 #[test]
 fn a_password_comes_from_the_environment_and_is_never_shown() {
-    let (url, thread) = stub(401, r#"{"error_code":40101,"message":"Unauthorized"}"#);
+    let (url, asked) = stub(401, r#"{"error_code":40101,"message":"Unauthorized"}"#);
     let arguments = ["list", "--registry", &url, "--registry-user", "bob"];
     let said = run(&arguments, &[("FACTUM_REGISTRY_PASSWORD", "s@cret")]);
     assert!(!said.good && said.err.contains("status 401: Unauthorized"), "{}", said.err);
     assert!(!said.err.contains("s@cret"), "{}", said.err);
     // "bob:s@cret" in base64.
-    let request = thread.join().unwrap();
+    let request = asked.recv().unwrap();
     assert!(request.contains("Basic Ym9iOnNAY3JldA"), "{request}");
     let help = run(&["list", "--help"], &[("FACTUM_REGISTRY", "http://bob:s@cret@host")]);
     assert!(help.good && !help.out.contains("s@cret"), "{}", help.out);
