@@ -6,7 +6,7 @@ use crate::{
     process::until,
     site::{BANK, Site},
     traffic::{ACCOUNTS, Fields, Order, Traffic, accounts, send, send_aside, send_fields},
-    versions::{Newest, one, two},
+    versions::{Newest, between, one, two},
 };
 use factum::{
     Aggregate, Partition,
@@ -16,6 +16,7 @@ use factum::{
     wire::AnswerCode,
 };
 
+use factum_bank::Account;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
@@ -66,13 +67,24 @@ impl Instance {
     }
 }
 
-/// What each account is told in a round. A balance that is a cent too high lets the last one pass.
-const ROUND: [(&str, &str); 4] = [
+/// What each account is told in a round. A balance or limit that is a cent too high lets the last one
+/// pass; without the limit one before it is refused.
+const ROUND: [(&str, &str); 8] = [
     ("Deposit", r#"{"cents": 3}"#),
     ("RecordEntry", r#"{"kind": "Fee", "cents": 1, "reason": "a card"}"#),
-    ("Withdraw", r#"{"cents": 2}"#),
+    ("SetOverdraftLimit", r#"{"cents": 5}"#),
+    ("Withdraw", r#"{"cents": 7}"#),
+    ("RecordEntry", r#"{"kind": "OverdraftInterest", "cents": 1}"#),
+    ("Deposit", r#"{"cents": 6}"#),
+    ("SetOverdraftLimit", r#"{"cents": 0}"#),
     ("Withdraw", r#"{"cents": 1}"#),
 ];
+
+/// How often each answer comes in a round.
+fn answers() -> Vec<(AnswerCode, u64)> {
+    let accounts = ACCOUNTS as u64;
+    vec![(AnswerCode::Accepted, 7 * accounts), (AnswerCode::Refused, accounts)]
+}
 
 fn round() -> Vec<Fields> {
     let of_account = |account: String| {
@@ -91,11 +103,9 @@ fn side_by_side(traffic: &Traffic, instances: [&Instance; 2]) {
 #[test]
 fn two_versions_are_upgraded_and_rolled_back_side_by_side_and_every_command_is_decided_once_and_right() {
     let site = Site::new(2);
-    let accounts = ACCOUNTS as u64;
-    let expected = [(AnswerCode::Accepted, 3 * accounts), (AnswerCode::Refused, accounts)];
     let first = Instance::start::<one::Account>(&site);
     let second = Instance::start::<one::Account>(&site);
-    let traffic = Traffic::of(&site, round, expected.into());
+    let traffic = Traffic::of(&site, round, answers());
     side_by_side(&traffic, [&first, &second]);
 
     // Upgraded: an old one goes before the new one comes.
@@ -124,15 +134,52 @@ fn two_versions_are_upgraded_and_rolled_back_side_by_side_and_every_command_is_d
     let rounds = traffic.end();
     last.end();
 
-    let books = Books::read(&site);
-    for (account, balance) in books.balances() {
-        assert_eq!((balance.version, balance.cents), (u64::try_from(3 * rounds).unwrap(), 0), "{account}");
-    }
-    assert_eq!(books.balances().len(), ACCOUNTS);
+    let books = every_round_is_there(&site, rounds);
     // Both versions decided in each partition.
     for partition in [0, 1] {
         let schemas = books.schemas("bank.account.FeeCharged", partition);
         assert!(schemas.len() >= 4, "partition {partition}: the schemas were, one after the other, {schemas:?}");
+    }
+    no_dead_letters(&site);
+}
+
+/// Reads what so many rounds have written.
+fn every_round_is_there(site: &Site, rounds: i64) -> Books {
+    let books = Books::read(site);
+    for (account, balance) in books.balances() {
+        assert_eq!((balance.version, balance.cents), (u64::try_from(7 * rounds).unwrap(), 0), "{account}");
+    }
+    assert_eq!(books.balances().len(), ACCOUNTS);
+    books
+}
+
+#[test]
+fn in_two_releases_a_breaking_change_is_rolled_out_and_back_without_a_stop() {
+    let site = Site::new(2);
+    let old = Instance::start::<two::Account>(&site);
+    let traffic = Traffic::of(&site, round, answers());
+    // The first release reads the new events and writes the old ones.
+    let first = Instance::start::<between::Account>(&site);
+    side_by_side(&traffic, [&old, &first]);
+    old.end();
+    // The second one writes the new ones.
+    let second = Instance::start::<Account>(&site);
+    side_by_side(&traffic, [&first, &second]);
+    first.end();
+    traffic.goes_on();
+    // Rolled back to the first.
+    let back = Instance::start::<between::Account>(&site);
+    side_by_side(&traffic, [&second, &back]);
+    second.end();
+    until("one has both", || back.has(2, |activity| *activity == Activity::Ready).then_some(()));
+    traffic.goes_on();
+    let rounds = traffic.end();
+    back.end();
+
+    every_round_is_there(&site, rounds);
+    for record in ["OverdraftLimitSet", "OverdraftLimitChanged"] {
+        let written = written(&site, &format!("bank.account.{record}"));
+        assert!(written.iter().all(|events| *events > 0), "{record}: {written:?} in the partitions");
     }
     no_dead_letters(&site);
 }

@@ -5,7 +5,10 @@ use factum::{
     Aggregate, command, event,
     schemas::{AvroSchema, committed},
 };
-use factum_bank::{Deposit, Deposited, EntryKind, InterestCredited, Refusal, SetOverdraftLimit, Withdraw, Withdrawn};
+use factum_bank::{
+    Deposit, Deposited, EntryKind, InterestCredited, OverdraftInterestAccrued, OverdraftInterestCollected,
+    OverdraftLimitChanged, Refusal, SetOverdraftLimit, Withdraw, Withdrawn,
+};
 
 /// What did not change from version 1 to 2.
 mod kept {
@@ -26,9 +29,10 @@ mod kept {
     }
 }
 
-/// Everything that one version has for itself.
+/// Everything that one version has for itself: fields of a fee, and events
+/// that it reads and does not write.
 macro_rules! version {
-    ($version:ident, $number:literal, { $($field:ident: $kind:ty),* }) => {
+    ($version:ident, $number:literal, { $($field:ident: $kind:ty),* }, [$($newer:ident),*]) => {
         pub(crate) mod $version {
             use super::{kept::*, *};
 
@@ -61,6 +65,7 @@ macro_rules! version {
                 OverdraftInterestCharged(OverdraftInterestCharged),
                 FeeCharged(FeeCharged),
                 OverdraftLimitSet(OverdraftLimitSet),
+                $($newer($newer),)*
             }
 
             #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, AvroSchema)]
@@ -112,6 +117,13 @@ macro_rules! version {
                         | Event::OverdraftInterestCharged(OverdraftInterestCharged { cents })
                         | Event::FeeCharged(FeeCharged { cents, .. }) => self.balance_cents -= cents,
                         Event::OverdraftLimitSet(OverdraftLimitSet { cents }) => self.overdraft_limit_cents = *cents,
+                        $(Event::$newer(event) => {
+                            let Account { balance_cents, overdraft_limit_cents } = *self;
+                            let mut account = factum_bank::Account { balance_cents, overdraft_limit_cents };
+                            account.evolve(&event.clone().into());
+                            self.balance_cents = account.balance_cents;
+                            self.overdraft_limit_cents = account.overdraft_limit_cents;
+                        })*
                     }
                 }
             }
@@ -124,8 +136,14 @@ macro_rules! version {
     };
 }
 
-version!(one, 1, {});
-version!(two, 2, { reason: Option<String> });
+version!(one, 1, {}, []);
+version!(two, 2, { reason: Option<String> }, []);
+// The first of the two releases that lead to version 3 without a stop.
+version!(between, 2, { reason: Option<String> }, [
+    OverdraftInterestAccrued,
+    OverdraftInterestCollected,
+    OverdraftLimitChanged
+]);
 
 /// Each record has the schema of the version, or the last one before it.
 fn is_of_version<A>(number: usize)
