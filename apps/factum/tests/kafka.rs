@@ -55,6 +55,8 @@ mod recovery;
 mod replay;
 #[path = "kafka/rolling.rs"]
 mod rolling;
+#[path = "kafka/schemas.rs"]
+mod schemas;
 #[path = "kafka/snapshots.rs"]
 mod snapshots;
 #[path = "kafka/tracing.rs"]

@@ -7,8 +7,9 @@ import time
 import uuid
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient, topic_record_subject_name_strategy
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, topic_record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 KAFKA, REGISTRY = os.environ["KAFKA_BOOTSTRAP"], os.environ["REGISTRY_URL"]
@@ -81,6 +82,46 @@ def publish():
         check(bank.ask(account, "Withdraw", 1, expected=0), "conflict", 2)
         check(bank.ask(account, "Deposit", 1000 + number, command=first), "accepted", 1)
     print("python: 40 commands were answered as they should be", file=sys.stderr)
+    use_registry()
+
+
+def use_registry():
+    """The serializer's own registration and look-up, and what else the library's registry client can do."""
+    subject = f"{TOPICS}.python-{uuid.uuid4()}-python.Noted"
+    first = {"type": "record", "name": "Noted", "namespace": "python", "fields": [{"name": "text", "type": "string"}]}
+    more = {**first, "fields": [*first["fields"], {"name": "stars", "type": "int", "default": 0}]}
+    breaking = {**first, "fields": [*first["fields"], {"name": "stars", "type": "int"}]}
+    schema, grown, broken = (Schema(json.dumps(record), "AVRO") for record in (first, more, breaking))
+    named = {"subject.name.strategy": lambda *_: subject}
+    context = SerializationContext("any", MessageField.VALUE)
+    written = AvroSerializer(registry, schema, conf={**named, "auto.register.schemas": True})({"text": "a"}, context)
+    # A client of its own has nothing in its cache: this one looks up, and registers nothing.
+    other = SchemaRegistryClient({"url": REGISTRY})
+    looked_up = {**named, "auto.register.schemas": False, "normalize.schemas": False}
+    again = AvroSerializer(other, schema, conf=looked_up)({"text": "a"}, context)
+    assert again == written and other.get_versions(subject) == [1], (again, written)
+    assert AvroDeserializer(other)(written, context) == {"text": "a"}
+    found = other.lookup_schema(subject, schema)
+    assert (found.version, found.schema_id) == (1, int.from_bytes(written[1:5], "big")), found
+    try:
+        AvroSerializer(other, grown, conf=looked_up)({"text": "a", "stars": 1}, context)
+        raise RuntimeError("a schema that nobody registered was found")
+    except SchemaRegistryError as error:
+        assert (error.http_status_code, error.error_code) == (404, 40403), error
+    other.set_compatibility(subject, level="BACKWARD_TRANSITIVE")
+    assert other.get_compatibility(subject) == "BACKWARD_TRANSITIVE"
+    assert other.test_compatibility(subject, grown) and not other.test_compatibility(subject, broken)
+    try:
+        other.register_schema(subject, broken)
+        raise RuntimeError("a breaking change was taken")
+    except SchemaRegistryError as error:
+        assert error.http_status_code == 409 and "stars" in error.error_message, error
+    identity = other.register_schema(subject, grown)
+    assert other.get_latest_version(subject).schema_id == identity != found.schema_id
+    # What the first version wrote is read as the second.
+    assert AvroDeserializer(other, grown)(written, context) == {"text": "a", "stars": 0}
+    assert other.delete_subject(subject) == [1, 2] and subject not in other.get_subjects()
+    print("python: its serializer registers and looks up through the registry", file=sys.stderr)
 
 
 def balances(events):

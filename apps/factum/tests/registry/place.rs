@@ -11,6 +11,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// The registry that the log itself holds.
+pub(crate) const IN_THE_LOG: &str = "";
+
 /// Where the registry is.
 pub(crate) fn registry() -> String {
     env::var("FACTUM_TEST_REGISTRY").unwrap_or_else(|_| embedded())
@@ -70,13 +73,15 @@ impl Application {
         self.run_with(arguments, registry, &[])
     }
 
+    /// With [`IN_THE_LOG`] no registry is named.
     pub(crate) fn run_with(&self, arguments: &[&str], registry: &str, environment: &[(&str, &str)]) -> Said {
+        let registry = (registry != IN_THE_LOG).then_some(("FACTUM_REGISTRY", registry));
         let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_factum"))
             .args(arguments)
             .env_clear()
             .env("FACTUM_DATA", self.folder.path().join("data"))
             .env("FACTUM_PREFIX", &self.prefix)
-            .env("FACTUM_REGISTRY", registry)
+            .envs(registry)
             .env("FACTUM_SCHEMAS", committed())
             .envs(environment.iter().copied())
             .current_dir(self.folder.path())
