@@ -165,6 +165,8 @@ fn the_keys_of_the_snapshots_topic() {
         (SnapshotKey::Window(b"A-1"), "04 01 412d31"),
         (SnapshotKey::Begun, "05 01"),
         (SnapshotKey::Convicted, "06 01"),
+        (SnapshotKey::Prepared(print, b"A-1"), "07 01 abababababababab 412d31"),
+        (SnapshotKey::PreparedMarker(print), "08 01 abababababababab"),
     ];
     for (key, hex) in keys {
         let mut found = Vec::new();
@@ -175,7 +177,9 @@ fn the_keys_of_the_snapshots_topic() {
     for unknown in [
         "",
         "01",
-        "07 01",
+        "09 01",
+        "07 01 ababababababab",
+        "08 01 abababababababab 00",
         "05 01 00",
         "05 02",
         "01 02 abababababababab 41",

@@ -1,7 +1,7 @@
 //! An aggregate type behind an object-safe interface.
 
 use super::{
-    Running, SnapshotTally, Stop, snapshots,
+    Beside, Running, SnapshotTally, Stop, snapshots,
     watchdog::{DEFAULT_DEADLINE, watch},
 };
 use crate::environment::Environment;
@@ -199,6 +199,19 @@ pub trait AggregateHost: Send + Sync {
         progress: &mut dyn FnMut(&SnapshotTally),
     ) -> Result<SnapshotTally>;
 
+    /// Folds every state from all events and writes it as the snapshots with
+    /// which a handler of this program will begin, beside the handlers that
+    /// run; `progress` hears how far it is.
+    ///
+    /// # Errors
+    /// As [`AggregateHost::start_handler`]; `Invalid` when another one does the same.
+    fn prepare_snapshots(
+        &self,
+        environment: &Environment,
+        stop: &Stop,
+        progress: &mut dyn FnMut(&SnapshotTally),
+    ) -> Result<SnapshotTally>;
+
     /// Checks the topics and starts one worker of the handler on a thread.
     ///
     /// # Errors
@@ -366,7 +379,25 @@ where
             checkpoint_every_events: Some(1),
             ..HandlerOptions::default()
         };
-        snapshots::rebuild(Self::worker(environment, options)?, partitions, stop, progress)
+        snapshots::write(Self::worker(environment, options)?, partitions, stop, progress)
+    }
+
+    fn prepare_snapshots(
+        &self,
+        environment: &Environment,
+        stop: &Stop,
+        progress: &mut dyn FnMut(&SnapshotTally),
+    ) -> Result<SnapshotTally> {
+        let partitions = environment.check_topics(A::TYPE)?;
+        let beside = Environment { log: Arc::new(Beside::new(environment.log.clone())), ..environment.clone() };
+        let options = HandlerOptions {
+            snapshots: Snapshots::Prepared,
+            checkpoint_every_events: Some(1),
+            // One at a time: the transactional id is that of all who prepare.
+            instance_id: Some("prepare".to_owned()),
+            ..HandlerOptions::default()
+        };
+        snapshots::write(Self::worker(&beside, options)?, partitions, stop, progress)
     }
 
     fn start_handler(

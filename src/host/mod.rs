@@ -2,6 +2,7 @@
 //! verbs work for any of them.
 
 mod aggregate;
+mod beside;
 mod fleet;
 mod redrive;
 mod refold;
@@ -15,6 +16,7 @@ mod watchdog;
 
 pub(crate) use aggregate::rfc3339;
 pub use aggregate::{AggregateHost, BareStep, CommandEncoder, Fold, HandlerOptions, Typed};
+use beside::Beside;
 pub use factum_gateway::Stop;
 pub use factum_handler::WorkerStatus;
 pub(crate) use fleet::{Entry, Fleet};

@@ -1,4 +1,4 @@
-//! Folding an aggregate type's snapshots again.
+//! Writing an aggregate type's snapshots anew.
 
 use factum_core::{
     Aggregate, AggregateCodec, Error, ErrorKind, Result,
@@ -29,7 +29,7 @@ pub struct SnapshotTally {
 
 /// Has a worker that folds everything again work until each partition has
 /// written its checkpoint. `progress` hears of how many aggregates were read.
-pub(super) fn rebuild<A: Aggregate, C: AggregateCodec<A>>(
+pub(super) fn write<A: Aggregate, C: AggregateCodec<A>>(
     mut worker: Worker<A, C>,
     partitions: u32,
     stop: &Stop,

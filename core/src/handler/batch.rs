@@ -3,7 +3,7 @@
 
 use super::{
     aggregates::Aggregates,
-    config::HandlerConfig,
+    config::{HandlerConfig, Snapshots},
     effect::{HandlerStats, Notice, Plan, Reply},
     tenure::Tenure,
     window::Entry,
@@ -192,7 +192,12 @@ impl<C> Scribe<'_, C> {
     {
         let found = slots.get_mut(slot);
         let mut record = self.plan.records.start(&self.config.topics.snapshots, self.partition);
-        record.key_with(|key| SnapshotKey::Snapshot(self.codec.fingerprint(), &found.id).write(key));
+        let fingerprint = self.codec.fingerprint();
+        let key = match self.config.snapshots {
+            Snapshots::Prepared => SnapshotKey::Prepared(fingerprint, &found.id),
+            Snapshots::Used | Snapshots::FoldedAgain => SnapshotKey::Snapshot(fingerprint, &found.id),
+        };
+        record.key_with(|into| key.write(into));
         // The offset of an event of this same transaction is not known yet.
         let last_event = found.last_event.filter(|_| found.staged_event.is_none());
         record.value_with(|value| {
@@ -231,7 +236,12 @@ impl<C> Scribe<'_, C> {
     where
         C: AggregateCodec<A>,
     {
-        self.progress(SnapshotKey::Marker(self.codec.fingerprint()), progress);
+        let fingerprint = self.codec.fingerprint();
+        let key = match self.config.snapshots {
+            Snapshots::Prepared => SnapshotKey::PreparedMarker(fingerprint),
+            Snapshots::Used | Snapshots::FoldedAgain => SnapshotKey::Marker(fingerprint),
+        };
+        self.progress(key, progress);
     }
 
     /// How far commands have been handled.

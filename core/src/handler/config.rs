@@ -73,6 +73,10 @@ pub enum Snapshots {
     /// from snapshots. No command is delivered: what is ready then writes its
     /// checkpoint and nothing else.
     FoldedAgain,
+    /// As [`Snapshots::FoldedAgain`], beside the handlers and for those to come:
+    /// what it writes are snapshots under keys of their own, a marker, and
+    /// nothing else.
+    Prepared,
 }
 
 /// The permissions that a handler grants to commands.

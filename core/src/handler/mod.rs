@@ -167,7 +167,9 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
     /// checkpoint, or a position that moved.
     pub fn has_duties(&self, now: TimestampMs) -> bool {
         self.tenures.values().filter(|tenure| tenure.is_ready()).any(|tenure| {
-            tenure.checkpoint.is_some() || tenure.is_checkpoint_due(&self.config, now) || tenure.is_position_idle(now)
+            tenure.checkpoint.is_some()
+                || tenure.is_checkpoint_due(&self.config, now)
+                || (tenure.is_position_idle(now) && self.config.snapshots != Snapshots::Prepared)
         })
     }
 

@@ -4,6 +4,7 @@ use super::{
     Effect, Handler, Notice, Plan,
     batch::Scribe,
     careful::Turn,
+    config::Snapshots,
     decide::{Care, Decider, Hindrance},
     tenure::{Phase, Tenure, Wanted},
 };
@@ -194,13 +195,14 @@ impl<A: Aggregate, C: AggregateCodec<A>> Handler<A, C> {
             let silent = handled && !tenure.last_had_event && self.protections.position_record;
             // The first transaction of a partition's life notes the topics' identities.
             let first = handled && tenure.position_due.is_some();
-            if silent || first || tenure.is_position_idle(now) {
+            let prepares = self.config.snapshots == Snapshots::Prepared;
+            if !prepares && (silent || first || tenure.is_position_idle(now)) {
                 let clock = tenure.record_time(now);
                 scribe.position(tenure.progress(tenure.events_end, clock));
                 tenure.position_staged = true;
             }
             let mut written = scribe.plan.records.len() > before || handled;
-            if written {
+            if written && !prepares {
                 for id in tenure.aggregates.forgotten() {
                     scribe.forget(id);
                 }

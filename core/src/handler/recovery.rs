@@ -68,6 +68,8 @@ pub(super) struct Recovery {
     pub(super) events: u64,
     pub(super) repeated: u64,
     marker: Option<Progress>,
+    /// The marker of snapshots that were made ahead.
+    prepared: Option<Progress>,
     position: Option<Progress>,
     begun: Option<Begun>,
     pub(super) convicted: Convicted,
@@ -91,6 +93,7 @@ impl Recovery {
             events: 0,
             repeated: 0,
             marker: None,
+            prepared: None,
             position: None,
             begun: None,
             convicted: Convicted::default(),
@@ -162,7 +165,7 @@ impl Recovery {
         };
         match key {
             SnapshotKey::Snapshot(fingerprint, id)
-                if fingerprint == codec.fingerprint() && config.snapshots == Snapshots::FoldedAgain =>
+                if fingerprint == codec.fingerprint() && config.snapshots != Snapshots::Used =>
             {
                 // Its recent commands are in no other place; one that cannot be read has none to give.
                 if let Some((head, _)) = SnapshotHead::read(value, config.window_commands) {
@@ -172,7 +175,10 @@ impl Recovery {
                     }
                 }
             }
-            SnapshotKey::Snapshot(fingerprint, id) if fingerprint == codec.fingerprint() => {
+            SnapshotKey::Snapshot(fingerprint, id) | SnapshotKey::Prepared(fingerprint, id)
+                if fingerprint == codec.fingerprint() && config.snapshots == Snapshots::Used =>
+            {
+                let is_own = matches!(key, SnapshotKey::Snapshot(..));
                 // A snapshot is only a shortcut: one that cannot be read means the longer way.
                 let read = SnapshotHead::read(value, config.window_commands);
                 let Some((head, Ok(state))) = read.map(|(head, state)| (head, codec.decode_state(state))) else {
@@ -181,12 +187,17 @@ impl Recovery {
                 };
                 let index = aggregates.find_or_create(id);
                 let slot = aggregates.get_mut(index);
+                // The newer one of a handler's and a prepared one; of the same version it is the handler's.
+                if head.version < slot.version || (!is_own && head.version == slot.version) {
+                    return Ok(());
+                }
                 slot.state = state;
                 slot.version = head.version;
                 slot.snapshot_version = head.version;
                 slot.last_event = head.last_event;
-                // A snapshot made later of an earlier version knows less than the window record.
-                if head.version >= slot.window_version {
+                // A snapshot made later of an earlier version knows less than the window record, and a
+                // prepared one perhaps also of the same version.
+                if head.version > slot.window_version || (is_own && head.version == slot.window_version) {
                     aggregates.set_window(index, head.window, head.version);
                 }
             }
@@ -199,13 +210,21 @@ impl Recovery {
             SnapshotKey::Marker(fingerprint) if fingerprint == codec.fingerprint() => {
                 self.marker = Progress::read(value)
             }
+            SnapshotKey::PreparedMarker(fingerprint)
+                if fingerprint == codec.fingerprint() && config.snapshots == Snapshots::Used =>
+            {
+                self.prepared = Progress::read(value);
+            }
             SnapshotKey::Position => {
                 self.position = Some(Progress::read(value).ok_or_else(|| unreadable("position record"))?);
             }
             // One that cannot be read is as good as none: a process that ends again writes another.
             SnapshotKey::Begun => self.begun = Begun::read(value),
             SnapshotKey::Convicted => self.convicted = Convicted::read(value).unwrap_or_default(),
-            SnapshotKey::Snapshot(..) | SnapshotKey::Marker(_) => {}
+            SnapshotKey::Snapshot(..)
+            | SnapshotKey::Marker(_)
+            | SnapshotKey::Prepared(..)
+            | SnapshotKey::PreparedMarker(_) => {}
         }
         Ok(())
     }
@@ -300,9 +319,11 @@ impl Recovery {
         match self.stage {
             Stage::Snapshots => {
                 self.check_identity(config, protections).map_err(Halt::Stop)?;
-                let from = match self.marker {
-                    Some(marker) if self.snapshots_usable && config.snapshots == Snapshots::Used => marker.events,
-                    _ => Offset(0),
+                // Both sets are in memory, so each of the two markers is true of it.
+                let markers = [self.marker, self.prepared].into_iter().flatten();
+                let from = match self.snapshots_usable && config.snapshots == Snapshots::Used {
+                    true => markers.map(|marker| marker.events).max().unwrap_or(Offset(0)),
+                    false => Offset(0),
                 };
                 let events = self.survey.events;
                 if from < events.start {
@@ -361,7 +382,7 @@ impl Recovery {
         if !protections.topic_identity {
             return Ok(());
         }
-        for known in [self.marker, self.position].into_iter().flatten() {
+        for known in self.known() {
             if known.events_id != self.survey.events_id {
                 return Err(format!(
                     "topic {} has the id {}, and snapshots were made from one with the id {}: it was recreated; restore it, or delete topic {} too to begin anew",
@@ -387,11 +408,16 @@ impl Recovery {
 
     fn last_known(&self) -> Option<Progress> {
         let floor = self.floor();
-        [self.position, self.marker].into_iter().flatten().find(|known| known.floor == floor)
+        self.known().find(|known| known.floor == floor)
     }
 
     fn floor(&self) -> Offset {
-        [self.position, self.marker].into_iter().flatten().map(|known| known.floor).max().unwrap_or(Offset(0))
+        self.known().map(|known| known.floor).max().unwrap_or(Offset(0))
+    }
+
+    /// What position record and markers say.
+    fn known(&self) -> impl Iterator<Item = Progress> + use<> {
+        [self.position, self.marker, self.prepared].into_iter().flatten()
     }
 
     /// The position after the last handled command; none if nothing was handled.
@@ -400,7 +426,7 @@ impl Recovery {
         let newest = self.last_known();
         let same =
             |known: &Progress| newest.is_some_and(|n| n.floor == known.floor && n.commands_id == known.commands_id);
-        let known = [self.position, self.marker].into_iter().flatten().filter(same);
+        let known = self.known().filter(same);
         known.map(|known| known.next_command).max().max(self.handled_by_events)
     }
 
@@ -423,7 +449,7 @@ impl Recovery {
                 config.topics.commands
             )));
         }
-        let known = [self.position, self.marker].into_iter().flatten();
+        let known = self.known();
         let is_true = |begun: &Begun| {
             begun.commands_id == self.survey.commands_id && begun.command >= handled.max(start) && begun.tries > 0
         };

@@ -15,6 +15,8 @@ const POSITION: u8 = 3;
 const WINDOW: u8 = 4;
 const BEGUN: u8 = 5;
 const CONVICTED: u8 = 6;
+const PREPARED: u8 = 7;
+const PREPARED_MARKER: u8 = 8;
 const LAYOUT: u8 = 1;
 
 /// What a key of the snapshots topic names.
@@ -34,6 +36,12 @@ pub enum SnapshotKey<'a> {
     Begun,
     /// Commands that ended the process: tag 6, layout.
     Convicted,
+    /// A snapshot that was made ahead of the handlers of one fingerprint: tag 7,
+    /// layout, fingerprint (8), aggregate id. Handlers write none, so that
+    /// theirs and these never replace each other.
+    Prepared(Fingerprint, &'a [u8]),
+    /// The marker of those: tag 8, layout, fingerprint (8).
+    PreparedMarker(Fingerprint),
 }
 
 impl<'a> SnapshotKey<'a> {
@@ -56,6 +64,15 @@ impl<'a> SnapshotKey<'a> {
             }
             SnapshotKey::Begun => into.extend_from_slice(&[BEGUN, LAYOUT]),
             SnapshotKey::Convicted => into.extend_from_slice(&[CONVICTED, LAYOUT]),
+            SnapshotKey::Prepared(fingerprint, id) => {
+                into.extend_from_slice(&[PREPARED, LAYOUT]);
+                into.extend_from_slice(&fingerprint.0);
+                into.extend_from_slice(id);
+            }
+            SnapshotKey::PreparedMarker(fingerprint) => {
+                into.extend_from_slice(&[PREPARED_MARKER, LAYOUT]);
+                into.extend_from_slice(&fingerprint.0);
+            }
         }
     }
 
@@ -72,6 +89,8 @@ impl<'a> SnapshotKey<'a> {
             WINDOW => Some(SnapshotKey::Window(rest)),
             BEGUN if rest.is_empty() => Some(SnapshotKey::Begun),
             CONVICTED if rest.is_empty() => Some(SnapshotKey::Convicted),
+            PREPARED => rest.split_first_chunk().map(|(print, id)| SnapshotKey::Prepared(Fingerprint(*print), id)),
+            PREPARED_MARKER => rest.try_into().ok().map(|print| SnapshotKey::PreparedMarker(Fingerprint(print))),
             _ => None,
         }
     }

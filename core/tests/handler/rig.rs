@@ -483,6 +483,10 @@ impl Rig {
                     format!("begun {} {}", begun.command, begun.tries)
                 }
                 (SnapshotKey::Convicted, Some(_)) => "convicted".to_owned(),
+                (SnapshotKey::Prepared(_, id), Some(v)) => {
+                    format!("prepared {} {}", String::from_utf8_lossy(id), head(v))
+                }
+                (SnapshotKey::PreparedMarker(_), Some(v)) => format!("prepared marker {}", progress(v)),
                 (SnapshotKey::Position, Some(v)) => format!("position {}", progress(v)),
                 (key, None) => format!("{key:?} deleted"),
             }

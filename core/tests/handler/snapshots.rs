@@ -180,3 +180,77 @@ fn snapshots_are_folded_again_from_all_events_and_keep_the_recent_commands() {
     assert_eq!(rig.state("a"), Some((3, 3)));
     assert_eq!((rig.handler.stats().repeats, rig.handler.stats().refusals), (1, 0));
 }
+
+/// What `snapshots prepare` does: everything is folded by code of another fingerprint, beside the handler.
+fn prepare(rig: &mut Rig, fingerprint: u8) -> Vec<String> {
+    let config = rig.config.clone();
+    (rig.config.snapshots, rig.config.checkpoint_every_events) = (Snapshots::Prepared, 1);
+    let own = std::mem::replace(&mut rig.codec.fingerprint, fingerprint);
+    rig.restart();
+    assert!(rig.started.is_empty(), "no command is delivered");
+    let before = rig.snapshot_lines().len();
+    assert!(rig.handler.has_duties(TimestampMs(rig.now)) && rig.plan());
+    rig.commit();
+    let written = rig.snapshot_lines()[before..].to_vec();
+    rig.wait(999_999);
+    assert!(!rig.handler.has_duties(TimestampMs(rig.now)), "nothing else is written, not even a position");
+    (rig.config, rig.codec.fingerprint) = (config, own);
+    written
+}
+
+#[test]
+fn a_handler_of_another_fingerprint_begins_with_what_was_prepared_while_the_old_one_went_on() {
+    let mut rig = Rig::configured(|config| config.checkpoint_every_events = 1_000_000);
+    rig.handle([cmd(1, "a", "add 5"), cmd(2, "b", "add 7"), cmd(3, "c", "add 1"), cmd(4, "a", "take 99")]);
+    let expected = ["prepared a v1 window 2", "prepared b v1 window 1", "prepared c v1 window 1"];
+    let marker = "prepared marker events 4 next 4";
+    assert_eq!(prepare(&mut rig, 2), [&expected[..], &[marker]].concat());
+    // The old one has not noticed.
+    rig.restart();
+    rig.handle([cmd(5, "a", "add 1")]);
+    assert_eq!(rig.handler.stats().recovered_events, 3);
+
+    rig.codec.fingerprint = 2;
+    rig.restart();
+    assert_eq!(rig.handler.stats().recovered_events, 1, "what came after");
+    assert_eq!((rig.state("a"), rig.state("b"), rig.state("c")), (Some((6, 2)), Some((7, 1)), Some((1, 1))));
+    // Recent commands are known: none is decided again.
+    rig.answers();
+    rig.handle([cmd(1, "a", "add 5"), cmd(4, "a", "take 99"), cmd(2, "b", "add 7")]);
+    assert_eq!(rig.handler.stats().repeats, 3, "{:?}", rig.answers());
+
+    // It makes a checkpoint of its own, and rests on both: what was prepared of c did not change.
+    rig.handle([cmd(6, "b", "add 1")]);
+    rig.now += rig.config.checkpoint_every_ms;
+    assert!(rig.plan());
+    rig.commit();
+    let own: Vec<_> = rig.snapshot_lines().into_iter().filter(|line| line.starts_with("snapshot")).collect();
+    assert!(!own.iter().any(|line| line.starts_with("snapshot c")), "{own:?}");
+    rig.restart();
+    assert_eq!(rig.handler.stats().recovered_events, 0);
+    assert_eq!((rig.state("a"), rig.state("b"), rig.state("c")), (Some((6, 2)), Some((8, 2)), Some((1, 1))));
+    // What is prepared once more, and by then old, takes nothing away.
+    prepare(&mut rig, 2);
+    rig.restart();
+    rig.handle([cmd(7, "b", "add 1"), cmd(8, "c", "add 1")]);
+    rig.restart();
+    assert_eq!((rig.state("a"), rig.state("b"), rig.state("c")), (Some((6, 2)), Some((9, 3)), Some((2, 2))));
+}
+
+#[test]
+fn where_a_prepared_snapshot_cannot_be_read_everything_is_folded() {
+    let mut rig = Rig::configured(|config| config.checkpoint_every_events = 1_000_000);
+    rig.handle([cmd(1, "a", "add 5"), cmd(2, "b", "add 7")]);
+    prepare(&mut rig, 1);
+    let (topic, codec) = (rig.topics.snapshots.clone(), rig.codec.clone());
+    rig.snapshots().push(Kept::Committed, |batch, offset| {
+        let mut record = batch.start(&topic, Partition(0));
+        record.offset(offset);
+        record.key_with(|key| SnapshotKey::Prepared(codec.fingerprint(), b"a").write(key));
+        record.value(b"rubbish");
+        record.finish();
+    });
+    rig.restart();
+    assert_eq!((rig.state("a"), rig.state("b")), (Some((5, 1)), Some((7, 1))));
+    assert_eq!(rig.handler.stats().recovered_events, 2);
+}

@@ -33,7 +33,9 @@ impl Target for Snapshots {
         let id = draw.text();
         let (mut key, mut value) = (Vec::new(), Vec::new());
         let offset = |draw: &mut Draw| draw.once_in(2).then(|| Offset(draw.odd_signed().max(0)));
-        match draw.below(4) {
+        match draw.below(6) {
+            4 => SnapshotKey::Prepared(print, id.as_bytes()).write(&mut key),
+            5 => SnapshotKey::PreparedMarker(print).write(&mut key),
             0 => SnapshotKey::Marker(print).write(&mut key),
             1 => SnapshotKey::Position.write(&mut key),
             2 => SnapshotKey::Window(id.as_bytes()).write(&mut key),
