@@ -181,6 +181,10 @@ impl AggregateCodec<Counter> for TextCodec {
 
     fn decode_event(&self, value: &[u8]) -> Result<Decoded<Event>, DecodeError> {
         Ok(Decoded::One(match self.text(value)? {
+            // Records of earlier times: what was added twice, what broke after it, and what was nothing.
+            ("doubled", Some(n)) => return Ok(Decoded::Upcast(vec![Event::Added(n), Event::Added(n)])),
+            ("half-broken", None) => return Ok(Decoded::Upcast(vec![Event::Added(1), Event::Broken])),
+            ("visited", None) => return Ok(Decoded::Upcast(Vec::new())),
             ("added", Some(n)) => Event::Added(n),
             ("milestone", None) => Event::Milestone,
             ("spoiled", None) => Event::Spoiled,

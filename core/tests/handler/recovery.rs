@@ -202,6 +202,23 @@ fn repeated_versions_are_passed_over_and_counted() {
 }
 
 #[test]
+fn every_event_that_a_record_stands_for_is_folded_under_the_version_of_the_record() {
+    let mut rig = lived();
+    rig.handle((11..14).map(|id| cmd(id, "b", "nothing")));
+    rig.write_event("a", Some(event_header(7, 5, 0, 3)), "doubled 10");
+    rig.write_event("a", Some(event_header(7, 6, 1, 3)), "visited");
+    rig.write_event("a", Some(event_header(7, 7, 2, 3)), "added 100");
+    rig.write_event("c", Some(event_header(8, 1, 0, 1)), "visited");
+    rig.restart();
+    assert_eq!((rig.state("a"), rig.state("c"), rig.stopped()), (Some((128, 7)), Some((0, 1)), vec![]));
+    // The next commands are decided on that, and their events follow.
+    rig.handle([cmd(9, "a", "take 128"), cmd(10, "c", "add 1")]);
+    assert_eq!((rig.state("a"), rig.state("c")), (Some((0, 8)), Some((1, 2))));
+    rig.restart();
+    assert_eq!((rig.state("a"), rig.state("c")), (Some((0, 8)), Some((1, 2))));
+}
+
+#[test]
 fn an_event_of_an_unknown_schema_pauses_and_goes_on_at_the_same_record() {
     let mut rig = lived();
     let at = rig.events().end() - 2;

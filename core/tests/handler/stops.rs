@@ -58,6 +58,9 @@ fn a_record_that_no_handler_wrote_stops_it() {
     let mut rig = lived();
     rig.write_event("a", Some(event_header(7, 5, 0, 1)), "broken");
     stops(&mut rig, "evolve panicked: evolve is broken");
+    let mut rig = lived();
+    rig.write_event("a", Some(event_header(7, 5, 0, 1)), "half-broken");
+    stops(&mut rig, "evolve panicked: evolve is broken");
 }
 
 #[test]

@@ -60,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("factum-test-scripts", &[]),
     ("factum-test-broker", &["factum-test-scripts"]),
     ("factum-test-orders", &["factum"]),
+    ("factum-test-releases", &["factum"]),
     ("factum-test-database", &["factum-test-scripts"]),
     // It runs the binary, and sends commands and reads topics as a user of the library does.
     ("factum-faults", &["factum", "factum-bank", "factum-history"]),

@@ -11,4 +11,5 @@ mod refold;
 mod refused;
 mod resets;
 mod rig;
+mod upcast;
 mod written_once;

@@ -132,3 +132,16 @@ fn an_event_outside_the_scope_parks_its_aggregate() {
     ]]
     .assert_eq(&poll(&records.batch, None).unwrap());
 }
+
+#[test]
+fn every_event_that_a_record_stands_for_is_folded_again() {
+    let records = Records::new()
+        .event(&accounts(0), 0, "ada", 1, "1:earlier:5:6")
+        .event(&accounts(0), 1, "ada", 2, "1:earlier")
+        .event(&accounts(0), 2, "ada", 3, "1:deposited:100");
+    let chunks = refold(&["ada"], records).unwrap();
+    assert_eq!(chunks[0].upserts, [("ada".to_owned(), vec![Value::Integer(111)])]);
+    assert_eq!(chunks[0].watermarks[0].last, LastEvent { version: Version(3), offset: Offset(2) });
+    let fails = refold(&["ada"], Records::new().event(&accounts(0), 0, "ada", 1, "1:earlier:5:x")).unwrap_err();
+    assert_eq!(fails.to_string(), "own of aggregate ada, offset 0: panicked: cannot digest this");
+}

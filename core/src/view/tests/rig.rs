@@ -63,6 +63,15 @@ impl MessageCodec<Event> for TextCodec {
             ["moved", to, cents] => Ok(Decoded::One(Event::Moved { to: to.into(), cents: cents.parse().unwrap() })),
             ["closed"] => Ok(Decoded::One(Event::Closed)),
             ["poison"] => Ok(Decoded::One(Event::Poison)),
+            // A retired record: a deposit of each amount, and poison where there is a word.
+            ["earlier", ref amounts @ ..] => {
+                let event = |amount: &&str| amount.parse().map_or(Event::Poison, Event::Deposited);
+                Ok(Decoded::Upcast(amounts.iter().map(event).collect()))
+            }
+            ["earlier transfer", cents, to] => {
+                let moved = Event::Moved { to: to.into(), cents: cents.parse().unwrap() };
+                Ok(Decoded::Upcast(vec![Event::Deposited(cents.parse().unwrap()), moved]))
+            }
             ["renamed"] => Err(DecodeError::UnknownRecord("Renamed".into())),
             _ => Err(malformed()),
         }
@@ -87,6 +96,7 @@ impl View for Balances {
 
     fn keys(event: &Recorded<Event>) -> Vec<String> {
         match &event.event {
+            Event::Moved { to, .. } if to.is_empty() => panic!("moved to nobody"),
             Event::Moved { to, .. } => vec![event.aggregate.to_string(), to.clone()],
             _ => vec![event.aggregate.to_string()],
         }
