@@ -47,5 +47,7 @@ mod rebuild;
 mod replay;
 #[path = "embedded/snapshots.rs"]
 mod snapshots;
+#[path = "embedded/transform.rs"]
+mod transform;
 #[path = "embedded/verbs.rs"]
 mod verbs;

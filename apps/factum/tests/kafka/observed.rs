@@ -9,15 +9,15 @@ use reqwest::blocking::Client;
 use serde_json::Value;
 
 /// A process that is asked.
-struct Observed {
-    process: Process,
+pub(crate) struct Observed {
+    pub(crate) process: Process,
     client: Client,
     address: String,
 }
 
 impl Observed {
     /// Starts a processor with a server on a free port.
-    fn start(site: &Site, verb: &[&str]) -> Self {
+    pub(crate) fn start(site: &Site, verb: &[&str]) -> Self {
         let mut process = site.start(&[verb, &["--http", "127.0.0.1:0"]].concat());
         process.says("/metrics", 1);
         let said = process.stderr();
@@ -32,7 +32,7 @@ impl Observed {
     }
 
     /// The sum of a metric's values whose labels contain these.
-    fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let (status, text) = self.get("/metrics")?;
         assert_eq!(status, 200, "{text}");
         let lines =
@@ -41,12 +41,12 @@ impl Observed {
         lines.map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.get("/readyz").is_some_and(|(status, _)| status == 200)
     }
 
     /// What `/readyz` gives as the reason for 503.
-    fn hindrance(&self) -> Option<String> {
+    pub(crate) fn hindrance(&self) -> Option<String> {
         let (status, text) = self.get("/readyz").filter(|(status, _)| *status == 503)?;
         let told: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(told["ready"], false, "{status}");

@@ -3,6 +3,7 @@
 
 use crate::{
     child::pause_once,
+    observed::Observed,
     process::{Process, until},
     site::{Site, environment},
     traffic::{ACCOUNTS, Traffic, accounts, send},
@@ -215,7 +216,8 @@ fn readers_of_the_first_version_see_every_event_once_after_two_kills_of_the_tran
     let mut second = bank.transformer();
     bank.goes_on();
     second.kill();
-    let mut third = bank.transformer();
+    let verb = ["transform", "v1", "--session-timeout-ms", SESSION_MS];
+    let mut third = Observed::start(&bank.site, &verb);
     bank.goes_on();
     let deposits = traffic.end();
     bank.comes_to_the_end();
@@ -224,7 +226,12 @@ fn readers_of_the_first_version_see_every_event_once_after_two_kills_of_the_tran
     // Of interest that was accrued the first version knows nothing.
     assert_eq!(expected.len(), ACCOUNTS * (3 + usize::try_from(deposits).unwrap()));
     assert!(republished == expected, "{} records, expected {}", republished.len(), expected.len());
-    third.stop();
+    let of_transform = |name: &str, label: &str| third.metric(name, &[label, "\"v1\""]);
+    until("the third is ready, and nothing is behind", || {
+        (third.is_ready() && of_transform("factum_lag_records", "processor=\"transform\"") == Some(0.0)).then_some(())
+    });
+    assert!(of_transform("factum_transform_events_total", "outcome=\"written\"") > Some(40.0));
+    third.process.stop();
 
     // The verb that comes to the end of what is there finds nothing to do, and says so.
     let again = bank.site.run(&["transform", "v1", "--until-end", "--session-timeout-ms", SESSION_MS]);
