@@ -189,6 +189,7 @@ impl AggregateCodec<Counter> for TextCodec {
             ("milestone", None) => Event::Milestone,
             ("spoiled", None) => Event::Spoiled,
             ("broken", None) => Event::Broken,
+            ("renamed", None) => return Err(DecodeError::UnknownRecord("test.Renamed".into())),
             (other, _) => return Err(DecodeError::Malformed(format!("{other:?} is no event"))),
         }))
     }

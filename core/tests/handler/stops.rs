@@ -83,6 +83,13 @@ fn a_position_or_window_record_that_cannot_be_read_stops_it() {
 }
 
 #[test]
+fn an_event_of_a_newer_version_stops_it_and_says_who_goes_on() {
+    let mut rig = lived();
+    rig.write_event("a", Some(event_header(7, 5, 0, 1)), "renamed");
+    stops(&mut rig, "record type test.Renamed is not one of this topic's; a newer version of this program wrote it");
+}
+
+#[test]
 fn commands_that_were_never_handled_stop_it_with_their_number_unless_accepted() {
     let ways: [fn(&mut Rig); 2] = [
         |rig| {

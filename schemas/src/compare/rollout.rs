@@ -12,6 +12,8 @@ pub enum Rollout {
     /// Instances of the version before end first: one of them that meets a
     /// value of the new version stops there. With the reason.
     Stop(String),
+    /// Side by side, but without its own snapshots the new version folds every event again.
+    PrepareSnapshots,
 }
 
 impl Rollout {
@@ -22,6 +24,12 @@ impl Rollout {
         why.map_or(Rollout::SideBySide, |why| {
             Rollout::Stop(format!("an instance of the version before cannot read what this one writes: {why}"))
         })
+    }
+
+    /// Of a new version of a state: each keeps snapshots of its own, which documentation does not divide.
+    pub fn of_state(old: &Schema, new: &Schema) -> Self {
+        let is_shared = shape::fingerprint(old, 0) == shape::fingerprint(new, 0);
+        if is_shared { Rollout::SideBySide } else { Rollout::PrepareSnapshots }
     }
 
     /// Of a record of events that the version before has not.
@@ -39,6 +47,9 @@ impl fmt::Display for Rollout {
         match self {
             Rollout::SideBySide => f.write_str("roll out side by side"),
             Rollout::Stop(why) => write!(f, "needs a stop: {why}"),
+            Rollout::PrepareSnapshots => f.write_str(
+                "roll out side by side after `factum snapshots prepare`: each version of a state has its own snapshots",
+            ),
         }
     }
 }
@@ -63,6 +74,19 @@ mod tests {
         check(CENTS, CENTS, side_by_side);
         check(CENTS, &format!(r#"{CENTS},{{"name":"note","type":["null","string"],"default":null}}"#), side_by_side);
         check(&format!(r#"{CENTS},{{"name":"note","type":"string","default":""}}"#), CENTS, side_by_side);
+    }
+
+    #[test]
+    fn another_state_has_other_snapshots_and_other_documentation_has_not() {
+        let state = |doc: &str, kind: &str| {
+            let json =
+                format!(r#"{{"type":"record","name":"a.S","doc":"{doc}","fields":[{{"name":"x","type":"{kind}"}}]}}"#);
+            Schema::parse_str(&json).unwrap()
+        };
+        let old = state("a", "int");
+        assert_eq!(Rollout::of_state(&old, &state("b", "int")), Rollout::SideBySide);
+        let told = Rollout::of_state(&old, &state("a", "long")).to_string();
+        assert!(told.starts_with("roll out side by side after `factum snapshots prepare`: "), "{told}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{
     Folder, SchemaRegistry, Where,
     places::{OTHERWISE, Place, places, rule},
+    rollout::Rollouts,
 };
 use crate::{App, cli::output};
 use clap::Args;
@@ -70,7 +71,7 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
     let records = args.folder.records()?;
     let registry = args.place.log.schema_registry()?;
     let places = places(app, args.place.log.prefix());
-    let subjects = registry.as_ref().map(SchemaRegistry::subjects).transpose()?.unwrap_or_default();
+    let rollouts = Rollouts::of(app, registry.as_ref())?;
     let mut broken = Vec::new();
     for record in &records {
         let places = places.get(&record.name).map_or(&[][..], Vec::as_slice);
@@ -82,11 +83,7 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
             }
         }
         if breaches.is_empty() {
-            let rollout = match &registry {
-                Some(registry) => after_registered(registry, &subjects, record, places)?,
-                None => after_last(record),
-            };
-            report(record, rule, rollout.as_ref(), args);
+            report(record, rule, rollouts.rollout(record, places)?.as_ref(), args);
         }
         broken.extend(breaches.into_iter().map(|breach| (record.name.as_str(), breach)));
     }
@@ -104,38 +101,6 @@ pub(super) fn check(app: &App, args: &CheckArgs) -> Result<()> {
     }
     let told = |(record, breach): &(&str, Breach)| format!("\n  record {record}: {breach}");
     Err(Error::invalid(format!("history would break:{}", broken.iter().map(told).collect::<String>())))
-}
-
-/// How the last change of the files is rolled out.
-fn after_last(record: &CommittedRecord) -> Option<Rollout> {
-    let [.., old, new] = &record.versions[..] else { return None };
-    Some(Rollout::between(&old.schema, &new.schema))
-}
-
-/// How the newest file is rolled out where the registered versions run; none where it is one of them.
-fn after_registered(
-    registry: &SchemaRegistry,
-    subjects: &[String],
-    record: &CommittedRecord,
-    places: &[Place],
-) -> Result<Option<Rollout>> {
-    let Some(newest) = record.versions.last() else { return Ok(None) };
-    for Place { subject, level } in places {
-        let Some(latest) = registry.version(subject, None)? else {
-            // Where nothing of the topic is registered, nothing runs.
-            let topic = &subject[..subject.len() - record.name.len()];
-            let runs = subjects.iter().any(|known| known.starts_with(topic));
-            if runs && !level.looks_forward() {
-                return Ok(Some(Rollout::of_new_event()));
-            }
-            continue;
-        };
-        let latest = parse_schema(subject, &latest.schema)?;
-        if !same(&latest, &newest.schema) {
-            return Ok(Some(Rollout::between(&latest, &newest.schema)));
-        }
-    }
-    Ok(None)
 }
 
 /// Tells the mistakes of the events that this program writes.

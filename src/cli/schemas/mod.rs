@@ -6,6 +6,7 @@ mod diff;
 mod places;
 mod register;
 mod registry;
+mod rollout;
 mod show;
 
 pub(super) use registry::SchemaRegistry;
