@@ -376,6 +376,34 @@ fn what_somebody_else_registered_counts_too() {
 }
 
 #[test]
+fn every_registered_version_counts_and_not_the_latest_alone() {
+    let url = registry();
+    let folder = copy();
+    let dir = folder.path().to_str().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let foreign = elsewhere.path().join("foreign.avsc");
+    let file = foreign.to_str().unwrap();
+    let register =
+        ["register", "--registry", &url, "--subject", SUBJECT, "--file", file, "--compatibility", "BACKWARD"];
+    let of = |fields: &str| format!(r#"{{"type":"record","name":"{RECORD}","fields":[{fields}]}}"#);
+    // The newest file reads what the second wrote and not what the first wrote.
+    for fields in ["", r#"{"name":"cents","type":"long","default":0}"#] {
+        fs::write(&foreign, of(fields)).unwrap();
+        good(&register);
+    }
+    fs::write(folder.path().join(RECORD).join("1.avsc"), of(r#"{"name":"cents","type":"long"}"#)).unwrap();
+    let err = bad(&["check", "--dir", dir, "--registry", &url]);
+    assert!(err.contains(&format!("cannot read what version 1 of subject {SUBJECT} wrote: field cents")), "{err}");
+    assert!(!err.contains("what version 2 of subject"), "{err}");
+    // Registering sets the subject's rule again, and all that is there already stays.
+    fs::write(folder.path().join(RECORD).join("1.avsc"), of(r#"{"name":"cents","type":"long","default":0}"#)).unwrap();
+    let out = good(&["register", "--dir", dir, "--registry", &url]);
+    assert!(out.contains(&format!("{SUBJECT}: registered before, BACKWARD_TRANSITIVE\n")), "{out}");
+    let list = good(&["list", SUBJECT, "--registry", &url, "--json"]);
+    assert!(list.contains(r#""compatibility":"BACKWARD_TRANSITIVE""#) && list.contains(r#""version":2"#), "{list}");
+}
+
+#[test]
 fn a_registry_in_trouble_is_told_with_its_address() {
     let (url, asked) = stub(500, r#"{"error_code":50001,"message":"no leader"}"#);
     let err = bad(&["list", "--registry", &url]);
