@@ -182,7 +182,8 @@ pub trait View: Send + 'static {
     /// an index of the table, over these columns in this order.
     const INDEXES: &'static [&'static [&'static str]] = &[];
 
-    /// The events that it reads; record types that are not in it are skipped and counted.
+    /// The events that it reads; record types that are not in it are skipped and counted. An enum of
+    /// the view's own lists the retired records that were upcast to what it holds, as its aggregate's does.
     type Event: Message;
 
     /// A row without its key: a flat struct of numbers, text, booleans and

@@ -53,6 +53,19 @@ fn an_event_becomes_none_or_several_records_that_keep_what_it_was() {
 }
 
 #[test]
+fn a_record_that_is_upcast_is_republished_as_what_it_stands_for() {
+    let world = World::new();
+    world.write(1, 1, 1, &[(2, "ab c"), (2, ""), (1, "d")]);
+    let mut runner = world.runner("a");
+    until(&mut [&mut runner], || world.committed(1) == Some(3));
+    let out = world.republished();
+    let told: Vec<_> = out.iter().map(|out| (out.value.as_str(), out.version, (out.index, out.size))).collect();
+    assert_eq!(told, [("a", 1, (0, 4)), ("b", 1, (1, 4)), ("c", 1, (2, 4)), ("d", 3, (3, 4))]);
+    let totals = runner.status().lock().unwrap().totals;
+    assert_eq!((totals.read, totals.written, totals.skipped), (2, 4, 0));
+}
+
+#[test]
 fn the_events_of_a_command_are_one_transaction_however_few_records_a_poll_gives() {
     let mut world = World::new();
     world.max_records = 1;
