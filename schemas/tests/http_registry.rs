@@ -15,7 +15,8 @@ const SCHEMA: &str = r#"{"type":"record","name":"a.B","fields":[]}"#;
 const NOBODY: &str = "http://127.0.0.1:1";
 
 fn client(stub: &Stub) -> HttpRegistry {
-    HttpRegistry::new(&[&stub.address()]).unwrap()
+    // Longer than a busy machine takes to answer.
+    HttpRegistry::with_timeout(&[&stub.address()], Duration::from_secs(120)).unwrap()
 }
 
 #[test]
