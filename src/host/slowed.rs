@@ -1,6 +1,6 @@
 //! A view that does what another does, slowly.
 
-use factum_core::view::{Recorded, RowLife, Scope, View};
+use factum_core::view::{Recorded, RowLife, Scope, UnknownRecords, View};
 use std::{marker::PhantomData, time::Duration};
 
 /// How long each fold takes at least: so long that any other view is faster, on any machine.
@@ -20,6 +20,7 @@ impl<V: View> View for Slowed<V> {
     const SCOPE: Scope = V::SCOPE;
     const ROW_LIFE: RowLife = V::ROW_LIFE;
     const INDEXES: &'static [&'static [&'static str]] = V::INDEXES;
+    const UNKNOWN: UnknownRecords = V::UNKNOWN;
     type Event = V::Event;
     type Row = V::Row;
 

@@ -24,6 +24,7 @@ mod row;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod work;
 
 pub use crate::careful::MAX_DEATHS;
@@ -46,6 +47,7 @@ pub use reset::{
 pub use review::Reviewed;
 pub use row::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, RowShape, VERSION_COLUMN, Value};
 pub use table::{ViewTable, Watermarks, view_group, view_topics};
+pub use unknown::UnknownRecords;
 
 pub(crate) use work::text as panic_text;
 
@@ -182,7 +184,10 @@ pub trait View: Send + 'static {
     /// an index of the table, over these columns in this order.
     const INDEXES: &'static [&'static [&'static str]] = &[];
 
-    /// The events that it reads; record types that are not in it are skipped and counted. An enum of
+    /// What is done about records of types that [`View::Event`] has not.
+    const UNKNOWN: UnknownRecords = UnknownRecords::Skip;
+
+    /// The events that it reads; see [`View::UNKNOWN`] for record types that are not in it. An enum of
     /// the view's own lists the retired records that were upcast to what it holds, as its aggregate's does.
     type Event: Message;
 

@@ -26,6 +26,8 @@ pub enum StopClass {
     OffsetReset,
     /// The sink refuses, and will again.
     Sink,
+    /// A record is of a type that the view has not and must not pass over.
+    UnknownRecord,
     /// A record cannot be brought into another shape.
     Transform,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for StopClass {
             StopClass::VersionGap => "version gap",
             StopClass::OffsetReset => "offset reset",
             StopClass::Sink => "sink",
+            StopClass::UnknownRecord => "unknown record",
             StopClass::Transform => "transform",
         })
     }

@@ -104,6 +104,11 @@ impl<V: View, C: MessageCodec<V::Event>> ViewMachine<V, C> {
         {
             taken = intake::take(&mut place.held, record, &self.codec, &self.focus, traces, source, Some(&why));
         }
+        if taken.is_ok()
+            && let Err(stop) = V::UNKNOWN.judge(&mut place.held, record)
+        {
+            taken = Err(Refused::Stop(stop));
+        }
         match taken {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {

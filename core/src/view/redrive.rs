@@ -85,6 +85,7 @@ impl<V: View, C: MessageCodec<V::Event>> Redrive<V, C> {
             Err(Refused::Stop(stop)) => return Err(Error::data(format!("view {}: {stop}", V::NAME))),
             Ok(_) => self.given += 1,
         }
+        V::UNKNOWN.judge(&mut self.held, record).map_err(|stop| Error::data(format!("view {}: {stop}", V::NAME)))?;
         if self.held.as_ref().is_some_and(Held::is_whole)
             && let Some(batch) = self.held.take()
         {

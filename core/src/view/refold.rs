@@ -108,8 +108,12 @@ impl<V: View, C: MessageCodec<V::Event>> Refold<V, C> {
         ) {
             Err(Refused::UnknownSchema(id)) => return Ok(Refolding::NeedsSchema(id)),
             Err(Refused::Stop(stop)) => return Err(refused::<V>(&stop)),
-            Ok(false) => return Ok(Refolding::Taken),
-            Ok(true) => {}
+            Ok(is_whole) => {
+                V::UNKNOWN.judge(&mut self.held, record).map_err(|stop| refused::<V>(&stop))?;
+                if !is_whole {
+                    return Ok(Refolding::Taken);
+                }
+            }
         }
         for item in self.held.take().into_iter().flat_map(|held| held.items) {
             self.fold(&item)?;

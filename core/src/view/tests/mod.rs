@@ -11,5 +11,6 @@ mod refold;
 mod refused;
 mod resets;
 mod rig;
+mod unknown;
 mod upcast;
 mod written_once;
