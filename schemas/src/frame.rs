@@ -8,19 +8,16 @@ const MAGIC: u8 = 0;
 const HEADER_BYTES: usize = 5;
 
 /// Appends the five bytes before the Avro binary.
+#[inline]
 pub(crate) fn write(id: u32, into: &mut Vec<u8>) {
     into.push(MAGIC);
     into.extend_from_slice(&id.to_be_bytes());
 }
 
 /// Splits a value into its schema id and the Avro binary.
+#[inline]
 pub(crate) fn read(value: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
-    let Some((header, body)) = value.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(DecodeError::Malformed(format!(
-            "the value has {} bytes: not the wire format of a schema registry (0x00, 4 bytes schema id, Avro)",
-            value.len()
-        )));
-    };
+    let Some((header, body)) = value.split_first_chunk::<HEADER_BYTES>() else { return Err(too_short(value)) };
     let [magic, id @ ..] = *header;
     if magic != MAGIC {
         return Err(DecodeError::Malformed(format!(
@@ -28,6 +25,14 @@ pub(crate) fn read(value: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
         )));
     }
     Ok((u32::from_be_bytes(id), body))
+}
+
+#[cold]
+fn too_short(value: &[u8]) -> DecodeError {
+    DecodeError::Malformed(format!(
+        "the value has {} bytes: not the wire format of a schema registry (0x00, 4 bytes schema id, Avro)",
+        value.len()
+    ))
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ mod message;
 mod mistakes;
 mod newest;
 mod parse;
+pub mod plain;
 mod plan;
 mod registry;
 mod resolution;

@@ -3,6 +3,7 @@
 use crate::{
     deprecation,
     newest::Newest,
+    plain::Plain,
     resolution::{self, Resolution},
     rules::Level,
     upcast::Retired,
@@ -18,13 +19,16 @@ use std::{cell::RefCell, fmt, io, sync::Arc};
     label = "needs `Record`",
     note = "put `#[event(\"bank.account\")]` or `#[command(\"bank.account\")]` on the struct, with the aggregate's type"
 )]
-pub trait Record {
+pub trait Record: Sized {
     /// The full Avro name, `<namespace>.<name>`.
     const NAME: &'static str;
     /// Why the record should not be written any more, and what to write instead.
     const DEPRECATED: Option<&'static str> = None;
     /// The same for fields: each by its name in the schema, with the reason.
     const DEPRECATED_FIELDS: &'static [(&'static str, &'static str)] = &[];
+
+    /// How it is written and read where its fields are plain; else serde does it.
+    const PLAIN: Option<Plain<Self>> = None;
 }
 
 /// The schema of a record with its marks of deprecation, for [`AvroMessage::schemas`].
@@ -81,7 +85,21 @@ pub struct RecordWriter<'a> {
 }
 
 impl RecordWriter<'_> {
-    /// Appends the record.
+    /// Appends a record, the fastest way that it has.
+    ///
+    /// # Errors
+    /// Those of [`RecordWriter::write`].
+    pub fn record<T: Record + Serialize + 'static>(self, record: &T) -> Result<(), Error> {
+        match T::PLAIN {
+            Some(plain) if self.newest.is_written_by(&plain) => {
+                (plain.put)(record, self.into);
+                Ok(())
+            }
+            _ => self.write(record),
+        }
+    }
+
+    /// Appends a value by way of serde.
     ///
     /// # Errors
     /// `Data` when the value does not fit the schema.
@@ -122,15 +140,32 @@ pub(crate) enum How<'a> {
 }
 
 impl RecordReader<'_> {
-    /// Reads the record, to the last byte.
+    /// Reads a record to the last byte, the fastest way that it has.
+    ///
+    /// # Errors
+    /// Those of [`RecordReader::read`].
+    pub fn record<T: Record + DeserializeOwned + 'static>(self) -> Result<T, DecodeError> {
+        match T::PLAIN {
+            Some(plain) if self.newest.is_written_by(&plain) => self.read_by(|bytes| plain.read(bytes)),
+            _ => self.read(),
+        }
+    }
+
+    /// Reads a value by way of serde, to the last byte.
     ///
     /// # Errors
     /// `Malformed`: truncated, followed by other bytes, not of its schema, or
     /// of a version that does not resolve to the newest.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
+        let newest = self.newest;
+        self.read_by(|bytes| read_exactly(bytes, |source| newest.reader.read_deser(source)))
+    }
+
+    /// `direct` reads bytes of the newest schema.
+    fn read_by<T: DeserializeOwned>(self, direct: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, DecodeError> {
         let read = match self.how {
-            How::Direct => read_direct(self.newest, self.bytes),
-            How::Resolve(resolution, scratch) => resolution.read(self.newest, self.bytes, scratch),
+            How::Direct => direct(self.bytes),
+            How::Resolve(resolution, scratch) => resolution.read(self.newest, self.bytes, scratch, direct),
             How::ByValue(writer) => resolution::by_value(writer, self.newest, self.bytes),
         };
         let wrong = match read {
@@ -153,14 +188,6 @@ impl fmt::Debug for RecordReader<'_> {
             .field("bytes", &self.bytes.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Reads bytes of the newest schema, to the last one.
-///
-/// # Errors
-/// What is wrong with them.
-pub(crate) fn read_direct<T: DeserializeOwned>(newest: &Newest, bytes: &[u8]) -> Result<T, String> {
-    read_exactly(bytes, |source| newest.reader.read_deser(source))
 }
 
 /// Reads a value that takes exactly these bytes.

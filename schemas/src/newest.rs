@@ -1,12 +1,12 @@
 //! The schemas that are compiled in, prepared once for the life of the process.
 
-use crate::{AvroMessage, bounds, parse, shape, traps, upcast};
+use crate::{AvroMessage, bounds, parse, plain::Plain, shape, traps, upcast};
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use factum_core::{Error, ErrorKind, Result};
 use std::{
     any::TypeId,
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 /// A record type's newest schema with its prepared writer and reader.
@@ -21,6 +21,17 @@ pub(crate) struct Newest {
     pub(crate) writer: GenericDatumWriter<'static>,
     /// Reads bytes of exactly this schema.
     pub(crate) reader: GenericDatumReader<'static>,
+    /// The type whose plain code was compared with the schema, and whether they agree.
+    plain: OnceLock<(TypeId, bool)>,
+}
+
+impl Newest {
+    /// Whether a type's plain code writes and reads bytes of this schema.
+    #[inline]
+    pub(crate) fn is_written_by<T: 'static>(&self, plain: &Plain<T>) -> bool {
+        let (of, agree) = self.plain.get_or_init(|| (TypeId::of::<T>(), plain.is_of(&self.schema)));
+        *agree && *of == TypeId::of::<T>()
+    }
 }
 
 /// The schemas of an enum's records as they are registered, in the order of its `RECORDS`.
@@ -137,6 +148,7 @@ fn prepare(schema: &'static Schema) -> Result<Newest> {
         reader: GenericDatumReader::builder(schema).build().map_err(unusable)?,
         schema: schema.clone(),
         json: shape::compact(schema),
+        plain: OnceLock::new(),
         name,
     })
 }

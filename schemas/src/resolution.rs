@@ -24,7 +24,8 @@ impl Resolution {
         Resolution { written, plan }
     }
 
-    /// Reads bytes of the writer's schema, to the last one. `scratch` is memory that is used again.
+    /// Reads bytes of the writer's schema, to the last one. `scratch` is memory
+    /// that is used again, `direct` reads bytes of the newest schema.
     ///
     /// # Errors
     /// What is wrong with the bytes, or why they do not resolve.
@@ -33,11 +34,12 @@ impl Resolution {
         newest: &Newest,
         bytes: &[u8],
         scratch: &RefCell<Vec<u8>>,
+        direct: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<T, String> {
         let Some(plan) = &self.plan else { return by_value(&self.written.schema, newest, bytes) };
         let mut resolved = scratch.take();
         resolved.clear();
-        let read = plan.transcode(bytes, &mut resolved).and_then(|()| message::read_direct(newest, &resolved));
+        let read = plan.transcode(bytes, &mut resolved).and_then(|()| direct(&resolved));
         resolved.shrink_to(MAX_KEPT_BYTES);
         scratch.replace(resolved);
         read

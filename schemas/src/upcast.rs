@@ -156,13 +156,13 @@ impl<M: AvroMessage> Retired<M> {
     /// own enum over records of an aggregate: what that one does not hold is passed over.
     pub fn of<R>() -> Self
     where
-        R: Upcast + AvroSchema + DeserializeOwned,
+        R: Upcast + AvroSchema + DeserializeOwned + 'static,
     {
         Retired {
             name: R::NAME,
             into: R::INTO,
             schema: schema_of::<R>,
-            read: |from| narrowed::<R::Event, M>(Upcasted::of(from.read::<R>()?)?),
+            read: |from| narrowed::<R::Event, M>(Upcasted::of(from.record::<R>()?)?),
             home: Home::of::<R::Event>,
         }
     }

@@ -27,6 +27,7 @@
 mod arguments;
 mod derives;
 mod expand;
+mod plain;
 mod records;
 mod structure;
 

@@ -86,12 +86,12 @@ pub(crate) fn expand(kind: Kind, retired: Vec<Type>, item: ItemEnum) -> Result<T
             }
 
             fn write(&self, to: ::factum::schemas::RecordWriter<'_>) -> ::core::result::Result<(), ::factum::Error> {
-                match self { #(#ident::#variants(record) => to.write(record)),* }
+                match self { #(#ident::#variants(record) => to.record(record)),* }
             }
 
             fn read(record: usize, from: ::factum::schemas::RecordReader<'_>) -> ::core::result::Result<Self, ::factum::DecodeError> {
                 match record {
-                    #(#index => from.read().map(#ident::#variants),)*
+                    #(#index => from.record().map(#ident::#variants),)*
                     _ => ::core::unreachable!("records are numbered as in RECORDS"),
                 }
             }

@@ -4,6 +4,7 @@ use crate::{
     arguments::{self, OfRecord},
     derives,
     expand::Kind,
+    plain,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -72,6 +73,7 @@ pub(crate) fn expand(kind: Kind, arguments: OfRecord, mut item: ItemStruct) -> R
         let marks = marks.iter().map(|(field, why)| quote!((#field, #why)));
         quote!(const DEPRECATED_FIELDS: &'static [(&'static str, &'static str)] = &[#(#marks),*];)
     });
+    let plain = plain::expand(&item);
     Ok(quote! {
         #derives
         #[avro(namespace = #namespace)]
@@ -81,6 +83,7 @@ pub(crate) fn expand(kind: Kind, arguments: OfRecord, mut item: ItemStruct) -> R
             const NAME: &'static str = #name;
             #record
             #fields
+            #plain
         }
     })
 }

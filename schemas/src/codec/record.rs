@@ -94,11 +94,9 @@ impl<M: AvroMessage> RecordCodec<M> {
         Ok(ids[record])
     }
 
-    fn route(&self, id: u32) -> Result<Route, DecodeError> {
-        let place = match self.routes.borrow().binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(index) => return Ok(self.routes.borrow()[index].1.clone()),
-            Err(place) => place,
-        };
+    /// What to do with an id that this thread has not met yet.
+    #[cold]
+    fn new_route(&self, id: u32) -> Result<Route, DecodeError> {
         let written = self.cache.get(id).ok_or(DecodeError::UnknownSchema(id))?;
         let index =
             written.name.as_deref().and_then(|name| self.records.iter().position(|record| record.name == *name));
@@ -110,11 +108,30 @@ impl<M: AvroMessage> RecordCodec<M> {
         let mut routes = self.routes.borrow_mut();
         if routes.len() >= LIMIT_ROUTES {
             routes.clear();
-            routes.push((id, route.clone()));
-        } else {
-            routes.insert(place, (id, route.clone()));
         }
+        let place = routes.partition_point(|(known, _)| *known < id);
+        routes.insert(place, (id, route.clone()));
         Ok(route)
+    }
+
+    fn decode_by(&self, route: &Route, id: u32, value: &[u8], bytes: &[u8]) -> Result<Decoded<M>, DecodeError> {
+        let (index, how) = match route {
+            Route::Direct(index) => (*index, How::Direct),
+            Route::Resolve(index, resolution) => (*index, How::Resolve(resolution, &self.scratch)),
+            Route::Foreign(written) => {
+                return match &written.name {
+                    Some(name) => M::foreign(name, value)
+                        .map(Decoded::One)
+                        .ok_or_else(|| DecodeError::UnknownRecord(name.to_string())),
+                    None => Err(DecodeError::Malformed(format!("schema id {id} is not a record"))),
+                };
+            }
+        };
+        let reader = RecordReader { newest: &self.records[index], how, id: Some(id), bytes };
+        match index.checked_sub(M::RECORDS.len()) {
+            None => M::read(index, reader).map(Decoded::One),
+            Some(retired) => self.retired[retired].read(reader).map(Decoded::Upcast),
+        }
     }
 }
 
@@ -133,24 +150,12 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
 
     fn decode(&self, value: &[u8]) -> Result<Decoded<M>, DecodeError> {
         let (id, bytes) = frame::read(value)?;
-        let route = self.route(id)?;
-        let (index, how) = match &route {
-            Route::Direct(index) => (*index, How::Direct),
-            Route::Resolve(index, resolution) => (*index, How::Resolve(resolution, &self.scratch)),
-            Route::Foreign(written) => {
-                return match &written.name {
-                    Some(name) => M::foreign(name, value)
-                        .map(Decoded::One)
-                        .ok_or_else(|| DecodeError::UnknownRecord(name.to_string())),
-                    None => Err(DecodeError::Malformed(format!("schema id {id} is not a record"))),
-                };
-            }
-        };
-        let reader = RecordReader { newest: &self.records[index], how, id: Some(id), bytes };
-        match index.checked_sub(M::RECORDS.len()) {
-            None => M::read(index, reader).map(Decoded::One),
-            Some(retired) => self.retired[retired].read(reader).map(Decoded::Upcast),
+        let routes = self.routes.borrow();
+        if let Ok(known) = routes.binary_search_by_key(&id, |(id, _)| *id) {
+            return self.decode_by(&routes[known].1, id, value, bytes);
         }
+        drop(routes);
+        self.decode_by(&self.new_route(id)?, id, value, bytes)
     }
 }
 

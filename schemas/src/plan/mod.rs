@@ -11,7 +11,7 @@
 //! survive (a long into an int) have no plan.
 
 mod compile;
-mod input;
+pub(crate) mod input;
 mod shape;
 
 use apache_avro::Schema;
@@ -40,8 +40,7 @@ impl Plan {
         let mut input = Input::new(bytes);
         match self.0.run(&mut input, into) {
             Ok(()) => input.ended(),
-            Err(Wrong::Truncated) => Err("the value is truncated".to_owned()),
-            Err(Wrong::Other(why)) => Err(why),
+            Err(wrong) => Err(wrong.to_string()),
         }
     }
 }
@@ -197,7 +196,7 @@ impl Number {
     }
 
     fn whole(self, from: &mut Input<'_>) -> Result<i64, Wrong> {
-        if matches!(self, Number::Int) { from.int() } else { from.long() }
+        if matches!(self, Number::Int) { from.int().map(i64::from) } else { from.long() }
     }
 }
 

@@ -53,18 +53,15 @@ impl Shape {
     pub(super) fn skip(&self, from: &mut Input<'_>) -> Result<(), Wrong> {
         match self {
             Shape::Null => Ok(()),
-            Shape::Boolean => match from.array()? {
-                [0 | 1] => Ok(()),
-                [other] => Err(Wrong::Other(format!("{other} is not a boolean"))),
-            },
+            Shape::Boolean => from.boolean().map(drop),
             Shape::Int => from.int().map(drop),
             Shape::Long => from.long().map(drop),
             Shape::Fixed(size) => from.take(*size).map(drop),
             Shape::Bytes => from.bytes().map(drop),
-            Shape::Text => from.text(),
+            Shape::Text => from.text().map(drop),
             Shape::Enum(symbols) => from.index(*symbols, "symbol").map(drop),
             Shape::Array(item) => blocks(from, |from| item.skip(from)),
-            Shape::Map(value) => blocks(from, |from| from.text().and_then(|()| value.skip(from))),
+            Shape::Map(value) => blocks(from, |from| from.text().and_then(|_| value.skip(from))),
             Shape::Union(variants) => variants[from.index(variants.len(), "union variant")?].skip(from),
             Shape::Record(fields) => fields.iter().try_for_each(|field| field.skip(from)),
         }

@@ -1,0 +1,234 @@
+//! Plain code and serde, side by side over the same records.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+// The attributes write paths of the facade, whose place this crate takes.
+extern crate self as factum;
+pub use factum_core::{DecodeError, Error, Message};
+pub mod schemas {
+    pub use factum_schemas::*;
+}
+
+use factum_core::MessageCodec;
+use factum_schemas::{
+    AvroMessage, MemoryRegistry, Record, RecordCodec, RecordReader, RecordWriter, Schema, SchemaCache, event, schema_of,
+};
+use std::sync::Arc;
+
+#[event("zoo")]
+pub struct All {
+    pub flag: bool,
+    pub small: i32,
+    pub large: i64,
+    pub near: f32,
+    pub ratio: f64,
+    pub text: String,
+    pub maybe: Option<String>,
+    pub list: Vec<i64>,
+    pub lists: Vec<Vec<Option<bool>>>,
+}
+
+/// Its amount is a text on the wire, which the field's type does not say.
+#[event("zoo")]
+pub struct Told {
+    #[serde(with = "in_words")]
+    #[avro(with = <String as apache_avro::AvroSchemaComponent>::get_schema_in_ctxt)]
+    pub cents: i64,
+}
+
+mod in_words {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(cents: &i64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{cents} cents"))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.trim_end_matches(" cents").parse().map_err(D::Error::custom)
+    }
+}
+
+#[event]
+pub enum Event {
+    All(All),
+    Told(Told),
+}
+
+/// The same records by way of serde.
+#[derive(Debug, Clone, PartialEq)]
+struct Slow(Event);
+
+impl Message for Slow {
+    const RECORDS: &'static [&'static str] = Event::RECORDS;
+    fn record(&self) -> usize {
+        self.0.record()
+    }
+}
+
+impl AvroMessage for Slow {
+    fn schemas() -> Vec<Schema> {
+        vec![schema_of::<All>(), schema_of::<Told>()]
+    }
+    fn write(&self, to: RecordWriter<'_>) -> Result<(), Error> {
+        match &self.0 {
+            Event::All(record) => to.write(record),
+            Event::Told(record) => to.write(record),
+        }
+    }
+    fn read(record: usize, from: RecordReader<'_>) -> Result<Self, DecodeError> {
+        match record {
+            0 => from.read::<All>().map(|record| Slow(record.into())),
+            _ => from.read::<Told>().map(|record| Slow(record.into())),
+        }
+    }
+}
+
+/// A linear congruential generator (Knuth's MMIX constants): the same numbers every time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 31
+    }
+
+    fn below(&mut self, end: u64) -> usize {
+        usize::try_from(self.next() % end).unwrap()
+    }
+
+    fn long(&mut self) -> i64 {
+        let bits = self.below(64);
+        (self.next() << 31 ^ self.next()).cast_signed() >> bits
+    }
+
+    fn text(&mut self) -> String {
+        ["", "a", "Zürich", "\u{1f600}", "a text that is longer than sixty-four bytes, so that its length takes two"]
+            [self.below(5)]
+        .to_owned()
+    }
+
+    fn all(&mut self) -> All {
+        All {
+            flag: self.below(2) == 1,
+            small: i32::try_from(self.long() >> 32).unwrap(),
+            large: self.long(),
+            near: self.long() as f32,
+            ratio: self.long() as f64 / 3.0,
+            text: self.text(),
+            maybe: (self.below(2) == 1).then(|| self.text()),
+            list: (0..self.below(4)).map(|_| self.long()).collect(),
+            lists: (0..self.below(3))
+                .map(|_| (0..self.below(3)).map(|_| [None, Some(true), Some(false)][self.below(3)]).collect())
+                .collect(),
+        }
+    }
+}
+
+fn codecs() -> (RecordCodec<Event>, RecordCodec<Slow>) {
+    let cache = Arc::new(SchemaCache::in_memory(Arc::new(MemoryRegistry::new())));
+    (RecordCodec::for_writing("zoo.events", &cache).unwrap(), RecordCodec::for_writing("zoo.events", &cache).unwrap())
+}
+
+fn encoded<M: AvroMessage>(codec: &RecordCodec<M>, message: &M) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec.encode(message, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn plain_code_writes_and_reads_what_serde_does() {
+    let (fast, slow) = codecs();
+    let mut random = Random(1);
+    for _ in 0..2_000 {
+        let event = Event::from(random.all());
+        let bytes = encoded(&fast, &event);
+        assert_eq!(bytes, encoded(&slow, &Slow(event.clone())));
+        assert_eq!(fast.decode_one(&bytes), Ok(event.clone()));
+        assert_eq!(slow.decode_one(&bytes), Ok(Slow(event)));
+    }
+}
+
+#[test]
+fn bytes_that_were_cut_or_changed_are_read_by_both_or_by_none() {
+    let (fast, slow) = codecs();
+    let mut random = Random(2);
+    let (mut read, mut refused) = (0, 0);
+    for round in 0..20_000 {
+        let mut bytes = encoded(&fast, &random.all().into());
+        match random.below(3) {
+            0 => bytes.truncate(5 + random.below(bytes.len() as u64 - 5)),
+            1 => bytes.push(0),
+            _ => {
+                let at = 5 + random.below(bytes.len() as u64 - 5);
+                bytes[at] = u8::try_from(random.below(256)).unwrap();
+            }
+        }
+        match (fast.decode_one(&bytes), slow.decode_one(&bytes)) {
+            // Compared as bytes: no number is equal to NaN.
+            (Ok(one), Ok(Slow(other))) => {
+                assert_eq!(encoded(&fast, &one), encoded(&fast, &other), "round {round}: {bytes:?}");
+                read += 1;
+            }
+            (Err(DecodeError::Malformed(_)), Err(DecodeError::Malformed(_))) => refused += 1,
+            (one, other) => panic!("round {round}: {one:?} instead of {other:?}, {bytes:?}"),
+        }
+    }
+    assert!(read > 2_000 && refused > 10_000, "{read} {refused}");
+}
+
+#[test]
+fn what_an_attribute_changes_goes_through_serde() {
+    assert!(All::PLAIN.is_some() && Told::PLAIN.is_none());
+    let (fast, _) = codecs();
+    let told = Event::from(Told { cents: 5 });
+    let bytes = encoded(&fast, &told);
+    assert_eq!(&bytes[5..], b"\x0e5 cents");
+    assert_eq!(fast.decode_one(&bytes), Ok(told));
+}
+
+/// A record whose plain code has its fields in another order than its schema.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, apache_avro::AvroSchema)]
+#[avro(namespace = "zoo")]
+struct Turned {
+    one: i64,
+    two: i64,
+}
+
+impl Record for Turned {
+    const NAME: &'static str = "zoo.Turned";
+    const PLAIN: Option<schemas::plain::Plain<Self>> = Some(schemas::plain::Plain {
+        fields: || vec![("two", "long".into()), ("one", "long".into())],
+        put: |_, _| panic!("its schema is another"),
+        take: |_| panic!("its schema is another"),
+    });
+}
+
+impl Message for Turned {
+    const RECORDS: &'static [&'static str] = &[Self::NAME];
+    fn record(&self) -> usize {
+        0
+    }
+}
+
+impl AvroMessage for Turned {
+    fn schemas() -> Vec<Schema> {
+        vec![schema_of::<Self>()]
+    }
+    fn write(&self, to: RecordWriter<'_>) -> Result<(), Error> {
+        to.record(self)
+    }
+    fn read(_: usize, from: RecordReader<'_>) -> Result<Self, DecodeError> {
+        from.record()
+    }
+}
+
+#[test]
+fn plain_code_of_another_schema_is_not_used() {
+    let cache = Arc::new(SchemaCache::in_memory(Arc::new(MemoryRegistry::new())));
+    let codec = RecordCodec::<Turned>::for_writing("zoo.events", &cache).unwrap();
+    let turned = Turned { one: 1, two: 2 };
+    let bytes = encoded(&codec, &turned);
+    assert_eq!(bytes[5..], [2, 4]);
+    assert_eq!(codec.decode_one(&bytes), Ok(turned));
+}
