@@ -114,6 +114,27 @@ impl App {
         cli::main(Arc::new(self))
     }
 
+    /// No view leaves out what a retired record stands for. One with an enum of its own lists those, too.
+    ///
+    /// # Errors
+    /// `Invalid` names the view, the record and what to write.
+    pub(crate) fn check(&self) -> Result<()> {
+        for view in &self.views {
+            let (records, known) = view.records();
+            let inputs = self.aggregates.iter().filter(|host| view.inputs().contains(&host.aggregate_type()));
+            let forgotten = inputs.flat_map(|host| host.retired_into(records)).find(|name| !known.contains(name));
+            if let Some(name) = forgotten {
+                return Err(Error::invalid(format!(
+                    "view {} would leave out {name}, which stands for events that it folds: write \
+                     `#[event(retired({}))]` on its enum of events",
+                    view.name(),
+                    name.rsplit('.').next().unwrap_or(name)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn aggregate_host(&self, aggregate_type: &str) -> Result<&dyn AggregateHost> {
         self.aggregates.iter().find(|host| host.aggregate_type() == aggregate_type).map(|host| &**host).ok_or_else(
             || {

@@ -172,6 +172,11 @@ impl<M: AvroMessage> Retired<M> {
         self.name
     }
 
+    /// The full names of the records that its upcaster pushes.
+    pub fn into_records(&self) -> &'static [&'static str] {
+        self.into
+    }
+
     pub(crate) fn schema(&self) -> Schema {
         (self.schema)()
     }

@@ -145,6 +145,7 @@ fn run_verb(app: &Arc<App>) -> Result<()> {
     }
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     init_logging(&cli.logging)?;
+    app.check()?;
     match cli.verb {
         Verb::Up(args) => up::up(app, args),
         Verb::Publish(args) => publish::publish(app, &args),

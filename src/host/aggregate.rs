@@ -149,6 +149,9 @@ pub trait AggregateHost: Send + Sync {
     /// The full names of the events' records that it had before: they are in the log and not written.
     fn retired_events(&self) -> Vec<&'static str>;
 
+    /// Those of them that stand for one of these records today.
+    fn retired_into(&self, records: &[&str]) -> Vec<&'static str>;
+
     /// The newest schemas of its commands and of its events.
     ///
     /// # Errors
@@ -307,6 +310,19 @@ where
 
     fn retired_events(&self) -> Vec<&'static str> {
         A::Event::retired().iter().map(Retired::name).collect()
+    }
+
+    fn retired_into(&self, records: &[&str]) -> Vec<&'static str> {
+        let retired = A::Event::retired();
+        let mut found: Vec<&'static str> = Vec::new();
+        // One may stand for another retired one, so once more for each that was found.
+        while let Some(next) = retired.iter().find(|old| {
+            let leads = |into: &&str| records.contains(into) || found.contains(into);
+            !found.contains(&old.name()) && old.into_records().iter().any(leads)
+        }) {
+            found.push(next.name());
+        }
+        found
     }
 
     fn schemas(&self) -> Result<(Vec<Schema>, Vec<Schema>)> {

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::environment::Environment;
 use factum_core::{
-    Error, Offset, Result, Throttle, TopicPartition,
+    Error, Message, Offset, Result, Throttle, TopicPartition,
     log::GroupProtocol,
     view::{Scope, View, ViewTable, view_group},
 };
 use factum_handler::system_clock;
-use factum_schemas::{AvroMessage, RecordCodec};
+use factum_schemas::{AvroMessage, RecordCodec, Retired};
 use factum_views::{
     Database, HandWritten, RebuildOptions, RebuildPlace, Rebuilder, Sink, ViewOptions, ViewRunner, ViewStatus,
     yardstick::{self, Writing},
@@ -99,6 +99,9 @@ pub trait ViewHost: Send + Sync {
 
     /// The aggregate types that it reads.
     fn inputs(&self) -> &[&'static str];
+
+    /// The records that its events are made of, and those that it knows as retired.
+    fn records(&self) -> (&'static [&'static str], Vec<&'static str>);
 
     /// The consumer group of its instances, without a deployment's prefix.
     fn group(&self) -> String;
@@ -295,6 +298,10 @@ where
 
     fn inputs(&self) -> &[&'static str] {
         &self.inputs
+    }
+
+    fn records(&self) -> (&'static [&'static str], Vec<&'static str>) {
+        (V::Event::RECORDS, V::Event::retired().iter().map(Retired::name).collect())
     }
 
     fn group(&self) -> String {

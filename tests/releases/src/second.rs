@@ -271,4 +271,33 @@ pub mod fees {
             Some(Total { cents: row.map_or(0, |row| row.cents) + charged.cents })
         }
     }
+
+    /// What a view reads that was not told of the retired record.
+    #[event]
+    pub enum NewFee {
+        /// See there.
+        Charged(Charged),
+    }
+
+    /// The fees of today only: no program starts with it.
+    #[derive(Debug)]
+    pub struct NewFees;
+
+    impl View for NewFees {
+        const NAME: &'static str = "new_fees";
+        const VERSION: u32 = 1;
+        const INPUTS: &'static [&'static str] = &["till.account"];
+        const SCOPE: Scope = Scope::Shared;
+        type Event = NewFee;
+        type Row = Total;
+
+        fn keys(_: &Recorded<NewFee>) -> Vec<String> {
+            vec!["all".to_owned()]
+        }
+
+        fn fold(_: &str, row: Option<Total>, event: &Recorded<NewFee>) -> Option<Total> {
+            let NewFee::Charged(charged) = &event.event;
+            Some(Total { cents: row.map_or(0, |row| row.cents) + charged.cents })
+        }
+    }
 }

@@ -17,6 +17,8 @@ enum Release {
     Second,
     /// The second one with a fault in an upcaster.
     Faulty,
+    /// The second one with a view that does not know a retired record.
+    Forgetful,
 }
 
 /// A folder in which both releases are run.
@@ -46,7 +48,14 @@ impl Site {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FACTUM_")) {
             command.env_remove(name);
         }
-        command.env("RELEASE", if release == Release::First { "1" } else { "2" });
+        command.env(
+            "RELEASE",
+            match release {
+                Release::First => "1",
+                Release::Second | Release::Faulty => "2",
+                Release::Forgetful => "forgetful",
+            },
+        );
         if release == Release::Faulty {
             command.env(FAULTY, "1");
         }
@@ -189,4 +198,14 @@ fn snapshots_are_prepared_on_the_command_line_before_the_second_release_begins()
     site.publish(Release::First, "bob", "Deposit", &json!({ "cents": 1 }));
     assert_eq!(site.publish(Release::Second, "bob", "Withdraw", &json!({ "cents": 8 }))["version"], 4);
     assert_eq!(site.anna(None), account("Anna", 699, 1, 200));
+}
+
+#[test]
+fn a_program_whose_view_would_leave_out_what_a_retired_record_stands_for_does_not_start() {
+    let site = Site(TempDir::new().unwrap());
+    let output = site.output(Release::Forgetful, &["query", "new_fees"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = "error: view new_fees would leave out till.account.Paid, which stands for events that it folds: write \
+                    `#[event(retired(Paid))]` on its enum of events\n";
+    assert_eq!((output.status.success(), &*said), (false, expected));
 }
