@@ -10,8 +10,8 @@ const HEADER_BYTES: usize = 5;
 /// Appends the five bytes before the Avro binary.
 #[inline]
 pub(crate) fn write(id: u32, into: &mut Vec<u8>) {
-    into.push(MAGIC);
-    into.extend_from_slice(&id.to_be_bytes());
+    let [first, second, third, fourth] = id.to_be_bytes();
+    into.extend_from_slice(&[MAGIC, first, second, third, fourth]);
 }
 
 /// Splits a value into its schema id and the Avro binary.

@@ -89,6 +89,7 @@ impl RecordWriter<'_> {
     ///
     /// # Errors
     /// Those of [`RecordWriter::write`].
+    #[inline]
     pub fn record<T: Record + Serialize + 'static>(self, record: &T) -> Result<(), Error> {
         match T::PLAIN {
             Some(plain) if self.newest.is_written_by(&plain) => {
@@ -144,9 +145,19 @@ impl RecordReader<'_> {
     ///
     /// # Errors
     /// Those of [`RecordReader::read`].
+    #[inline]
     pub fn record<T: Record + DeserializeOwned + 'static>(self) -> Result<T, DecodeError> {
         match T::PLAIN {
-            Some(plain) if self.newest.is_written_by(&plain) => self.read_by(|bytes| plain.read(bytes)),
+            Some(plain) if self.newest.is_written_by(&plain) => {
+                let read = match self.how {
+                    How::Direct => plain.read(self.bytes),
+                    How::Resolve(resolution, scratch) => {
+                        resolution.read_plain(self.newest, self.bytes, scratch, &plain)
+                    }
+                    How::ByValue(writer) => resolution::by_value(writer, self.newest, self.bytes),
+                };
+                read.map_err(|wrong| self.malformed(&wrong))
+            }
             _ => self.read(),
         }
     }
@@ -157,26 +168,22 @@ impl RecordReader<'_> {
     /// `Malformed`: truncated, followed by other bytes, not of its schema, or
     /// of a version that does not resolve to the newest.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
-        let newest = self.newest;
-        self.read_by(|bytes| read_exactly(bytes, |source| newest.reader.read_deser(source)))
-    }
-
-    /// `direct` reads bytes of the newest schema.
-    fn read_by<T: DeserializeOwned>(self, direct: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, DecodeError> {
+        let direct = |bytes: &[u8]| read_exactly(bytes, |source| self.newest.reader.read_deser(source));
         let read = match self.how {
             How::Direct => direct(self.bytes),
             How::Resolve(resolution, scratch) => resolution.read(self.newest, self.bytes, scratch, direct),
             How::ByValue(writer) => resolution::by_value(writer, self.newest, self.bytes),
         };
-        let wrong = match read {
-            Ok(value) => return Ok(value),
-            Err(wrong) => wrong,
-        };
+        read.map_err(|wrong| self.malformed(&wrong))
+    }
+
+    #[cold]
+    fn malformed(&self, wrong: &str) -> DecodeError {
         let name = &self.newest.name;
-        Err(DecodeError::Malformed(match self.id {
+        DecodeError::Malformed(match self.id {
             Some(id) => format!("record {name} of schema id {id}: {wrong}"),
             None => format!("record {name}: {wrong}"),
-        }))
+        })
     }
 }
 

@@ -9,12 +9,15 @@
 
 use crate::{
     bounds::MAX_PART_BYTES,
-    plan::input::{Input, Wrong, put_long},
+    plan::{
+        Part,
+        input::{Input, Wrong, put_long},
+    },
     shape,
 };
 use apache_avro::Schema;
 use serde_json::{Value as Json, json};
-use std::fmt;
+use std::{fmt, slice};
 
 /// How a record of plain fields is written and read.
 pub struct Plain<T> {
@@ -24,6 +27,8 @@ pub struct Plain<T> {
     pub put: fn(&T, &mut Vec<u8>),
     /// Reads the fields.
     pub take: fn(&mut PlainBytes<'_>) -> Result<T, PlainWrong>,
+    /// Reads the fields of another schema's bytes.
+    pub resolve: fn(&mut PlainParts<'_>) -> Result<T, PlainWrong>,
 }
 
 /// A type that a [`Plain`] record may have as a field.
@@ -44,6 +49,47 @@ pub trait PlainField: Sized {
 /// Bytes that are read from the front.
 #[derive(Debug)]
 pub struct PlainBytes<'a>(Input<'a>);
+
+/// The fields of a record as another schema's bytes have them, in this one's order.
+#[derive(Debug)]
+pub struct PlainParts<'a> {
+    from: PlainBytes<'a>,
+    parts: slice::Iter<'a, Part>,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl PlainParts<'_> {
+    /// Reads the next field.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, or that there are no more fields.
+    #[inline]
+    pub fn next<T: PlainField>(&mut self) -> Result<T, PlainWrong> {
+        loop {
+            match self.parts.next() {
+                Some(Part::Same(_)) => return T::take(&mut self.from),
+                Some(Part::Default(bytes)) => return T::take(&mut PlainBytes(Input::new(bytes))),
+                Some(Part::Skip(shape)) => shape.skip(&mut self.from.0)?,
+                Some(Part::Field(step)) => {
+                    self.scratch.clear();
+                    step.run(&mut self.from.0, self.scratch)?;
+                    return T::take(&mut PlainBytes(Input::new(self.scratch)));
+                }
+                None => return Err(Wrong::Truncated.into()),
+            }
+        }
+    }
+
+    /// Passes over what is left; nothing may follow.
+    fn end(mut self) -> Result<(), String> {
+        for part in self.parts {
+            if let Part::Skip(shape) = part {
+                shape.skip(&mut self.from.0).map_err(|wrong| wrong.to_string())?;
+            }
+        }
+        self.from.0.ended()
+    }
+}
 
 /// What is wrong with bytes.
 #[derive(Debug)]
@@ -75,6 +121,19 @@ impl<T> Plain<T> {
         let mut from = PlainBytes(Input::new(bytes));
         match (self.take)(&mut from) {
             Ok(record) => from.0.ended().map(|()| record),
+            Err(PlainWrong(wrong)) => Err(wrong.to_string()),
+        }
+    }
+
+    /// Reads a record of another schema, to the last byte. `scratch` is memory that is used again.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    #[inline]
+    pub(crate) fn resolve(&self, parts: &[Part], bytes: &[u8], scratch: &mut Vec<u8>) -> Result<T, String> {
+        let mut from = PlainParts { from: PlainBytes(Input::new(bytes)), parts: parts.iter(), scratch };
+        match (self.resolve)(&mut from) {
+            Ok(record) => from.end().map(|()| record),
             Err(PlainWrong(wrong)) => Err(wrong.to_string()),
         }
     }

@@ -1,6 +1,6 @@
 //! Bytes of another version of a record, as the newest type.
 
-use crate::{cache::WriterSchema, message, newest::Newest, plan::Plan};
+use crate::{cache::WriterSchema, message, newest::Newest, plain::Plain, plan::Plan};
 use apache_avro::{Schema, reader::datum::GenericDatumReader};
 use serde::de::DeserializeOwned;
 use std::{cell::RefCell, sync::Arc};
@@ -22,6 +22,24 @@ impl Resolution {
             tracing::debug!(record = newest.name, "an earlier schema is resolved value by value, which is slow");
         }
         Resolution { written, plan }
+    }
+
+    /// Reads a record of plain fields, to the last byte.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, or why they do not resolve.
+    #[inline]
+    pub(crate) fn read_plain<T: DeserializeOwned>(
+        &self,
+        newest: &Newest,
+        bytes: &[u8],
+        scratch: &RefCell<Vec<u8>>,
+        plain: &Plain<T>,
+    ) -> Result<T, String> {
+        match self.plan.as_ref().and_then(Plan::parts) {
+            Some(parts) => plain.resolve(parts, bytes, &mut scratch.borrow_mut()),
+            None => self.read(newest, bytes, scratch, |bytes| plain.read(bytes)),
+        }
     }
 
     /// Reads bytes of the writer's schema, to the last one. `scratch` is memory

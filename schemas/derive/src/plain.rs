@@ -26,6 +26,9 @@ pub(crate) fn expand(item: &ItemStruct) -> TokenStream {
                 take: |_from| ::core::result::Result::Ok(Self {
                     #(#names: ::factum::schemas::plain::PlainField::take(_from)?),*
                 }),
+                resolve: |_from| ::core::result::Result::Ok(Self {
+                    #(#names: _from.next()?),*
+                }),
             });
     }
 }

@@ -73,6 +73,7 @@ pub(crate) fn expand(kind: Kind, retired: Vec<Type>, item: ItemEnum) -> Result<T
         impl ::factum::Message for #ident {
             const RECORDS: &'static [&'static str] = &[#(<#records as ::factum::schemas::Record>::NAME),*];
 
+            #[inline]
             fn record(&self) -> usize {
                 match self { #(#ident::#variants(_) => #index),* }
             }
@@ -85,10 +86,12 @@ pub(crate) fn expand(kind: Kind, retired: Vec<Type>, item: ItemEnum) -> Result<T
                 ::std::vec![#(::factum::schemas::schema_of::<#records>()),*]
             }
 
+            #[inline]
             fn write(&self, to: ::factum::schemas::RecordWriter<'_>) -> ::core::result::Result<(), ::factum::Error> {
                 match self { #(#ident::#variants(record) => to.record(record)),* }
             }
 
+            #[inline]
             fn read(record: usize, from: ::factum::schemas::RecordReader<'_>) -> ::core::result::Result<Self, ::factum::DecodeError> {
                 match record {
                     #(#index => from.record().map(#ident::#variants),)*

@@ -28,8 +28,8 @@ pub struct RecordCodec<M> {
     retired: Arc<[Retired<M>]>,
     /// The ids of the newest schemas; none in a codec that only reads.
     ids: Option<Arc<[u32]>>,
-    /// What this thread knows about ids, sorted by id.
-    routes: RefCell<Vec<(u32, Route)>>,
+    /// What this thread knows about ids.
+    routes: RefCell<Routes>,
     /// Where bytes of other versions become those of the newest.
     scratch: RefCell<Vec<u8>>,
     cache: Arc<SchemaCache>,
@@ -44,6 +44,46 @@ enum Route {
     Resolve(usize, Arc<Resolution>),
     /// A record that the enum has not, or no record.
     Foreign(Arc<WriterSchema>),
+}
+
+/// Ids below have a place of their own. Registries count from 1, so these are nearly all that there are.
+const LOW_IDS: usize = 4_096;
+
+/// The routes by their ids.
+#[derive(Clone, Default)]
+struct Routes {
+    /// By id.
+    low: Vec<Option<Route>>,
+    /// Sorted by id.
+    high: Vec<(u32, Route)>,
+}
+
+impl Routes {
+    #[inline]
+    fn get(&self, id: u32) -> Option<&Route> {
+        match usize::try_from(id) {
+            Ok(id) if id < LOW_IDS => self.low.get(id)?.as_ref(),
+            _ => self.high.binary_search_by_key(&id, |(id, _)| *id).ok().map(|known| &self.high[known].1),
+        }
+    }
+
+    fn insert(&mut self, id: u32, route: Route) {
+        match usize::try_from(id) {
+            Ok(id) if id < LOW_IDS => {
+                if self.low.len() <= id {
+                    self.low.resize(id + 1, None);
+                }
+                self.low[id] = Some(route);
+            }
+            _ => {
+                if self.high.len() >= LIMIT_ROUTES {
+                    self.high.clear();
+                }
+                let place = self.high.partition_point(|(known, _)| *known < id);
+                self.high.insert(place, (id, route));
+            }
+        }
+    }
 }
 
 impl<M: AvroMessage> RecordCodec<M> {
@@ -105,15 +145,11 @@ impl<M: AvroMessage> RecordCodec<M> {
             Some(index) if shape::same_bytes(&written.schema, &self.records[index].schema) => Route::Direct(index),
             Some(index) => Route::Resolve(index, Arc::new(Resolution::new(written, &self.records[index]))),
         };
-        let mut routes = self.routes.borrow_mut();
-        if routes.len() >= LIMIT_ROUTES {
-            routes.clear();
-        }
-        let place = routes.partition_point(|(known, _)| *known < id);
-        routes.insert(place, (id, route.clone()));
+        self.routes.borrow_mut().insert(id, route.clone());
         Ok(route)
     }
 
+    #[inline]
     fn decode_by(&self, route: &Route, id: u32, value: &[u8], bytes: &[u8]) -> Result<Decoded<M>, DecodeError> {
         let (index, how) = match route {
             Route::Direct(index) => (*index, How::Direct),
@@ -150,11 +186,9 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
 
     fn decode(&self, value: &[u8]) -> Result<Decoded<M>, DecodeError> {
         let (id, bytes) = frame::read(value)?;
-        let routes = self.routes.borrow();
-        if let Ok(known) = routes.binary_search_by_key(&id, |(id, _)| *id) {
-            return self.decode_by(&routes[known].1, id, value, bytes);
+        if let Some(route) = self.routes.borrow().get(id) {
+            return self.decode_by(route, id, value, bytes);
         }
-        drop(routes);
         self.decode_by(&self.new_route(id)?, id, value, bytes)
     }
 }

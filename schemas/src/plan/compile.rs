@@ -1,7 +1,10 @@
 //! From two schemas to the steps between them.
 
 use super::{Number, Part, Place, Shape, Step};
-use crate::compare::{Base, Names, base};
+use crate::{
+    compare::{Base, Names, base},
+    shape,
+};
 use apache_avro::{
     Schema,
     schema::{DecimalSchema, EnumSchema, Name, RecordField, RecordSchema, ResolvedSchema, UnionSchema},
@@ -96,7 +99,11 @@ impl<'a> Compiler<'a> {
         let mut places = Vec::new();
         for field in &new.fields {
             places.push(match old.fields.iter().position(|before| before.name == field.name) {
-                Some(at) => Place::Field(at, self.step(&old.fields[at].schema, &field.schema)?),
+                Some(at) => {
+                    let before = &old.fields[at].schema;
+                    let is_same = shape::same_bytes(before, &field.schema);
+                    Place::Field { at, step: self.step(before, &field.schema)?, is_same }
+                }
                 None => Place::Default(self.default(new, field)?),
             });
         }
@@ -127,7 +134,7 @@ impl<'a> Compiler<'a> {
 impl Place {
     fn field(&self) -> Option<usize> {
         match self {
-            Place::Field(at, _) => Some(*at),
+            Place::Field { at, .. } => Some(*at),
             Place::Default(_) => None,
         }
     }
@@ -136,7 +143,7 @@ impl Place {
 /// The reader's fields as they come, and what lies between them passed over.
 fn in_order(shapes: Vec<Shape>, places: Vec<Place>) -> Step {
     let same = |(at, place): (usize, &Place)| match place {
-        Place::Field(from, Step::Copy(_)) => *from == at,
+        Place::Field { at: from, step: Step::Copy(_), .. } => *from == at,
         _ => false,
     };
     if shapes.len() == places.len() && places.iter().enumerate().all(same) {
@@ -147,12 +154,15 @@ fn in_order(shapes: Vec<Shape>, places: Vec<Place>) -> Step {
     for place in places {
         match place {
             Place::Default(bytes) => parts.push(Part::Default(bytes)),
-            Place::Field(from, step) => {
+            Place::Field { at: from, step, is_same } => {
                 while let Some((_, shape)) = shapes.next_if(|(at, _)| *at < from) {
                     parts.push(Part::Skip(shape));
                 }
                 shapes.next();
-                parts.push(Part::Field(step));
+                parts.push(match step {
+                    Step::Copy(shape) if is_same => Part::Same(shape),
+                    step => Part::Field(step),
+                });
             }
         }
     }

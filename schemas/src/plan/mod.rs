@@ -31,6 +31,15 @@ impl Plan {
         compile::compile(writer, reader).map(Plan)
     }
 
+    /// The fields of a record, where the writer's have the reader's order.
+    #[inline]
+    pub(crate) fn parts(&self) -> Option<&[Part]> {
+        match &self.0 {
+            Step::Record(parts) => Some(parts),
+            _ => None,
+        }
+    }
+
     /// Appends what the bytes are in the reader's schema.
     ///
     /// # Errors
@@ -47,7 +56,7 @@ impl Plan {
 
 /// One type of the writer on its way to one of the reader.
 #[derive(Debug)]
-enum Step {
+pub(crate) enum Step {
     /// The same bytes.
     Copy(Shape),
     /// A number that becomes a float or a double.
@@ -69,7 +78,7 @@ enum Step {
 
 /// What a number is at the writer.
 #[derive(Debug, Clone, Copy)]
-enum Number {
+pub(crate) enum Number {
     Int,
     Long,
     Float,
@@ -77,7 +86,9 @@ enum Number {
 
 /// A field of a record.
 #[derive(Debug)]
-enum Part {
+pub(crate) enum Part {
+    /// Of one type at both.
+    Same(Shape),
     Field(Step),
     /// The reader has not got it.
     Skip(Shape),
@@ -87,20 +98,20 @@ enum Part {
 
 /// Where the reader's field comes from.
 #[derive(Debug)]
-enum Place {
-    /// The writer's field of that index.
-    Field(usize, Step),
+pub(crate) enum Place {
+    /// The writer's field of that index, and whether both types are one.
+    Field {
+        at: usize,
+        step: Step,
+        is_same: bool,
+    },
     Default(Vec<u8>),
 }
 
 impl Step {
-    fn run(&self, from: &mut Input<'_>, into: &mut Vec<u8>) -> Result<(), Wrong> {
+    pub(crate) fn run(&self, from: &mut Input<'_>, into: &mut Vec<u8>) -> Result<(), Wrong> {
         match self {
-            Step::Copy(shape) => {
-                let start = from.rest();
-                shape.skip(from)?;
-                into.extend_from_slice(&start[..start.len() - from.rest().len()]);
-            }
+            Step::Copy(shape) => shape.copy(from, into)?,
             Step::Float(number) => into.extend_from_slice(&number.as_float(from)?.to_le_bytes()),
             Step::Double(number) => into.extend_from_slice(&number.as_double(from)?.to_le_bytes()),
             Step::Symbols(indexes) => {
@@ -130,6 +141,7 @@ impl Step {
             Step::Record(parts) => {
                 for part in parts {
                     match part {
+                        Part::Same(shape) => shape.copy(from, into)?,
                         Part::Field(step) => step.run(from, into)?,
                         Part::Skip(shape) => shape.skip(from)?,
                         Part::Default(bytes) => into.extend_from_slice(bytes),
@@ -144,7 +156,7 @@ impl Step {
                 }
                 for place in places {
                     match place {
-                        Place::Field(index, step) => step.run(&mut starts[*index].clone(), into)?,
+                        Place::Field { at, step, .. } => step.run(&mut starts[*at].clone(), into)?,
                         Place::Default(bytes) => into.extend_from_slice(bytes),
                     }
                 }

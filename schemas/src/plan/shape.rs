@@ -5,7 +5,7 @@ use crate::compare::{Base, Names, base};
 use apache_avro::Schema;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Null,
     Boolean,
     Int,
@@ -49,8 +49,16 @@ impl Shape {
         })
     }
 
+    /// Appends a value, which has to be one.
+    pub(super) fn copy(&self, from: &mut Input<'_>, into: &mut Vec<u8>) -> Result<(), Wrong> {
+        let start = from.rest();
+        self.skip(from)?;
+        into.extend_from_slice(&start[..start.len() - from.rest().len()]);
+        Ok(())
+    }
+
     /// Passes over a value, which has to be one.
-    pub(super) fn skip(&self, from: &mut Input<'_>) -> Result<(), Wrong> {
+    pub(crate) fn skip(&self, from: &mut Input<'_>) -> Result<(), Wrong> {
         match self {
             Shape::Null => Ok(()),
             Shape::Boolean => from.boolean().map(drop),
