@@ -66,3 +66,8 @@ pub use factum_transform::TransformStatus;
 pub use factum_views as views;
 pub use factum_views::{Database, HandWritten, MemoryDatabase, SqlTransaction};
 pub use sample::Sample;
+
+/// The examples of the page on changing events and commands, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/schema-evolution.md")]
+struct SchemaEvolution;

@@ -64,7 +64,7 @@ impl PlainParts<'_> {
     /// # Errors
     /// What is wrong with the bytes, or that there are no more fields.
     #[inline]
-    pub fn next<T: PlainField>(&mut self) -> Result<T, PlainWrong> {
+    pub fn field<T: PlainField>(&mut self) -> Result<T, PlainWrong> {
         loop {
             match self.parts.next() {
                 Some(Part::Same(_)) => return T::take(&mut self.from),

@@ -27,7 +27,7 @@ pub(crate) fn expand(item: &ItemStruct) -> TokenStream {
                     #(#names: ::factum::schemas::plain::PlainField::take(_from)?),*
                 }),
                 resolve: |_from| ::core::result::Result::Ok(Self {
-                    #(#names: _from.next()?),*
+                    #(#names: _from.field()?),*
                 }),
             });
     }
