@@ -2,14 +2,17 @@
 //! in SQLite that is moved to another file.
 
 use crate::{
-    process::{Process, until},
+    process::{DEADLINE, Process, until},
     site::Site,
     traffic::{ACCOUNTS, Traffic, accounts},
 };
 use factum_test_database::TestDatabase;
 use postgres::Client;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// What a view says when a partition begins to deliver to it.
 const STARTS: &str = "starts";
@@ -50,14 +53,30 @@ impl Balances {
         until("events are applied", || (self.entries() > before).then_some(()));
     }
 
-    /// Waits for a connection of that view in that state.
-    fn until_session(&mut self, name: &str, state: &str) {
+    /// Waits until a connection of that view waits for a lock that `holder` has.
+    fn until_blocked(&mut self, name: &str, holder: i32) {
         let session = self.session(name);
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
-            AND (state = $2 OR wait_event_type = $2)";
-        until(&format!("{name} is {state}"), || {
-            (self.client.query_one(sql, &[&session, &state]).unwrap().get::<_, i64>(0) > 0).then_some(())
+        let sql =
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND $2 = ANY(pg_blocking_pids(pid))";
+        until(&format!("{name} is blocked"), || {
+            (self.client.query_one(sql, &[&session, &holder]).unwrap().get::<_, i64>(0) > 0).then_some(())
         });
+    }
+
+    /// Waits until a connection of that view idles in a transaction, or the server has ended it for that.
+    fn until_idle_in_transaction(&mut self, name: &str) {
+        let session = self.session(name);
+        let sql = "SELECT state, wait_event, query FROM pg_stat_activity WHERE application_name = $1";
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let rows = self.client.query(sql, &[&session]).unwrap();
+            let states: Vec<String> = rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect();
+            if rows.is_empty() || states.iter().any(|state| state.starts_with("idle in transaction")) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not in time: {name} idles in a transaction: {rows:?} {states:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn sessions(&mut self, name: &str) -> i64 {
@@ -127,15 +146,17 @@ fn a_view_that_was_stopped_within_a_transaction_rolls_back_and_works_again() {
     let site = Site::new(2);
     let (mut handler, mut balances, mut first, traffic) = working(&site);
 
-    // The view comes to this row in the middle of a transaction, and waits.
+    // The view comes to its table in the middle of a transaction, and waits. (Locks on single rows can end in a
+    // deadlock, of which either side is the victim.)
     let mut holder = balances.database.client();
     let mut held = holder.transaction().unwrap();
-    held.query("SELECT FROM balances_v1 FOR UPDATE", &[]).unwrap();
-    balances.until_session("first", "Lock");
+    held.batch_execute("LOCK TABLE balances_v1 IN SHARE ROW EXCLUSIVE MODE").unwrap();
+    let holder: i32 = held.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    balances.until_blocked("first", holder);
     first.signal("STOP");
     held.rollback().unwrap();
     // Everything of the batch is written, and only the commit is missing.
-    balances.until_session("first", "idle in transaction");
+    balances.until_idle_in_transaction("first");
     let uncommitted = balances.entries();
 
     let mut second = balances.view(&site, "second");
