@@ -22,6 +22,7 @@ mod id;
 pub mod log;
 pub mod measure;
 mod message;
+mod panic;
 mod partition;
 mod protections;
 pub mod pulse;
@@ -42,6 +43,7 @@ pub use id::{
 };
 pub use log::{CommitOffset, GroupEvent, Membership};
 pub use message::Message;
+pub use panic::panic_text;
 pub use partition::{murmur2, partition_of};
 pub use protections::Protections;
 pub use rate::{Rate, Throttle};

@@ -2,7 +2,7 @@
 
 use crate::{AvroMessage, Record, RecordReader, RecordWriter, message::How, newest, schema_of, shape};
 use apache_avro::{AvroSchema, Schema};
-use factum_core::{DecodeError, Error, Result};
+use factum_core::{DecodeError, Error, Result, panic_text};
 use serde::de::DeserializeOwned;
 use std::{
     any::Any,
@@ -59,7 +59,7 @@ impl<E: AvroMessage> Upcasted<E> {
         let panicked = catch_unwind(AssertUnwindSafe(|| to.step(record))).err();
         let fault = to.fault.or_else(|| {
             let (at, _) = to.path.last()?;
-            panicked.map(|panic| format!("the upcaster of {at} panicked: {}", text(&*panic)))
+            panicked.map(|panic| format!("the upcaster of {at} panicked: {}", panic_text(&*panic)))
         });
         match fault {
             None => Ok(to.events),
@@ -286,12 +286,4 @@ pub(crate) fn check<M: AvroMessage>(retired: &[Retired<M>]) -> Result<()> {
         home().check(name, &mut Vec::new())?;
     }
     Ok(())
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "no text",
-    }
 }

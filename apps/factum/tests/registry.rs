@@ -9,6 +9,8 @@
 mod application;
 #[path = "registry/door.rs"]
 mod door;
+#[path = "registry/embedded.rs"]
+mod embedded;
 #[path = "registry/place.rs"]
 mod place;
 #[path = "registry/trouble.rs"]

@@ -1,14 +1,17 @@
 //! `factum schemas` as a person uses it, against the registry's API on a port.
 #![allow(missing_docs, clippy::unwrap_used)] // clippy's exception for tests leaves out their helpers
 
-use factum::{MemoryLog, registry::router, schemas::LogRegistry};
+#[path = "registry/embedded.rs"]
+mod embedded;
+
+use embedded::embedded as registry;
 use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
 };
 
@@ -51,23 +54,6 @@ fn bad(arguments: &[&str]) -> String {
     let said = run(arguments, &[]);
     assert!(!said.good, "{arguments:?}: {}", said.out);
     said.err
-}
-
-/// Serves a registry for the rest of the test's process.
-fn registry() -> String {
-    let registry = LogRegistry::open(Arc::new(MemoryLog::with_system_clock()), None).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}/registry", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let app = axum::Router::new().nest("/registry", router(Arc::new(registry)));
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
-    url
 }
 
 /// Answers every request with the same for the rest of the test's process, and tells what it was asked.

@@ -4,6 +4,8 @@
 // A test that cannot get what it needs is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+#[path = "registry/embedded.rs"]
+mod embedded;
 #[path = "registry/place.rs"]
 #[allow(dead_code)] // each test file uses a part
 mod place;

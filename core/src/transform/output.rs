@@ -2,11 +2,10 @@
 
 use super::{FROM_HEADER, MAX_RECORDS_OF_EVENT, Transform, UnknownRecords};
 use crate::{
-    MessageCodec, RecordBatch, Topic, TopicId, TopicPartition,
+    MessageCodec, RecordBatch, Topic, TopicId, TopicPartition, panic_text,
     view::{
         Recorded, Stop, StopClass,
         intake::{Held, Item},
-        panic_text,
     },
     wire::{EventHeader, Token},
 };

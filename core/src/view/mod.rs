@@ -49,8 +49,6 @@ pub use row::{Column, ColumnType, KEY_COLUMN, OFFSET_COLUMN, RowShape, VERSION_C
 pub use table::{ViewTable, Watermarks, view_group, view_topics};
 pub use unknown::UnknownRecords;
 
-pub(crate) use work::text as panic_text;
-
 use crate::{
     AggregateId, CommandId, EventId, Message, Offset, Partition, RecordRef, TimestampMs, Topic, Version,
     wire::{EventHeader, TraceContext},

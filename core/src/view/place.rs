@@ -6,7 +6,7 @@ use super::{
     intake::Held,
 };
 use crate::{Offset, TimestampMs, TopicId, TopicPartition, backoff::wait_ms};
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 /// Why a partition stands still until somebody acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,6 +142,28 @@ pub struct PlaceStatus {
     pub parked_keys: u64,
     /// Why its events are applied one command at a time, if they are.
     pub careful: Option<String>,
+}
+
+impl PlaceStatus {
+    /// Whether everything before these ends was applied. A partition that is not among `places`, for example
+    /// because another instance has it, counts as not passed.
+    pub fn have_passed<'a>(
+        places: &BTreeMap<TopicPartition, PlaceStatus>,
+        ends: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
+    ) -> bool {
+        ends.into_iter().all(|(place, end)| {
+            let status = places.get(place);
+            end == Offset(0) || status.is_some_and(|status| status.position >= Some(end))
+        })
+    }
+
+    /// Those that stand still until somebody acts, and why.
+    pub fn stopped(places: &BTreeMap<TopicPartition, PlaceStatus>) -> impl Iterator<Item = (&TopicPartition, &Stop)> {
+        places.iter().filter_map(|(place, status)| match &status.state {
+            PlaceState::Stopped(stop) => Some((place, stop)),
+            _ => None,
+        })
+    }
 }
 
 /// A partition in the machine.

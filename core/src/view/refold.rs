@@ -3,9 +3,8 @@
 use super::{
     Focus, LastEvent, RowShape, Scope, Stop, View, Watermark,
     intake::{self, Held, Item, Refused},
-    work::text,
 };
-use crate::{AggregateId, Error, MessageCodec, RecordRef, Result, Topic, wire::Traces};
+use crate::{AggregateId, Error, MessageCodec, RecordRef, Result, Topic, panic_text, wire::Traces};
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -149,7 +148,7 @@ impl<V: View, C: MessageCodec<V::Event>> Refold<V, C> {
                 [key] if key == id.as_str() => Ok(V::fold(key, old, event)),
                 keys => Err(format!("touches the rows {keys:?}, and its scope says one aggregate's row only")),
             }));
-            let folded = folded.unwrap_or_else(|panic| Err(format!("panicked: {}", text(&*panic))));
+            let folded = folded.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_text(&*panic))));
             let failed = |why| Error::data(format!("{} of aggregate {id}, offset {offset}: {why}", V::NAME));
             *row = folded.map_err(failed)?;
         }

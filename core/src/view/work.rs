@@ -5,12 +5,11 @@ use super::{
     Value, View, Watermark,
     intake::{Held, Item},
 };
-use crate::{AggregateId, Offset, Result, Topic, TopicPartition, Version};
+use crate::{AggregateId, Offset, Result, Topic, TopicPartition, Version, panic_text};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    any::Any,
     collections::BTreeMap,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -426,7 +425,7 @@ fn keys_of<V: View>(event: &Recorded<V::Event>, at: &TopicPartition) -> Result<V
     let why = match catch_unwind(AssertUnwindSafe(|| V::keys(event))) {
         Ok(keys) if is_in_scope::<V>(&keys, event) => return Ok(keys),
         Ok(keys) => format!("gave {keys:?}, and Scope::Aggregate says the aggregate's id"),
-        Err(panic) => format!("panicked: {}", text(&*panic)),
+        Err(panic) => format!("panicked: {}", panic_text(&*panic)),
     };
     Err(format!("{}::keys at {at}@{}: {why}", V::NAME, event.offset))
 }
@@ -462,7 +461,7 @@ impl<R: Serialize + DeserializeOwned> Row<'_, R> {
         self.touched = true;
         match catch_unwind(AssertUnwindSafe(|| V::fold(self.key, old, event))) {
             Ok(new) => self.row = new,
-            Err(panic) => return Err(format!("panicked: {}", text(&*panic))),
+            Err(panic) => return Err(format!("panicked: {}", panic_text(&*panic))),
         }
         match &self.row {
             Some(row) if care == Care::EachRow => match shape.values(row) {
@@ -477,13 +476,4 @@ impl<R: Serialize + DeserializeOwned> Row<'_, R> {
 /// Whether an event touches only rows that the view's scope allows it to.
 fn is_in_scope<V: View>(keys: &[String], event: &Recorded<V::Event>) -> bool {
     V::SCOPE != Scope::Aggregate || matches!(keys, [] | [_]) && keys.iter().all(|key| key == event.aggregate.as_str())
-}
-
-/// What a panic said.
-pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "no text",
-    }
 }

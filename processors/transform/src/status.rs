@@ -4,7 +4,7 @@ use factum_core::{
     Offset, TimestampMs, TopicPartition,
     measure::{Histogram, Since},
     transform::Totals,
-    view::{PlaceState, PlaceStatus, Stop},
+    view::{PlaceStatus, Stop},
 };
 use std::collections::BTreeMap;
 
@@ -45,17 +45,11 @@ impl TransformStatus {
     /// Whether everything before these ends was republished. A partition that another instance has counts as
     /// not passed.
     pub fn has_passed<'a>(&self, ends: impl IntoIterator<Item = (&'a TopicPartition, Offset)>) -> bool {
-        ends.into_iter().all(|(place, end)| {
-            let status = self.places.get(place);
-            end == Offset(0) || status.is_some_and(|status| status.position >= Some(end))
-        })
+        PlaceStatus::have_passed(&self.places, ends)
     }
 
     /// The partitions that stand still until somebody acts, and why.
     pub fn stopped(&self) -> impl Iterator<Item = (&TopicPartition, &Stop)> {
-        self.places.iter().filter_map(|(place, status)| match &status.state {
-            PlaceState::Stopped(stop) => Some((place, stop)),
-            _ => None,
-        })
+        PlaceStatus::stopped(&self.places)
     }
 }

@@ -3,7 +3,7 @@
 use factum_core::{
     Offset, TimestampMs, TopicPartition,
     measure::{Histogram, Since},
-    view::{Counts, PlaceState, PlaceStatus, Stop},
+    view::{Counts, PlaceStatus, Stop},
 };
 use std::collections::BTreeMap;
 
@@ -47,17 +47,11 @@ impl ViewStatus {
     /// Whether the view has applied everything before these ends. A partition
     /// that another instance has counts as not passed.
     pub fn has_passed<'a>(&self, ends: impl IntoIterator<Item = (&'a TopicPartition, Offset)>) -> bool {
-        ends.into_iter().all(|(place, end)| {
-            let status = self.places.get(place);
-            end == Offset(0) || status.is_some_and(|status| status.position >= Some(end))
-        })
+        PlaceStatus::have_passed(&self.places, ends)
     }
 
     /// The partitions that stand still until somebody acts, and why.
     pub fn stopped(&self) -> impl Iterator<Item = (&TopicPartition, &Stop)> {
-        self.places.iter().filter_map(|(place, status)| match &status.state {
-            PlaceState::Stopped(stop) => Some((place, stop)),
-            _ => None,
-        })
+        PlaceStatus::stopped(&self.places)
     }
 }

@@ -1,13 +1,10 @@
 //! The registry, and an application that has its own topics, folder and names.
 
-use factum::{MemoryLog, registry::router, schemas::LogRegistry};
+use crate::embedded::embedded;
 use std::{
     env,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
-    thread,
 };
 use tempfile::TempDir;
 
@@ -17,23 +14,6 @@ pub(crate) const IN_THE_LOG: &str = "";
 /// Where the registry is.
 pub(crate) fn registry() -> String {
     env::var("FACTUM_TEST_REGISTRY").unwrap_or_else(|_| embedded())
-}
-
-/// Serves a registry for the rest of the test's process.
-fn embedded() -> String {
-    let registry = LogRegistry::open(Arc::new(MemoryLog::with_system_clock()), None).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}/registry", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let app = axum::Router::new().nest("/registry", router(Arc::new(registry)));
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
-    url
 }
 
 /// The committed schemas of the bank.
