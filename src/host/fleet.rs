@@ -169,7 +169,7 @@ mod tests {
         },
     };
 
-    const DEADLINE: Duration = Duration::from_secs(20);
+    const DEADLINE: Duration = Duration::from_secs(120);
 
     /// A view whose loop turns until `stop` is set, and counts its turns.
     fn steady(stop: &Stop, turns: &Arc<AtomicU32>) -> Entry<'static> {

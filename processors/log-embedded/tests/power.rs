@@ -256,7 +256,7 @@ fn nothing_is_seen_before_it_is_durable() {
     assert_eq!(records.len(), 1);
     // A reader that waits brings it to the disk once there is room.
     disk.limit(None);
-    reader.poll(10, Duration::from_secs(5), &mut records).unwrap();
+    reader.poll(10, Duration::from_secs(60), &mut records).unwrap();
     assert_eq!(records.len(), 2);
     assert_eq!(values(&open(&disk.after_power_cut(&mut Chance(1))).unwrap(), 0), ["durable", "not durable"]);
 }

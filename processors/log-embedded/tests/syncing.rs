@@ -43,7 +43,7 @@ fn a_call_that_returned_is_on_the_disk() {
     assert_eq!(values(&afterwards(&disk), 0), ["reported"]);
     let mut producer = log.producer().unwrap();
     producer.produce(&batch(&[(0, "flushed".to_owned())])).unwrap();
-    producer.flush(Duration::from_secs(1)).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
     assert_eq!(values(&afterwards(&disk), 0), ["reported", "flushed"]);
 
     let mut producer = transactional(&log, "p");

@@ -123,7 +123,7 @@ fn a_command_in_the_partition_of_librdkafkas_default_is_dead_lettered() {
     record.finish();
     let mut producer = environment.log.producer().unwrap();
     producer.produce(&batch).unwrap();
-    producer.flush(Duration::from_secs(30)).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
 
     let right = partition_of(account.as_bytes(), 6);
     handler.says("command dead-lettered", 1);
@@ -164,7 +164,7 @@ fn bytes_that_are_no_command_are_dead_lettered() {
     }
     let mut producer = environment.log.producer().unwrap();
     producer.produce(&batch).unwrap();
-    producer.flush(Duration::from_secs(30)).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
     handler.says("command dead-lettered", 3);
 
     // Whoever asked is told.

@@ -340,7 +340,7 @@ pub fn produce(log: &dyn Log, value: &str) -> factum_core::Result<Offset> {
     let mut producer = log.producer()?;
     producer.produce(&batch(&[(0, value.to_owned())]))?;
     let mut reports = Vec::new();
-    producer.poll(Duration::from_secs(1), &mut reports)?;
+    producer.poll(Duration::from_secs(60), &mut reports)?;
     reports.pop().unwrap().result
 }
 
