@@ -10,11 +10,10 @@ use super::{
 };
 use crate::{
     Aggregate, AggregateCodec, AggregateId, CommandId, DecodeError, Error, Partition, Protections, RecordRef,
-    TimestampMs, Version, partition_of,
+    TimestampMs, Version, panic_text, partition_of,
     wire::{AnswerCode, CommandHeaders, EventHeader},
 };
 use std::{
-    any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -355,7 +354,7 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
             }
             snapshot
         }));
-        let snapshot = evolved.map_err(|panic| panic_text(&*panic))?;
+        let snapshot = evolved.map_err(|panic| panic_text(&*panic).to_owned())?;
         if let Some(copy) = copy {
             self.tenure.aggregates.get_mut(slot).state = copy;
         }
@@ -389,13 +388,4 @@ impl<A: Aggregate, C: AggregateCodec<A>> Decider<'_, A, C> {
         }
         found.window_due = true;
     }
-}
-
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -5,13 +5,12 @@ use super::{
     aggregates::Aggregates,
     careful::Mark,
     config::{AcceptLost, HandlerConfig, Snapshots},
-    decide::panic_text,
     effect::Survey,
     foreign::contested,
     window::{Entry, EntryOutcome},
 };
 use crate::{
-    Aggregate, AggregateCodec, CommandId, DecodeError, Offset, Protections, RecordRef, TimestampMs, Topic,
+    Aggregate, AggregateCodec, CommandId, DecodeError, Offset, Protections, RecordRef, TimestampMs, Topic, panic_text,
     wire::{Begun, Convicted, EventHeader, Progress, SnapshotHead, SnapshotKey, pass_over},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
