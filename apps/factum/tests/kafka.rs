@@ -21,6 +21,8 @@ mod traffic;
 mod bad_input;
 #[path = "kafka/child.rs"]
 mod child;
+#[path = "kafka/deprecated.rs"]
+mod deprecated;
 #[path = "kafka/example.rs"]
 mod example;
 #[path = "kafka/foreign.rs"]
