@@ -12,6 +12,7 @@ use factum::{
     Aggregate, Partition,
     handler::{Activity, Granted},
     host::{AggregateHost, HandlerOptions, Running, Stop, Typed, WorkerStatus},
+    log::GroupProtocol,
     schemas::{AvroMessage, AvroSchema},
     wire::AnswerCode,
 };
@@ -32,7 +33,7 @@ struct Instance {
 }
 
 impl Instance {
-    fn start<A>(site: &Site) -> Self
+    fn start<A>(site: &Site, protocol: GroupProtocol) -> Self
     where
         A: Aggregate + AvroSchema + Serialize + DeserializeOwned,
         A::Command: AvroMessage,
@@ -41,6 +42,7 @@ impl Instance {
         let options = HandlerOptions {
             granted: Granted::All,
             session_timeout: Duration::from_secs(6),
+            protocol,
             ..HandlerOptions::default()
         };
         let stop = Stop::default();
@@ -102,31 +104,40 @@ fn side_by_side(traffic: &Traffic, instances: [&Instance; 2]) {
 
 #[test]
 fn two_versions_are_upgraded_and_rolled_back_side_by_side_and_every_command_is_decided_once_and_right() {
+    upgraded_and_rolled_back(GroupProtocol::Classic);
+}
+
+#[test]
+fn two_versions_are_upgraded_and_rolled_back_side_by_side_where_the_broker_assigns() {
+    upgraded_and_rolled_back(GroupProtocol::Consumer);
+}
+
+fn upgraded_and_rolled_back(protocol: GroupProtocol) {
     let site = Site::new(2);
-    let first = Instance::start::<one::Account>(&site);
-    let second = Instance::start::<one::Account>(&site);
+    let first = Instance::start::<one::Account>(&site, protocol);
+    let second = Instance::start::<one::Account>(&site, protocol);
     let traffic = Traffic::of(&site, round, answers());
     side_by_side(&traffic, [&first, &second]);
 
     // Upgraded: an old one goes before the new one comes.
     first.end();
-    let third = Instance::start::<two::Account>(&site);
+    let third = Instance::start::<two::Account>(&site, protocol);
     side_by_side(&traffic, [&second, &third]);
     // The other way round.
-    let fourth = Instance::start::<two::Account>(&site);
+    let fourth = Instance::start::<two::Account>(&site, protocol);
     second.end();
     side_by_side(&traffic, [&third, &fourth]);
 
     // Rolled back: the first version reads what the second wrote, and writes beside it.
     third.end();
-    let fifth = Instance::start::<one::Account>(&site);
+    let fifth = Instance::start::<one::Account>(&site, protocol);
     side_by_side(&traffic, [&fourth, &fifth]);
-    let sixth = Instance::start::<one::Account>(&site);
+    let sixth = Instance::start::<one::Account>(&site, protocol);
     fourth.end();
     side_by_side(&traffic, [&fifth, &sixth]);
 
     // And the upgrade once more, from both at once.
-    let last = Instance::start::<two::Account>(&site);
+    let last = Instance::start::<two::Account>(&site, protocol);
     fifth.end();
     sixth.end();
     until("one has both", || last.has(2, |activity| *activity == Activity::Ready).then_some(()));
@@ -156,19 +167,19 @@ fn every_round_is_there(site: &Site, rounds: i64) -> Books {
 #[test]
 fn in_two_releases_a_breaking_change_is_rolled_out_and_back_without_a_stop() {
     let site = Site::new(2);
-    let old = Instance::start::<two::Account>(&site);
+    let old = Instance::start::<two::Account>(&site, GroupProtocol::Classic);
     let traffic = Traffic::of(&site, round, answers());
     // The first release reads the new events and writes the old ones.
-    let first = Instance::start::<between::Account>(&site);
+    let first = Instance::start::<between::Account>(&site, GroupProtocol::Classic);
     side_by_side(&traffic, [&old, &first]);
     old.end();
     // The second one writes the new ones.
-    let second = Instance::start::<Account>(&site);
+    let second = Instance::start::<Account>(&site, GroupProtocol::Classic);
     side_by_side(&traffic, [&first, &second]);
     first.end();
     traffic.goes_on();
     // Rolled back to the first.
-    let back = Instance::start::<between::Account>(&site);
+    let back = Instance::start::<between::Account>(&site, GroupProtocol::Classic);
     side_by_side(&traffic, [&second, &back]);
     second.end();
     until("one has both", || back.has(2, |activity| *activity == Activity::Ready).then_some(()));
@@ -215,9 +226,18 @@ fn written(site: &Site, record: &str) -> [usize; 2] {
 
 #[test]
 fn an_instance_that_does_not_know_an_event_decides_nothing_there_and_a_newer_one_goes_on() {
+    beside_an_older_one(GroupProtocol::Classic);
+}
+
+#[test]
+fn an_instance_that_does_not_know_an_event_decides_nothing_where_the_broker_assigns() {
+    beside_an_older_one(GroupProtocol::Consumer);
+}
+
+fn beside_an_older_one(protocol: GroupProtocol) {
     let site = Site::new(2);
     let environment = site.environment();
-    let old = Instance::start::<two::Account>(&site);
+    let old = Instance::start::<two::Account>(&site, protocol);
     let interest = r#"{"kind": "OverdraftInterest", "cents": 2}"#;
     let entry = |account| (account, "RecordEntry", serde_json::from_str(interest).unwrap());
     let limit = |account| (account, "SetOverdraftLimit", json!({ "cents": 10 }));
@@ -226,12 +246,12 @@ fn an_instance_that_does_not_know_an_event_decides_nothing_there_and_a_newer_one
     old.end();
 
     // After a stop the new one goes on from what the old one wrote.
-    let new = Instance::start::<Newest>(&site);
+    let new = Instance::start::<Newest>(&site, protocol);
     let tally = send(&environment, &to_all(&[("SetOverdraftLimit", 20), ("ChargeOverdraftInterest", 1)])).unwrap();
     assert_eq!(tally.count(AnswerCode::Accepted), 2 * ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
 
     // An old one beside it gets a partition that it cannot read.
-    let old = Instance::start::<two::Account>(&site);
+    let old = Instance::start::<two::Account>(&site, protocol);
     until("the old one stands still", || {
         (old.has(1, met_a_newer_event) && new.has(1, |activity| *activity == Activity::Ready)).then_some(())
     });
@@ -248,11 +268,11 @@ fn an_instance_that_does_not_know_an_event_decides_nothing_there_and_a_newer_one
     assert_eq!(counts, [ACCOUNTS as u64; 2], "{tally}: {:?}", tally.samples);
 
     // Rolled back too far: nothing is decided anywhere, and nothing is lost by it.
-    let old = Instance::start::<one::Account>(&site);
+    let old = Instance::start::<one::Account>(&site, protocol);
     new.end();
     until("the old one stands still", || old.has(2, met_a_newer_event).then_some(()));
     let sender = send_aside(&site, to_all(&[("Deposit", 5)]));
-    let new = Instance::start::<Newest>(&site);
+    let new = Instance::start::<Newest>(&site, protocol);
     old.end();
     let tally = sender.join().unwrap().unwrap();
     assert_eq!(tally.count(AnswerCode::Accepted), ACCOUNTS as u64, "{tally}: {:?}", tally.samples);
