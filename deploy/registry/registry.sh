@@ -10,9 +10,10 @@
 # All take
 #   --port P                the port (28081)
 #   --data DIR              the folder for its log (target/registry-PORT), which is what identifies it
+#   --keep                  with start: keep the schemas in the data folder, also over a crash
 #
 # start and url print the address as their last line, for `factum --registry` or the tests' variable
-# FACTUM_TEST_REGISTRY. It keeps schemas in memory: one that stops forgets them.
+# FACTUM_TEST_REGISTRY. Without --keep its schemas are in memory: one that stops forgets them.
 # Where its archive cannot be downloaded the exit code is 3.
 #
 # With a container engine and its project's image, the same without Java and Maven is
@@ -52,11 +53,12 @@ not_here() { echo "registry.sh: $*" >&2; exit 3; }
 url() { echo "http://127.0.0.1:$PORT/apis/ccompat/v7"; }
 
 options() {
-  PORT='' DATA='' TEMPORARY=''
+  PORT='' DATA='' TEMPORARY='' KEEP=''
   while [ $# -gt 0 ]; do
     case $1 in
       --port) PORT=${2:?--port needs a number}; shift 2 ;;
       --data) DATA=${2:?--data needs a folder}; shift 2 ;;
+      --keep) KEEP=1; shift ;;
       *) fail "$1 is no option; see registry.sh help" ;;
     esac
   done
@@ -124,6 +126,8 @@ launch() {
   # It denies deletion by its default. Nothing of it is told to anybody, and it listens on this machine alone.
   java+=("-Dfactum.data=$DATA" -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$PORT"
     -Dregistry.rest.artifact.deletion.enabled=true)
+  # The database that it has in memory otherwise, in a file to which every change is written at once.
+  [ -z "$KEEP" ] || java+=("-Dquarkus.datasource.jdbc.url=jdbc:h2:file:$DATA/schemas;WRITE_DELAY=0")
   (cd "$PROGRAM" && exec nohup "${java[@]}" -jar "$JAR" </dev/null >"$DATA/log" 2>&1) &
   echo $! >"$DATA/pid"
 }

@@ -11,7 +11,14 @@ mod application;
 mod door;
 #[path = "registry/embedded.rs"]
 mod embedded;
+#[path = "registry/kafka.rs"]
+mod kafka;
 #[path = "registry/place.rs"]
 mod place;
+#[path = "kafka/process.rs"]
+#[allow(dead_code)] // each test file uses a part
+mod process;
+#[path = "registry/restarted.rs"]
+mod restarted;
 #[path = "registry/trouble.rs"]
 mod trouble;

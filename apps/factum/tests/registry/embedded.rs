@@ -5,7 +5,12 @@ use std::{net::TcpListener, sync::Arc, thread};
 
 /// Serves a registry for the rest of the test's process.
 pub(crate) fn embedded() -> String {
-    let registry = LogRegistry::open(Arc::new(MemoryLog::with_system_clock()), None).unwrap();
+    embedded_on(Arc::new(MemoryLog::with_system_clock()))
+}
+
+/// The same with what is in a log.
+pub(crate) fn embedded_on(log: Arc<MemoryLog>) -> String {
+    let registry = LogRegistry::open(log, None).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/registry", listener.local_addr().unwrap());

@@ -55,8 +55,17 @@ impl Application {
 
     /// With [`IN_THE_LOG`] no registry is named.
     pub(crate) fn run_with(&self, arguments: &[&str], registry: &str, environment: &[(&str, &str)]) -> Said {
+        let mut command = self.command(arguments, registry, environment);
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Said { good: status.success(), out: text(&stdout), err: text(&stderr) }
+    }
+
+    /// The program, to be run.
+    pub(crate) fn command(&self, arguments: &[&str], registry: &str, environment: &[(&str, &str)]) -> Command {
         let registry = (registry != IN_THE_LOG).then_some(("FACTUM_REGISTRY", registry));
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_factum"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_factum"));
+        command
             .args(arguments)
             .env_clear()
             .env("FACTUM_DATA", self.folder.path().join("data"))
@@ -64,11 +73,8 @@ impl Application {
             .envs(registry)
             .env("FACTUM_SCHEMAS", committed())
             .envs(environment.iter().copied())
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said { good: status.success(), out: text(&stdout), err: text(&stderr) }
+            .current_dir(self.folder.path());
+        command
     }
 
     #[track_caller]
