@@ -9,8 +9,11 @@ pub mod schemas {
     pub use factum_schemas::*;
 }
 
+mod random;
+
 use factum_core::{Aggregate, AggregateCodec, ErrorKind, MessageCodec, Result, Topics};
 use factum_schemas::{Codec, MemoryRegistry, RecordCodec, Registry, SchemaCache, command, event, schema_of};
+use random::Random;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -382,13 +385,9 @@ fn a_length_beyond_all_measure_is_refused_before_memory_is_taken() {
     }
 }
 
-/// A linear congruential generator (Knuth's MMIX constants): the same numbers every time.
-struct Random(u64);
-
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
+        usize::try_from(self.bits(31)).unwrap() % limit
     }
 }
 

@@ -9,10 +9,13 @@ pub mod schemas {
     pub use factum_schemas::*;
 }
 
+mod random;
+
 use factum_core::MessageCodec;
 use factum_schemas::{
     AvroMessage, MemoryRegistry, Record, RecordCodec, RecordReader, RecordWriter, Schema, SchemaCache, event, schema_of,
 };
+use random::Random;
 use std::sync::Arc;
 
 #[event("zoo")]
@@ -84,13 +87,9 @@ impl AvroMessage for Slow {
     }
 }
 
-/// A linear congruential generator (Knuth's MMIX constants): the same numbers every time.
-struct Random(u64);
-
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 31
+        self.bits(33)
     }
 
     fn below(&mut self, end: u64) -> usize {

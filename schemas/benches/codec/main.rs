@@ -16,11 +16,14 @@ pub mod schemas {
 
 mod bank;
 mod by_hand;
+#[path = "../../tests/random/mod.rs"]
+mod random;
 
 use bank::{Deposited, Event, FeeCharged, InterestCredited, OverdraftInterestCharged, OverdraftLimitSet, Withdrawn};
 use by_hand::{ByHand, deposit_of_another, fee_of_version_1};
 use factum_core::MessageCodec;
 use factum_schemas::{MemoryRegistry, RecordCodec, SchemaCache};
+use random::Random;
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 /// Events in one pass: few enough for the processor's caches.
@@ -136,13 +139,9 @@ fn written(codec: &RecordCodec<Event>, event: &Event) -> Vec<u8> {
     bytes
 }
 
-/// A linear congruential generator (Knuth's MMIX constants): the same events every time.
-struct Random(u64);
-
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
+        self.bits(31)
     }
 
     /// Of one to four bytes, as amounts of money are.

@@ -2,6 +2,8 @@
 //! successors, and values.
 
 mod draw;
+#[path = "../../tests/random/mod.rs"]
+mod random;
 
 use super::Plan;
 use crate::{bounds, message::read_exactly};

@@ -1,11 +1,12 @@
 //! Random types, their successors, and values as bytes.
 
+use super::random::Random;
 use crate::plan::input::put_long;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A linear congruential generator (Knuth's MMIX constants): the same numbers every time.
+/// Draws the same every time.
 pub(super) struct Draw {
-    state: u64,
+    random: Random,
     names: usize,
     /// Named types so far, to be used again.
     known: Vec<Type>,
@@ -94,7 +95,7 @@ impl Type {
 
 impl Draw {
     pub(super) fn new(seed: u64) -> Self {
-        let mut draw = Draw { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), names: 0, known: Vec::new() };
+        let mut draw = Draw { random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), names: 0, known: Vec::new() };
         for _ in 0..4 {
             draw.next();
         }
@@ -102,8 +103,7 @@ impl Draw {
     }
 
     fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.state >> 33
+        self.random.bits(31)
     }
 
     fn below(&mut self, end: usize) -> usize {
