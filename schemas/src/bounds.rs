@@ -24,7 +24,7 @@ pub(crate) fn limit_allocations() {
 const MAX_DEPTH: usize = 64;
 
 /// How many types a schema may have, those that a name stands for counted anew in each place.
-const MAX_TYPES: usize = 100_000;
+pub(crate) const MAX_TYPES: usize = 100_000;
 
 /// The most items of an array or a map, as apache-avro counts them.
 pub(crate) fn max_items() -> usize {

@@ -4,11 +4,12 @@
 //! changes no byte, no compatibility and no fingerprint: a schema with one is
 //! another version of the same subject, so that other languages see it.
 
-use crate::json;
+use crate::{bounds, json};
 use apache_avro::{
     Schema,
-    schema::{RecordField, RecordSchema},
+    schema::{Name, RecordField, RecordSchema},
 };
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -16,19 +17,27 @@ use std::collections::BTreeMap;
 pub(crate) const DEPRECATED: &str = "deprecated";
 
 /// A record or a field that should not be written any more.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deprecation {
-    /// The field, `lines[].note` for one inside; none for the record itself.
+    /// The field, `address.street` or `lines[].note` for one inside; none for the record itself.
     pub field: Option<String>,
     /// Why, and what to write instead.
     pub why: String,
     path: Vec<Step>,
     /// The field's default as JSON of values: it says nothing, so it does not count as written.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     default: Option<Json>,
 }
 
+/// A default that is there, also where it is null.
+fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(from).map(Some)
+}
+
 /// One step into a value's JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Step {
     Field(String),
     /// Into each item of a list, or each member of a map.
@@ -57,14 +66,14 @@ impl Deprecation {
     /// Whether a version of the record has it at all.
     pub fn is_part_of(&self, schema: &Schema) -> bool {
         let mut found = self.path.is_empty();
-        fields(schema, &mut Vec::new(), &mut |path, _| found |= path == self.path);
+        Walk::through(schema, |path, _| found |= path == self.path);
         found
     }
 }
 
 /// What is marked in a record's schema: the record and its fields, also those
-/// in records, lists, maps and optional values within. Unions of several types
-/// are not looked into.
+/// in records, lists, maps and unions within. A field whose type is a marked
+/// record is marked by that.
 pub fn deprecations(schema: &Schema) -> Vec<Deprecation> {
     let mut found = Vec::new();
     if let Schema::Record(record) = schema
@@ -72,10 +81,22 @@ pub fn deprecations(schema: &Schema) -> Vec<Deprecation> {
     {
         found.push(Deprecation { field: None, why, path: Vec::new(), default: None });
     }
-    fields(schema, &mut Vec::new(), &mut |path, field| {
-        if let Some(why) = reason(&field.custom_attributes) {
-            let default = field.default.as_ref().and_then(|it| json::default_to_json(schema, &field.schema, it));
-            found.push(Deprecation { field: Some(text(path)), why, path: path.to_vec(), default });
+    Walk::through(schema, |path, at| {
+        let why = match at {
+            At::Field(field) => reason(&field.custom_attributes),
+            At::Record(record) => reason(&record.attributes),
+        };
+        let field = text(path);
+        // Of a field and its type the field's own reason counts.
+        if let Some(why) = why.filter(|_| found.iter().all(|it: &Deprecation| it.field.as_ref() != Some(&field))) {
+            // No value of a record is null: it says that there is none.
+            let default = match at {
+                At::Field(field) => {
+                    field.default.as_ref().and_then(|it| json::default_to_json(schema, &field.schema, it))
+                }
+                At::Record(_) => Some(Json::Null),
+            };
+            found.push(Deprecation { field: Some(field), why, path: path.to_vec(), default });
         }
     });
     found
@@ -103,34 +124,85 @@ pub(crate) fn reason(attributes: &BTreeMap<String, Json>) -> Option<String> {
     }
 }
 
-/// Calls `each` for every field with the way to it.
-fn fields(schema: &Schema, path: &mut Vec<Step>, each: &mut impl FnMut(&[Step], &RecordField)) {
-    match schema {
-        Schema::Record(record) => {
-            for field in &record.fields {
-                path.push(Step::Field(field.name.clone()));
-                each(path, field);
-                fields(&field.schema, path, each);
-                path.pop();
-            }
-        }
-        Schema::Array(array) => within(&array.items, path, each),
-        Schema::Map(map) => within(&map.types, path, each),
-        Schema::Union(union) => {
-            let mut others = union.variants().iter().filter(|variant| !matches!(variant, Schema::Null));
-            // The JSON of an optional value is the value itself.
-            if let (Some(only), None) = (others.next(), others.next()) {
-                fields(only, path, each);
-            }
-        }
-        _ => {}
-    }
+/// Where a walk is.
+enum At<'a> {
+    Field(&'a RecordField),
+    /// A record that is the value of a field, an item or a member.
+    Record(&'a RecordSchema),
 }
 
-fn within(items: &Schema, path: &mut Vec<Step>, each: &mut impl FnMut(&[Step], &RecordField)) {
-    path.push(Step::Each);
-    fields(items, path, each);
-    path.pop();
+/// A walk through all that a record holds.
+struct Walk<'a, F> {
+    /// Records that a name may stand for.
+    known: BTreeMap<String, &'a RecordSchema>,
+    /// Those that the walk is in: a type that contains itself is not walked again in itself.
+    open: Vec<&'a Name>,
+    path: Vec<Step>,
+    /// How many types the walk may still look at.
+    left: usize,
+    each: F,
+}
+
+impl<'a, F: FnMut(&[Step], At<'a>)> Walk<'a, F> {
+    /// Calls `each` with the way to every field and to every record that is somewhere within.
+    fn through(schema: &'a Schema, each: F) {
+        let (known, left) = (BTreeMap::new(), bounds::MAX_TYPES);
+        Walk { known, open: Vec::new(), path: Vec::new(), left, each }.schema(schema);
+    }
+
+    fn schema(&mut self, schema: &'a Schema) {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            return;
+        }
+        match schema {
+            Schema::Record(record) => self.record(record),
+            Schema::Ref { name } => {
+                if let Some(record) = self.known.get(&name.fullname(None)) {
+                    self.record(record);
+                }
+            }
+            Schema::Array(array) => self.below(Step::Each, &array.items),
+            Schema::Map(map) => self.below(Step::Each, &map.types),
+            Schema::Union(union) => {
+                let mut others = union.variants().iter().filter(|variant| !matches!(variant, Schema::Null));
+                match (others.next(), others.next()) {
+                    // The JSON of an optional value is the value itself, of others it names the type.
+                    (Some(only), None) => self.schema(only),
+                    _ => {
+                        for (variant, name) in union.variants().iter().zip(json::tags(union.variants())) {
+                            self.below(Step::Field(name.0), variant);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, record: &'a RecordSchema) {
+        if self.open.contains(&&record.name) {
+            return;
+        }
+        if !self.path.is_empty() {
+            (self.each)(&self.path, At::Record(record));
+        }
+        self.known.insert(record.name.fullname(None), record);
+        self.open.push(&record.name);
+        for field in &record.fields {
+            self.path.push(Step::Field(field.name.clone()));
+            (self.each)(&self.path, At::Field(field));
+            self.schema(&field.schema);
+            self.path.pop();
+        }
+        self.open.pop();
+    }
+
+    fn below(&mut self, step: Step, schema: &'a Schema) {
+        self.path.push(step);
+        self.schema(schema);
+        self.path.pop();
+    }
 }
 
 fn text(path: &[Step]) -> String {
@@ -173,7 +245,33 @@ mod tests {
         assert!(!note.is_in(&event(Json::Null, default)) && note.is_in(&event("x".into(), default)));
         assert!(!at.is_in(&event(Json::Null, default)) && at.is_in(&event(Json::Null, other)));
         assert!(!note.is_in(&json!({})) && !at.is_in(&json!({ "lines": null })));
+        // A default of null is another thing than none, also as text.
+        let text = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Deprecation>>(&text).unwrap(), found);
         assert!(note.is_part_of(&schema(NOTE)) && !at.is_part_of(&schema(NOTE)) && !note.is_part_of(&schema("")));
+    }
+
+    #[test]
+    fn names_stand_for_their_records_unions_are_looked_into_and_no_schema_is_endless() {
+        let card = r#"{"type":"record","name":"Card","fields":[{"name":"pin","type":"string","deprecated":"secret"}]}"#;
+        let found = deprecations(&schema(&format!(
+            r#"{{"name":"first","type":{card}}},{{"name":"then","type":["null","Card","string"]}}"#
+        )));
+        let fields: Vec<_> = found.iter().filter_map(|it| it.field.as_deref()).collect();
+        assert_eq!(fields, ["first.pin", "then.Card.pin"]);
+        assert!(found[2].is_in(&json!({ "then": { "Card": { "pin": "1" } } })));
+        assert!(!found[2].is_in(&json!({ "then": { "string": "1" } })) && !found[2].is_in(&json!({ "then": null })));
+        // A type in itself, and one that holds the one before twice: 2^40 places.
+        let node = r#"{"name":"next","type":["null","a.B"]},{"name":"old","type":"int","deprecated":"why"}"#;
+        assert_eq!(deprecations(&schema(node)).len(), 2);
+        let record = |at: usize| {
+            let inner = if at == 0 { r#""int""#.to_owned() } else { format!(r#""R{}""#, at - 1) };
+            let field = |name: &str| format!(r#"{{"name":"{name}","type":{inner}}}"#);
+            let fields = [field("a"), field("b")].join(",");
+            format!(r#"{{"name":"g{at}","type":{{"type":"record","name":"R{at}","fields":[{fields}]}}}}"#)
+        };
+        let many = (0..40).map(record).collect::<Vec<_>>().join(",");
+        assert_eq!(deprecations(&schema(&many)).len(), 1);
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub use deprecation::{Deprecation, deprecations};
 pub use disk::MAX_SCHEMA_BYTES;
 pub use factum_derive::{command, event};
 pub use json::{MAX_JSON_DEPTH, json_schema, parse_json};
-pub use message::{AvroMessage, Record, RecordReader, RecordWriter, schema_of};
+pub use message::{AvroMessage, Record, RecordReader, RecordWriter, marked, schema_of};
 pub use mistakes::{Mistake, mistakes};
 pub use newest::{newest_schema, newest_schemas, retired_schemas};
 pub use parse::parse_schema;

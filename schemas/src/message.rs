@@ -33,7 +33,13 @@ pub trait Record: Sized {
 
 /// The schema of a record with its marks of deprecation, for [`AvroMessage::schemas`].
 pub fn schema_of<T: AvroSchema + Record>() -> Schema {
-    deprecation::marked(T::get_schema(), T::DEPRECATED, T::DEPRECATED_FIELDS)
+    marked::<T>(T::get_schema())
+}
+
+/// A record's schema with the marks of deprecation of `T`; any other schema, as a name for the record, stays
+/// as it is. The attributes put it into the schema of the type, so that records within others have their marks.
+pub fn marked<T: Record>(schema: Schema) -> Schema {
+    deprecation::marked(schema, T::DEPRECATED, T::DEPRECATED_FIELDS)
 }
 
 /// A set of records with their schemas: dispatch between the enum and the

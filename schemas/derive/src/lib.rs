@@ -16,7 +16,8 @@
 //!
 //! A record or a field that should not be written any more is marked, which the
 //! schema tells to all: `#[event("bank.account", deprecated = "use LimitSet")]` on
-//! the struct, `#[event(deprecated = "use memo")]` on the field.
+//! the struct, `#[event(deprecated = "use memo")]` on the field. A struct within a
+//! record is marked the same way, by the attribute in the place of its derives.
 //!
 //! A record that is in the log and written no more is *retired*: its struct
 //! stays with an `impl Upcast`, and the enum lists it, `#[event(retired(Moved))]`.

@@ -64,7 +64,15 @@ pub(crate) fn expand(kind: Kind, arguments: OfRecord, mut item: ItemStruct) -> R
     let mut wanted = derives::plain();
     wanted.push(("Serialize", quote!(::serde::Serialize)));
     wanted.push(("Deserialize", quote!(::serde::Deserialize)));
-    wanted.push(("AvroSchema", quote!(::apache_avro::AvroSchema)));
+    let plain = plain::expand(&item);
+    let is_marked = arguments.deprecated.is_some() || !marks.is_empty();
+    let (in_namespace, schema) = if is_marked {
+        (None, Some(marked_schema(&namespace, &mut item)?))
+    } else {
+        wanted.push(("AvroSchema", quote!(::apache_avro::AvroSchema)));
+        (Some(quote!(#[avro(namespace = #namespace)])), None)
+    };
+    let ident = &item.ident;
     let derives = derives::missing(&item.attrs, &wanted);
     let record = arguments.deprecated.map(
         |why| quote!(const DEPRECATED: ::core::option::Option<&'static str> = ::core::option::Option::Some(#why);),
@@ -73,11 +81,12 @@ pub(crate) fn expand(kind: Kind, arguments: OfRecord, mut item: ItemStruct) -> R
         let marks = marks.iter().map(|(field, why)| quote!((#field, #why)));
         quote!(const DEPRECATED_FIELDS: &'static [(&'static str, &'static str)] = &[#(#marks),*];)
     });
-    let plain = plain::expand(&item);
     Ok(quote! {
         #derives
-        #[avro(namespace = #namespace)]
+        #in_namespace
         #item
+
+        #schema
 
         impl ::factum::schemas::Record for #ident {
             const NAME: &'static str = #name;
@@ -85,6 +94,51 @@ pub(crate) fn expand(kind: Kind, arguments: OfRecord, mut item: ItemStruct) -> R
             #fields
             #plain
         }
+    })
+}
+
+/// The schema of a marked struct: that which is derived for a struct of the same fields, and the marks. So it has
+/// them wherever the struct is a field's type, too.
+fn marked_schema(namespace: &LitStr, item: &mut ItemStruct) -> Result<TokenStream> {
+    let derived = quote!(::apache_avro::AvroSchema);
+    if derives::missing(&item.attrs, &[("AvroSchema", derived)]).is_empty() {
+        return Err(Error::new_spanned(
+            &item.ident,
+            "where something is deprecated the attribute writes the schema: take `AvroSchema` out of the derives",
+        ));
+    }
+    // Attributes of other derives stay with the struct, and Avro's go where its derive is.
+    let is_of_schema = |it: &Attribute| ["avro", "serde", "doc", "cfg"].iter().any(|name| it.path().is_ident(name));
+    let attributes: Vec<Attribute> = item.attrs.iter().filter(|it| is_of_schema(it)).cloned().collect();
+    let mut fields = item.fields.clone();
+    fields.iter_mut().for_each(|field| field.attrs.retain(is_of_schema));
+    item.attrs.retain(|it| !it.path().is_ident("avro"));
+    item.fields.iter_mut().for_each(|field| field.attrs.retain(|it| !it.path().is_ident("avro")));
+    let (ident, name) = (&item.ident, item.ident.to_string());
+    Ok(quote! {
+        const _: () = {
+            #[derive(::apache_avro::AvroSchema)]
+            #[avro(namespace = #namespace)]
+            #[serde(rename = #name)]
+            #(#attributes)*
+            #[allow(dead_code)]
+            struct Unmarked #fields
+
+            impl ::apache_avro::AvroSchemaComponent for #ident {
+                fn get_schema_in_ctxt(
+                    named: &mut ::std::collections::HashSet<::apache_avro::schema::Name>,
+                    enclosing: ::apache_avro::schema::NamespaceRef<'_>,
+                ) -> ::apache_avro::Schema {
+                    ::factum::schemas::marked::<Self>(
+                        <Unmarked as ::apache_avro::AvroSchemaComponent>::get_schema_in_ctxt(named, enclosing),
+                    )
+                }
+
+                fn field_default() -> ::core::option::Option<::serde_json::Value> {
+                    <Unmarked as ::apache_avro::AvroSchemaComponent>::field_default()
+                }
+            }
+        };
     })
 }
 
@@ -237,10 +291,27 @@ mod tests {
             "constDEPRECATED:::core::option::Option<&'staticstr>=::core::option::Option::Some(\"useB\");",
             "&[(\"old\",\"used\"),(\"type\",\"x\")];",
             "structA{#[serde(rename=\"old\")]c:i64,r#type:i64,d:i64}",
+            "#[avro(namespace=\"a\")]#[serde(rename=\"A\")]#[allow(dead_code)]structUnmarked{#[serde(rename=\"old\")]c:i64,",
+            "impl::apache_avro::AvroSchemaComponentforA",
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert!(!expanded("\"a\"", "struct A { c: i64 }").contains("DEPRECATED"));
+    }
+
+    #[test]
+    fn the_schema_of_a_marked_struct_is_made_of_the_attributes_that_tell_of_it() {
+        let item =
+            "#[derive(Other)] #[other] #[avro(doc = \"x\")] struct A { #[other] #[avro(default = \"0\")] c: i64 }";
+        let text = expanded("\"a\", deprecated = \"use B\"", item);
+        for part in [
+            "#[other]structA{#[other]c:i64}",
+            "#[serde(rename=\"A\")]#[avro(doc=\"x\")]#[allow(dead_code)]structUnmarked{#[avro(default=\"0\")]c:i64}",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        let derived = "#[derive(apache_avro::AvroSchema)] struct A { #[event(deprecated = \"x\")] c: i64 }";
+        refused("\"a\"", derived, "take `AvroSchema` out of the derives");
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn named<'s>(names: &NamesRef<'s>, schema: &'s Schema) -> Result<&'s Schema, Str
 
 /// What the types of a union are called in JSON, in their order: the last part of a name
 /// where it is the only one, and the full name.
-fn tags(variants: &[Schema]) -> Vec<(String, String)> {
+pub(crate) fn tags(variants: &[Schema]) -> Vec<(String, String)> {
     let full: Vec<String> = variants.iter().map(type_name).collect();
     let short = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
     let only = |wanted: &str| full.iter().filter(|name| short(name) == wanted).count() == 1;
