@@ -25,9 +25,9 @@ secure_files() { # makes them once, before the first broker is formatted
   mv "$new" "$dir"
 }
 
-certificates() { # folder; PEM needs no keytool
-  local at=$1 key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
-  echo 'subjectAltName=DNS:localhost,IP:127.0.0.1' >"$at/extensions"
+certificates() { # folder [names of the host]; PEM needs no keytool
+  local at=$1 names=${2:-DNS:localhost,IP:127.0.0.1} key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+  echo "subjectAltName=$names" >"$at/extensions"
   {
     openssl req -x509 "${key[@]}" -days "$CERTIFICATE_DAYS" -subj /CN=factum-local-ca -keyout "$at/ca.key" -out "$at/ca.pem" &&
       openssl req "${key[@]}" -subj /CN=broker -keyout "$at/broker.key" -out "$at/broker.csr" &&

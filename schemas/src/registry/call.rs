@@ -123,11 +123,7 @@ impl Caller {
         }
         let response = request.send().map_err(|e| {
             let cause = cause(&e);
-            // OpenSSL's words.
-            let fix = match cause.contains("certificate verify failed") {
-                true => "; --registry-ca FILE names the authority that signed it",
-                false => "",
-            };
+            let fix = certificate_fix(&cause);
             let error = Error::unavailable(format!("{what}: no schema registry answers: {cause}{fix}"));
             Failed { error, passes: true }
         })?;
@@ -193,7 +189,8 @@ fn stranger(what: &str, body: &[u8]) -> Error {
     Error::unavailable(format!("{what} with {line:?}, which no schema registry says: is this the address of one?"))
 }
 
-/// What went wrong first: the library's own words repeat the address.
+/// What went wrong first: the library's own words repeat the address. Where a certificate is refused, the error
+/// around the first one says why.
 pub(super) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
@@ -201,6 +198,26 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(deeper) = deepest.source() {
         deepest = deeper;
+        let text = deepest.to_string();
+        if text.contains(REFUSED_CERTIFICATE) {
+            return text;
+        }
     }
     deepest.to_string()
+}
+
+/// OpenSSL's words.
+const REFUSED_CERTIFICATE: &str = "certificate verify failed";
+
+/// What can be done about the registry's certificate, if that is why nobody answers.
+fn certificate_fix(cause: &str) -> &'static str {
+    if !cause.contains(REFUSED_CERTIFICATE) {
+        ""
+    } else if cause.ends_with("name mismatch)") || cause.ends_with("address mismatch)") {
+        "; its certificate is for another host: name the registry as its certificate does"
+    } else if ["issuer", "self-signed", "self signed", "first certificate"].iter().any(|word| cause.contains(word)) {
+        "; --registry-ca FILE names the authority that signed it"
+    } else {
+        ""
+    }
 }

@@ -36,11 +36,16 @@ mod with_the_feature {
 
     impl Authority {
         fn new() -> Self {
+            Self::for_host("DNS:localhost,IP:127.0.0.1")
+        }
+
+        /// The certificate is for these names.
+        fn for_host(names: &str) -> Self {
             let folder = TempDir::new().unwrap();
             let script = root().join("deploy/kafka/secure.sh");
             let run = Command::new("bash")
-                .args(["-euc", ". \"$1\"; certificates \"$2\"", "bash"])
-                .args([&script, folder.path()])
+                .args(["-euc", ". \"$1\"; certificates \"$2\" \"$3\"", "bash"])
+                .args([script.as_os_str(), folder.path().as_os_str(), names.as_ref()])
                 .output()
                 .unwrap();
             assert!(run.status.success(), "{run:?}");
@@ -132,6 +137,31 @@ mod with_the_feature {
             }
         }
         let file = authority.file().display().to_string();
+        let said = ask(&application, LIST, &proxy.url, &with(BOB, &[("FACTUM_REGISTRY_CA", file.as_str())]));
+        assert!(said.good, "{said:?}");
+    }
+
+    #[test]
+    fn a_certificate_that_is_for_another_host_is_refused() {
+        let (other, own) = (Authority::for_host("DNS:registry.example,IP:127.0.0.9"), Authority::new());
+        let (application, proxy) = (Application::new(), Proxy::new(&other, None, BASIC));
+        let trusting = |authority: &Authority| authority.file().display().to_string();
+        let file = trusting(&other);
+        let settings = with(BOB, &[("FACTUM_REGISTRY_CA", file.as_str())]);
+        let by_number = proxy.url.replace("localhost", "127.0.0.1");
+        for (url, why) in [(&proxy.url, "(hostname mismatch)"), (&by_number, "(IP address mismatch)")] {
+            for verb in [LIST, UP] {
+                let said = ask(&application, verb, url, &settings);
+                assert!(
+                    !said.good && said.err.contains("certificate verify failed") && said.err.contains(why),
+                    "{said:?}"
+                );
+                let told = "; its certificate is for another host: name the registry as its certificate does";
+                // Another authority would change nothing.
+                assert!(said.err.contains(told) && !said.err.contains("--registry-ca"), "{said:?}");
+            }
+        }
+        let (proxy, file) = (Proxy::new(&own, None, BASIC), trusting(&own));
         let said = ask(&application, LIST, &proxy.url, &with(BOB, &[("FACTUM_REGISTRY_CA", file.as_str())]));
         assert!(said.good, "{said:?}");
     }
