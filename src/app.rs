@@ -83,7 +83,7 @@ impl App {
         self
     }
 
-    /// Hosts a transform: `transform NAME` republishes the events of its input in its shape.
+    /// Hosts a transform: `up` and `transform NAME` republish the events of its input in its shape.
     #[must_use]
     pub fn transform<T>(mut self) -> Self
     where

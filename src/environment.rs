@@ -8,10 +8,12 @@ use factum_core::{
     log::{Admin, CommitOffset, Log, TopicDescription},
     topics::{self, TopicProblem},
 };
+use factum_log_embedded::{EmbeddedConfig, EmbeddedLog};
 use factum_log_kafka::{KafkaConfig, KafkaLog};
 use factum_log_memory::MemoryLog;
 use factum_schemas::{AvroMessage, LogRegistry, MemoryRegistry, SchemaCache};
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -50,7 +52,18 @@ impl Environment {
     /// # Errors
     /// `Invalid` for settings that Kafka's client refuses, `Unavailable` when the cluster is away.
     pub fn on_kafka(config: KafkaConfig) -> Result<Self> {
-        let log: Arc<dyn Log> = Arc::new(KafkaLog::new(config)?);
+        Self::with_registry_in_log(Arc::new(KafkaLog::new(config)?))
+    }
+
+    /// The embedded log of a folder, with the schemas in its topic `factum.schemas`. No other process may hold it.
+    ///
+    /// # Errors
+    /// `Fenced` when another process holds it; `Invalid` for a folder that cannot be used, `Data` for one that is damaged.
+    pub fn embedded(folder: &Path) -> Result<Self> {
+        Self::with_registry_in_log(Arc::new(EmbeddedLog::open(folder, EmbeddedConfig::default())?))
+    }
+
+    fn with_registry_in_log(log: Arc<dyn Log>) -> Result<Self> {
         let registry = Arc::new(LogRegistry::open(log.clone(), None)?);
         Ok(Environment { log, schemas: Arc::new(SchemaCache::in_memory(registry)), prefix: String::new() })
     }

@@ -1,13 +1,16 @@
-//! What runs in this process: handlers and views on one log.
+//! What runs in this process: handlers, views and transforms on one log.
 
 use crate::{
     App,
     environment::Environment,
-    host::{HandlerOptions, Running, Stop, ViewProgress},
+    host::{
+        HandlerOptions, Running, Stop, TransformHost, TransformMember, TransformProgress, ViewProgress,
+        transform::MEANWHILE,
+    },
     observe::Board,
 };
 use factum_core::{
-    Error, Offset, Result,
+    Error, Offset, Result, TopicPartition,
     handler::{Activity, Granted},
     log::{Admin, Isolation},
 };
@@ -24,13 +27,14 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Between words about what is waited for.
 const TELL: Duration = Duration::from_secs(5);
 
-/// Handlers and views that run in this process.
+/// Handlers, views and transforms that run in this process.
 #[derive(Debug)]
 pub(crate) struct Node {
     environment: Environment,
     running: Vec<Running>,
     handlers: BTreeMap<&'static str, Arc<Mutex<WorkerStatus>>>,
     views: Vec<ViewProgress>,
+    transforms: Vec<TransformProgress>,
     stop: Stop,
 }
 
@@ -46,7 +50,14 @@ pub(crate) struct NewTopics {
 impl Node {
     /// Nothing yet.
     pub(crate) fn new(environment: Environment, stop: Stop) -> Self {
-        Node { environment, running: Vec::new(), handlers: BTreeMap::new(), views: Vec::new(), stop }
+        Node {
+            environment,
+            running: Vec::new(),
+            handlers: BTreeMap::new(),
+            views: Vec::new(),
+            transforms: Vec::new(),
+            stop,
+        }
     }
 
     /// Makes an aggregate type's topics and starts its handler. It grants every
@@ -80,12 +91,31 @@ impl Node {
         Ok(())
     }
 
+    /// Makes the topic that a transform writes, and starts it.
+    ///
+    /// # Errors
+    /// What log and registry say.
+    pub(crate) fn start_transform(&mut self, host: &dyn TransformHost, topics: NewTopics) -> Result<()> {
+        self.environment.create_topics(host.input(), topics.partitions, topics.replication)?;
+        self.environment.create_output(host, topics.replication)?;
+        let (running, progress) = host.start(&self.environment, TransformMember::default(), &self.stop)?;
+        self.running.push(running);
+        self.transforms.push(progress);
+        Ok(())
+    }
+
+    /// The transforms that run here.
+    pub(crate) fn transforms(&self) -> &[TransformProgress] {
+        &self.transforms
+    }
+
     /// Shows what runs here on a board.
     pub(crate) fn show_on(&self, board: &Board) {
         for (name, status) in &self.handlers {
             board.add_handler(name, status.clone());
         }
         self.views.iter().for_each(|view| board.add_view(view));
+        self.transforms.iter().for_each(|transform| board.add_transform(transform));
     }
 
     /// Fails when something of this process cannot go on.
@@ -111,11 +141,16 @@ impl Node {
                 return Err(Error::invalid(stopped));
             }
         }
+        for transform in &self.transforms {
+            if let Some(stopped) = transform.stopped() {
+                return Err(Error::invalid(format!("{stopped}; {MEANWHILE}")));
+            }
+        }
         Ok(())
     }
 
-    /// Waits until every command is handled and every event is in every view;
-    /// `tell` hears now and then what is waited for.
+    /// Waits until every command is handled and every event is in every view and republished by every
+    /// transform; `tell` hears now and then what is waited for.
     ///
     /// # Errors
     /// Those of [`Node::check`]; `Unavailable` when it was stopped before.
@@ -149,13 +184,30 @@ impl Node {
             }
         }
         for view in &self.views {
-            let positions = view.positions();
-            for input in view.inputs.iter() {
-                for place in admin.partitions(&self.environment.topics(input).events)? {
-                    let end = admin.bounds(&place, Isolation::ReadCommitted)?.end;
-                    if positions.get(&place).is_none_or(|position| *position < end) && end > Offset(0) {
-                        return Ok(Some(format!("the view {} at {place}@{end}", view.name)));
-                    }
+            if let Some(place) = self.events_ahead(admin, &view.inputs, &view.positions())? {
+                return Ok(Some(format!("the view {} at {place}", view.name)));
+            }
+        }
+        for transform in &self.transforms {
+            if let Some(place) = self.events_ahead(admin, &[transform.input], &transform.positions())? {
+                return Ok(Some(format!("the transform {} at {place}", transform.name)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where events of these aggregate types end that lie beyond the positions, as `<place>@<end>`.
+    fn events_ahead(
+        &self,
+        admin: &mut dyn Admin,
+        inputs: &[&str],
+        positions: &BTreeMap<TopicPartition, Offset>,
+    ) -> Result<Option<String>> {
+        for input in inputs {
+            for place in admin.partitions(&self.environment.topics(input).events)? {
+                let end = admin.bounds(&place, Isolation::ReadCommitted)?.end;
+                if positions.get(&place).is_none_or(|position| *position < end) && end > Offset(0) {
+                    return Ok(Some(format!("{place}@{end}")));
                 }
             }
         }

@@ -31,6 +31,7 @@ const TELL: Duration = Duration::from_secs(5);
 /// times; `topics create NAME` makes it. More processes share the partitions. Progress is the offsets
 /// of the consumer group bank.account.v1.transform: Kafka's own tools tell its lag, as do /metrics and
 /// /readyz. An event that cannot be transformed stops its partition and is told; none is left out.
+/// On the embedded log `up` runs all transforms, so this verb works while nothing else holds the log.
 ///
 /// Examples:
 ///   factum topics create v1 --kafka localhost:9092
@@ -102,14 +103,7 @@ pub(super) fn transform(app: &App, args: &TransformArgs) -> Result<()> {
     observed.end()?;
     ended.and(waited)?;
     if args.until_end {
-        let totals = progress.status().totals;
-        output::line(&format!(
-            "{}: {} events became {} records, {} were left out",
-            host.name(),
-            totals.read,
-            totals.written,
-            totals.skipped
-        ));
+        output::line(&progress.tally());
     }
     Ok(())
 }

@@ -37,11 +37,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Run everything in one process: log, handlers and views.
+/// Run everything in one process: log, handlers, views and transforms.
 ///
 /// Without --kafka the log is the embedded one in the folder factum-data, and while this runs, the
 /// other verbs ask this process over HTTP. On an empty log a sample is published first, if the
 /// program has one. Views are kept in the database that --views names, a SQLite file if none is.
+/// Topics that are missing are made, on Kafka too, also those that the program's transforms write.
 ///
 /// Examples:
 ///   factum up
@@ -61,6 +62,10 @@ pub(super) struct UpArgs {
     /// read, and `history` and `state` read the log.
     #[arg(long)]
     no_journal: bool,
+    /// Run no transforms: their topics get nothing new. A later run republishes, from where they stood, what
+    /// happened meanwhile.
+    #[arg(long)]
+    no_transforms: bool,
     #[command(flatten)]
     import: ImportArgs,
     /// The aggregate type that the file's rows are commands of, where this program has several.
@@ -118,6 +123,16 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     for host in app.views.iter().map(|host| &**host).chain(app.journal().filter(|_| !args.no_journal)) {
         node.start_view(app, host.name(), &views, topics)?;
     }
+    for host in app.transforms.iter().filter(|_| !args.no_transforms) {
+        node.start_transform(&**host, topics)?;
+        output::note(&format!(
+            "transform {} republishes the events of {} in {} (--no-transforms leaves it out)",
+            host.name(),
+            host.input(),
+            host.output(&environment.prefix)
+        ));
+    }
+    let transforms = node.transforms().to_vec();
     let service = Arc::new(LocalService::new(app.clone(), environment.clone(), views.clone()));
     // The server ends after the processors, so that it can tell that they are ending.
     let serving = Stop::default();
@@ -133,6 +148,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let server = args.serve(router, log.as_deref(), limits, &serving)?;
     let worked = work(&args, rows, &node, &service, &environment, server.as_ref(), &stop);
     let ended = node.end();
+    transforms.iter().for_each(|transform| output::note(&transform.tally()));
     serving.stop();
     worked.and(ended).and(server.map_or(Ok(()), Server::join))
 }

@@ -3,7 +3,7 @@
 use super::{HandlerOptions, Running, Stop};
 use crate::environment::Environment;
 use factum_core::{
-    Error, Message, Result, Throttle, Topic,
+    Error, Message, Offset, Result, Throttle, Topic, TopicPartition,
     log::{CommitOffset, GroupOptions, GroupProtocol, Isolation, TransactionOptions},
     transform::{Transform, output_topic, transform_group},
 };
@@ -11,11 +11,15 @@ use factum_handler::{PausePoint, Surroundings};
 use factum_schemas::{AvroMessage, RecordCodec};
 use factum_transform::{TransformOptions, TransformRunner, TransformStatus};
 use std::{
+    collections::BTreeMap,
     fmt,
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+/// What somebody can do whose transform does not go on.
+pub(crate) const MEANWHILE: &str = "`up --no-transforms` runs everything else meanwhile";
 
 /// The most events of one transaction.
 const MAX_RECORDS: usize = 1_000;
@@ -61,6 +65,8 @@ impl fmt::Debug for TransformMember {
 pub struct TransformProgress {
     /// The transform's name.
     pub name: &'static str,
+    /// The aggregate type whose events it republishes.
+    pub input: &'static str,
     status: Arc<Mutex<TransformStatus>>,
 }
 
@@ -68,6 +74,19 @@ impl TransformProgress {
     /// All that is known of it.
     pub fn status(&self) -> TransformStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The offset behind what was republished, on each partition that this instance has.
+    pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
+        let places = self.status().places;
+        places.into_iter().filter_map(|(place, status)| Some((place, status.position?))).collect()
+    }
+
+    /// What became of the events since the start, in one line.
+    pub fn tally(&self) -> String {
+        let totals = self.status().totals;
+        let (read, written, skipped) = (totals.read, totals.written, totals.skipped);
+        format!("{}: {read} events became {written} records, {skipped} were left out", self.name)
     }
 
     /// The first partition that stands still until somebody acts, and why.
@@ -211,7 +230,7 @@ where
             pause_point: member.pause_point,
         };
         let runner = TransformRunner::<T, _, _>::start(environment.log.clone(), (from, to), output, options)?;
-        let progress = TransformProgress { name: T::NAME, status: runner.status() };
+        let progress = TransformProgress { name: T::NAME, input: T::INPUT, status: runner.status() };
         let stop = stop.clone();
         let running = Running::spawn(&group, move || runner.run(stop.flag()))?;
         Ok((running, progress))

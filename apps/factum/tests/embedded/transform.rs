@@ -1,6 +1,19 @@
-//! `transform` on the embedded log.
+//! Transforms on the embedded log: `transform`, and `up`, which runs them beside everything else.
 
-use crate::site::{BANK, Site};
+use crate::{
+    process::until,
+    site::{BANK, Site, Up},
+};
+use factum::{
+    Offset, RecordBatch, Topic,
+    environment::Environment,
+    host::{TransformHost, TypedTransform},
+    log::Isolation,
+    transform::FROM_HEADER,
+    wire::Token,
+};
+use factum_bank::v1::V1;
+use std::time::Duration;
 
 const TRANSFORM: [&str; 3] = ["transform", "v1", "--until-end"];
 
@@ -11,8 +24,7 @@ fn what_was_republished_is_not_republished_again_and_a_new_start_goes_on_behind_
         site.deposit("anna", cents);
     }
     // Two events today, and one of the first version.
-    let charge = site.run(&["publish", BANK, "anna", "ChargeOverdraftInterest", r#"{"cents": 5}"#]);
-    assert!(charge.ok, "{charge:?}");
+    charge(&site);
     let said = |line: &str| {
         let ran = site.run(&TRANSFORM);
         assert!(ran.ok && ran.stdout == format!("v1: {line}, 0 were left out\n"), "{ran:?}");
@@ -32,4 +44,88 @@ fn it_needs_the_log_and_a_transform_that_exists() {
     site.run(&TRANSFORM).refused_with(&["runs everything on it", "then run `transform` again", "nothing was changed"]);
     up.process.stop();
     assert!(site.run(&TRANSFORM).ok);
+}
+
+#[test]
+fn up_republishes_what_is_sent_to_it_once_over_a_kill_a_restart_and_a_run_without_transforms() {
+    let site = Site::new();
+    let mut up = site.serve();
+    site.deposit("anna", 100);
+    charge(&site);
+    republishes(&up, 2);
+    let ready = until("everything is ready", || {
+        let answer = up.client().get("/readyz");
+        (answer.status == 200).then_some(answer.json())
+    });
+    let members = ready["members"].as_array().unwrap();
+    let found = members.iter().find(|member| member["processor"] == "transform").unwrap();
+    assert_eq!((&found["name"], found["partitions"].as_array().unwrap().len()), (&"v1".into(), 6), "{ready}");
+    let loops = up.client().get("/healthz").json();
+    assert!(loops["loops"].to_string().contains(r#""processor":"transform""#), "{loops}");
+    up.process.kill();
+
+    let mut up = site.serve();
+    site.deposit("bert", 7);
+    republishes(&up, 1);
+    up.process.stop();
+    let said = up.process.stderr();
+    assert!(said.contains("transform v1 republishes the events of bank.account in bank.account.events.v1"), "{said}");
+    assert!(said.ends_with("v1: 1 events became 1 records, 0 were left out\n"), "{said}");
+
+    let mut without = site.serve_with(&["--no-sample", "--no-transforms"]);
+    site.deposit("carl", 9);
+    assert!(!without.client().get("/readyz").body.contains("transform"));
+    without.process.stop();
+    assert!(!without.process.stderr().contains("v1"), "{}", without.process.stderr());
+
+    let caught_up = site.run(&["up", "--until-idle", "--no-sample"]);
+    assert!(caught_up.ok && caught_up.stderr.contains("v1: 1 events became 1 records"), "{caught_up:?}");
+    let environment = Environment::embedded(&site.path("factum-data")).unwrap();
+    let transform = TypedTransform::<V1>::default();
+    let (made_of, events) = (sources(&environment, &transform), records(&environment, &environment.topics(BANK).events));
+    // The first of the two events of the charge is none of the first version.
+    assert_eq!((made_of.len(), events.len()), (4, 5), "{made_of:?}");
+}
+
+/// Sends a command that two events come of, one of which the first version has.
+fn charge(site: &Site) {
+    let charge = site.run(&["publish", BANK, "anna", "ChargeOverdraftInterest", r#"{"cents": 5}"#]);
+    assert!(charge.ok, "{charge:?}");
+}
+
+/// Waits until this process has republished so many records.
+fn republishes(up: &Up, records: usize) {
+    let line = format!("factum_transform_events_total{{transform=\"v1\",outcome=\"written\"}} {records}\n");
+    until("it is republished", || up.client().get("/metrics").body.contains(&line).then_some(()));
+}
+
+/// What the records of a transform were made of, each once.
+fn sources(environment: &Environment, transform: &dyn TransformHost) -> Vec<Token> {
+    let records = records(environment, &transform.output(""));
+    let sources = records.iter().map(|record| {
+        let from = std::str::from_utf8(record.header(FROM_HEADER).unwrap()).unwrap();
+        from.parse::<Token>().unwrap()
+    });
+    let sources: Vec<_> = sources.collect();
+    for (index, source) in sources.iter().enumerate() {
+        let is_same = |other: &&Token| (&other.place, other.offset) == (&source.place, source.offset);
+        assert_eq!(sources[index..].iter().filter(is_same).count(), 1, "{source} was republished again");
+    }
+    sources
+}
+
+/// Everything committed in a topic.
+fn records(environment: &Environment, topic: &Topic) -> RecordBatch {
+    let (mut admin, mut records) = (environment.log.admin().unwrap(), RecordBatch::new());
+    let mut reader = environment.log.reader(Isolation::ReadCommitted).unwrap();
+    for place in admin.partitions(topic).unwrap() {
+        let end = admin.bounds(&place, Isolation::ReadCommitted).unwrap().end;
+        reader.add(&place, Offset(0)).unwrap();
+        until("the end of a partition", || {
+            reader.poll(1_000, Duration::from_millis(20), &mut records).unwrap();
+            (end == Offset(0) || reader.position(&place).unwrap() >= Some(end)).then_some(())
+        });
+        reader.remove(&place).unwrap();
+    }
+    records
 }
