@@ -3,8 +3,9 @@
 use crate::{Offset, Partition, RecordBatch, Topic};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// The domain's code that a processor's thread runs now: decoding, deciding, folding. It is noted once
-/// for each batch, without a lock and without a clock; who watches has the clock.
+/// The domain's code that a processor's thread runs now: decoding, deciding, folding. It is noted for
+/// each batch (a transform notes each record), without a lock and without a clock; who watches has the
+/// clock.
 ///
 /// ```
 /// use factum_core::{Offset, Partition, Topic, pulse::Pulse};

@@ -60,6 +60,10 @@ pub(super) struct TransformArgs {
     /// The most events a second that this process takes. Without it there is no limit.
     #[arg(long, value_name = "N")]
     max_events_per_second: Option<NonZeroU32>,
+    /// Milliseconds that the transform's code may take for one event. The process then ends with code 70,
+    /// and says which event it was.
+    #[arg(long, default_value_t = 60_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    deadline_ms: u64,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -143,6 +147,7 @@ impl TransformArgs {
             transaction_timeout: Duration::from_millis(self.transaction_timeout_ms),
             protocol: self.group_protocol.into(),
             throttle: Throttle::new(self.max_events_per_second),
+            deadline: Duration::from_millis(self.deadline_ms),
             pause_point: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Beside, Running, SnapshotTally, Stop, snapshots,
-    watchdog::{DEFAULT_DEADLINE, watch},
+    watchdog::{DEFAULT_DEADLINE, IS_FOUND, watch},
 };
 use crate::environment::Environment;
 use factum_core::{
@@ -424,7 +424,7 @@ where
     ) -> Result<(Running, Arc<Mutex<WorkerStatus>>)> {
         let deadline = options.deadline;
         let worker = Self::worker(environment, options)?;
-        watch(A::TYPE, worker.pulse(), deadline)?;
+        watch(A::TYPE, worker.pulse(), deadline, IS_FOUND)?;
         let status = worker.status();
         let stop = stop.clone();
         let running = Running::spawn(&environment.handler_group(A::TYPE), move || worker.run(stop.flag()))?;

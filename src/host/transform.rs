@@ -1,11 +1,14 @@
 //! A transform behind an object-safe interface.
 
-use super::{HandlerOptions, Running, Stop};
+use super::{
+    HandlerOptions, Running, Stop,
+    watchdog::{DEFAULT_DEADLINE, watch},
+};
 use crate::environment::Environment;
 use factum_core::{
     Error, Message, Offset, Result, Throttle, Topic, TopicPartition,
     log::{CommitOffset, GroupOptions, GroupProtocol, Isolation, TransactionOptions},
-    transform::{Transform, output_topic, transform_group},
+    transform::{Transform, output_topic, remedy, transform_group},
 };
 use factum_handler::{PausePoint, Surroundings};
 use factum_schemas::{AvroMessage, RecordCodec};
@@ -36,6 +39,8 @@ pub struct TransformMember {
     pub protocol: GroupProtocol,
     /// How many events it takes a second.
     pub throttle: Throttle,
+    /// How long the transform's code may take for one event before the process ends ([`super::STUCK_EXIT_CODE`]).
+    pub deadline: Duration,
     /// For tests: called before each step of each transaction.
     pub pause_point: Option<PausePoint>,
 }
@@ -49,6 +54,7 @@ impl Default for TransformMember {
             transaction_timeout: as_handler.transaction_timeout,
             protocol: GroupProtocol::Classic,
             throttle: Throttle::default(),
+            deadline: DEFAULT_DEADLINE,
             pause_point: None,
         }
     }
@@ -230,6 +236,9 @@ where
             pause_point: member.pause_point,
         };
         let runner = TransformRunner::<T, _, _>::start(environment.log.clone(), (from, to), output, options)?;
+        // It is found at once and every time: nothing but a person can leave it out.
+        let then = format!("the process ends, and nothing was left out; {}; {MEANWHILE}", remedy::<T>());
+        watch(&format!("transform {}", T::NAME), runner.pulse(), member.deadline, then)?;
         let progress = TransformProgress { name: T::NAME, input: T::INPUT, status: runner.status() };
         let stop = stop.clone();
         let running = Running::spawn(&group, move || runner.run(stop.flag()))?;

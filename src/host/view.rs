@@ -4,7 +4,7 @@ use super::{
     RedriveRequest, RedriveTally, RefoldRequest, RefoldTally, Running, Stop, redrive, refold,
     slowed::{self, Slowed},
     touched::{self, TouchedKeys},
-    watchdog::{DEFAULT_DEADLINE, watch},
+    watchdog::{DEFAULT_DEADLINE, IS_FOUND, watch},
 };
 use crate::environment::Environment;
 use factum_core::{
@@ -245,7 +245,7 @@ impl<V: View> TypedView<V> {
         let sink = self.sink::<W>(environment, database)?;
         let runner = ViewRunner::<W, _>::start(environment.log.clone(), codec, sink, options)?;
         let status = runner.status();
-        watch(W::NAME, runner.pulse(), deadline)?;
+        watch(W::NAME, runner.pulse(), deadline, IS_FOUND)?;
         let stop = stop.clone();
         let running = Running::spawn(W::NAME, move || runner.run(stop.flag()))?;
         Ok((running, ViewProgress { status, ..ViewProgress::new(W::NAME, &self.inputs) }))

@@ -14,21 +14,26 @@ pub const STUCK_EXIT_CODE: i32 = 70;
 /// How long the domain's code may take for one batch where nobody says otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Watches a processor until it is no more. Turns of the watchdog are counted and not the time: a
-/// process that was stopped, or a machine that slept, has not worked meanwhile.
+/// What follows where the machine looks for the record, one death after another.
+pub(super) const IS_FOUND: &str = "the process ends, and finds the record when it is started again";
+
+/// Watches a processor until it is no more; `then` says what follows its end, or what to do. Turns of the
+/// watchdog are counted and not the time: a process that was stopped, or a machine that slept, has not
+/// worked meanwhile.
 ///
 /// # Errors
 /// `Unavailable` when there is no thread to be had.
-pub(super) fn watch(name: &'static str, pulse: &Arc<Pulse>, deadline: Duration) -> Result<()> {
+pub(super) fn watch(name: &str, pulse: &Arc<Pulse>, deadline: Duration, then: impl Into<String>) -> Result<()> {
     let pulse = Arc::downgrade(pulse);
+    let (processor, then) = (name.to_owned(), then.into());
     let turn = (deadline / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
     let spawned = std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
         if let Some(work) = stuck(&pulse, turn, deadline) {
             error!(
-                processor = name,
+                processor,
                 work,
                 deadline_ms = deadline.as_millis(),
-                "the domain's code does not come to an end; the process ends, and finds the record when it is started again"
+                "the domain's code does not come to an end; {then}"
             );
             std::process::exit(STUCK_EXIT_CODE);
         }

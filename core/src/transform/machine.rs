@@ -10,6 +10,7 @@ use crate::{
     CommitOffset, GroupEvent, Membership, MessageCodec, Offset, RecordBatch, RecordRef, Result, Retry, TimestampMs,
     Topic, TopicPartition,
     handler::Plan,
+    pulse::Pulse,
     transaction::Outcome,
     view::{
         Focus, PlaceStatus, Stop, StopClass,
@@ -56,6 +57,7 @@ pub struct Transformer<T: Transform, I, O> {
     from: I,
     to: O,
     output: Topic,
+    pulse: Arc<Pulse>,
     places: Vec<Place<T::From>>,
     plan: Plan,
     totals: Totals,
@@ -65,12 +67,14 @@ pub struct Transformer<T: Transform, I, O> {
 }
 
 impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> Transformer<T, I, O> {
-    /// Without partitions yet. It reads with one codec and writes to `output` with the other.
-    pub fn new(from: I, to: O, output: Topic) -> Self {
+    /// Without partitions yet. It reads with one codec and writes to `output` with the other; the pulse knows
+    /// the topic that it reads.
+    pub fn new((from, to): (I, O), output: Topic, pulse: Pulse) -> Self {
         Transformer {
             from,
             to,
             output,
+            pulse: Arc::new(pulse),
             places: Vec::new(),
             plan: Plan::default(),
             totals: Totals::default(),
@@ -82,6 +86,11 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> Transformer
     /// The topic that it writes.
     pub fn output(&self) -> &Topic {
         &self.output
+    }
+
+    /// Which record is under way, for a watchdog.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Takes what a poll gave: records that were read before the event.
@@ -262,7 +271,10 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> Transformer
         let (focus, traces) = (Focus::default(), &mut self.plan.traces);
         // Nothing is told about single commands.
         traces.clear();
-        match intake::take(&mut place.held, record, &self.from, &focus, traces, &mut self.source, None) {
+        let working = self.pulse.begin(&place.at.topic, place.at.partition, record.offset(), 1);
+        let taken = intake::take(&mut place.held, record, &self.from, &focus, traces, &mut self.source, None);
+        drop(working);
+        match taken {
             Ok(false) => place.next = record.offset().next(),
             Ok(true) => {
                 let batch = place.held.take().expect("a whole batch is held");
@@ -270,7 +282,8 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> Transformer
                 let contested = place.newest.take(&batch, &place.at);
                 let made = contested.map_err(|why| Stop::new(StopClass::ForeignRecord, why)).and_then(|()| {
                     let from = (&place.at, ids.0);
-                    output::append::<T>(&batch, from, &self.output, &self.to, &mut self.plan.records)
+                    let into = &mut self.plan.records;
+                    output::append::<T>(&batch, from, &self.pulse, &self.output, &self.to, into)
                 });
                 match made {
                     Ok(totals) => {

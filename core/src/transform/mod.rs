@@ -102,6 +102,15 @@ pub trait Transform: Send + 'static {
     fn transform(event: &Recorded<Self::From>) -> Vec<Self::To>;
 }
 
+/// What to do about a record that a transform cannot do, for people.
+pub fn remedy<T: Transform>() -> String {
+    format!(
+        "start a program whose transform {} can do it, or leave the record out by setting the group's offset behind \
+         its command's events (kafka-consumer-groups --reset-offsets)",
+        T::NAME
+    )
+}
+
 /// The topic that a transform writes, in a deployment whose names begin with `prefix`.
 pub fn output_topic<T: Transform>(prefix: &str) -> Topic {
     Topic::new(match T::TOPIC {

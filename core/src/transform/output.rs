@@ -1,8 +1,9 @@
 //! A whole batch of a command in another shape.
 
-use super::{FROM_HEADER, MAX_RECORDS_OF_EVENT, Transform, UnknownRecords};
+use super::{FROM_HEADER, MAX_RECORDS_OF_EVENT, Transform, UnknownRecords, remedy};
 use crate::{
     MessageCodec, RecordBatch, Topic, TopicId, TopicPartition, panic_text,
+    pulse::Pulse,
     view::{
         Recorded, Stop, StopClass,
         intake::{Held, Item},
@@ -33,13 +34,14 @@ impl AddAssign for Totals {
     }
 }
 
-/// Appends what becomes of a batch, or nothing.
+/// Appends what becomes of a batch, or nothing. The pulse tells which record is under way.
 ///
 /// # Errors
 /// Why the partition stops before the batch, with the record and what to do.
 pub(super) fn append<T: Transform>(
     batch: &Held<T::From>,
     (at, topic_id): (&TopicPartition, TopicId),
+    pulse: &Pulse,
     output: &Topic,
     codec: &impl MessageCodec<T::To>,
     into: &mut RecordBatch,
@@ -48,12 +50,7 @@ pub(super) fn append<T: Transform>(
     let mut shapes: Vec<(&Recorded<T::From>, T::To)> = Vec::with_capacity(batch.items.len());
     for item in &batch.items {
         let stop = |why: String| {
-            let place = format!("{at}@{}", item.offset());
-            let to_do = format!(
-                "start a program whose transform {} can do it, or leave the record out by setting the group's offset \
-                 behind its command's events (kafka-consumer-groups --reset-offsets)",
-                T::NAME
-            );
+            let (place, to_do) = (format!("{at}@{}", item.offset()), remedy::<T>());
             Stop::new(StopClass::Transform, format!("{place}: {why}; nothing was left out; {to_do}"))
         };
         match item {
@@ -63,6 +60,7 @@ pub(super) fn append<T: Transform>(
             }
             Item::Unknown { record, .. } => tally.skipped += u64::from(record.is_some()),
             Item::Known(_) | Item::Parts(_) => {
+                let _working = pulse.begin(&at.topic, at.partition, item.offset(), 1);
                 for event in item.events() {
                     let made = transform::<T>(event).map_err(stop)?;
                     shapes.extend(made.into_iter().map(|shape| (event, shape)));
@@ -74,6 +72,7 @@ pub(super) fn append<T: Transform>(
     let before = into.len();
     let size = u32::try_from(shapes.len()).unwrap_or(u32::MAX);
     for (index, (event, shape)) in (0..).zip(&shapes) {
+        let _working = pulse.begin(&at.topic, at.partition, event.offset, 1);
         let mut record = into.start(output, at.partition);
         record.key(event.aggregate.as_str().as_bytes());
         record.timestamp(event.recorded);

@@ -9,6 +9,7 @@ use factum_core::{
         TransactionalProducer,
     },
     measure::{Clocks, Histogram},
+    pulse::Pulse,
     transaction::{Outcome, Transaction},
     transform::{Effect, Survey, Transform, Transformer},
     view::PlaceState,
@@ -86,16 +87,16 @@ pub struct TransformRunner<T: Transform, I, O> {
 }
 
 impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> TransformRunner<T, I, O> {
-    /// Makes the clients and joins the group. The topics have been checked; `from` reads the input, `to`
-    /// writes `output`.
+    /// Makes the clients and joins the group. The topics have been checked; one codec reads the input, the
+    /// other one writes `output`.
     ///
     /// # Errors
     /// What the log says when a client cannot be made.
-    pub fn start(log: Arc<dyn Log>, (from, to): (I, O), output: Topic, options: TransformOptions) -> Result<Self> {
+    pub fn start(log: Arc<dyn Log>, codecs: (I, O), output: Topic, options: TransformOptions) -> Result<Self> {
         let now = (options.surroundings.now)();
         let status = TransformStatus { turned: now, ..TransformStatus::default() };
         Ok(TransformRunner {
-            machine: Transformer::new(from, to, output),
+            machine: Transformer::new(codecs, output, Pulse::new(options.group.topics.clone())),
             producer: new_producer(&*log, &options.transaction)?,
             consumer: log.group_consumer(&options.group)?,
             reader: log.reader(Isolation::ReadCommitted)?,
@@ -117,6 +118,11 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> TransformRu
     /// How it is doing, to be read from other threads.
     pub fn status(&self) -> Arc<Mutex<TransformStatus>> {
         self.status.clone()
+    }
+
+    /// What it is at, for a watchdog.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        self.machine.pulse()
     }
 
     /// Works until `stop` is set, then leaves the group.

@@ -1,21 +1,28 @@
 //! Transforms on the embedded log: `transform`, and `up`, which runs them beside everything else.
 
 use crate::{
-    process::until,
+    process::{Process, until},
     site::{BANK, Site, Up},
 };
 use factum::{
-    Offset, RecordBatch, Topic,
+    Offset, RecordBatch, Topic, TopicPartition,
     environment::Environment,
-    host::{TransformHost, TypedTransform},
+    host::{STUCK_EXIT_CODE, Stop, TransformHost, TransformMember, TypedTransform},
     log::Isolation,
-    transform::FROM_HEADER,
+    transform::{FROM_HEADER, Transform},
+    view::Recorded,
     wire::Token,
 };
-use factum_bank::v1::V1;
-use std::time::Duration;
+use factum_bank::{Event, v1, v1::V1};
+use std::{env, path::PathBuf, time::Duration};
 
 const TRANSFORM: [&str; 3] = ["transform", "v1", "--until-end"];
+/// The folder of the log that a child republishes.
+const FOLDER: &str = "FACTUM_TEST_TRANSFORM_DATA";
+/// An event takes microseconds.
+const LOOP_DEADLINE: Duration = Duration::from_secs(4);
+/// With a deposit of so many cents a transform does not come to an end.
+const ENDLESS: i64 = 1_000_003;
 
 #[test]
 fn what_was_republished_is_not_republished_again_and_a_new_start_goes_on_behind_it() {
@@ -82,9 +89,88 @@ fn up_republishes_what_is_sent_to_it_once_over_a_kill_a_restart_and_a_run_withou
     assert!(caught_up.ok && caught_up.stderr.contains("v1: 1 events became 1 records"), "{caught_up:?}");
     let environment = Environment::embedded(&site.path("factum-data")).unwrap();
     let transform = TypedTransform::<V1>::default();
-    let (made_of, events) = (sources(&environment, &transform), records(&environment, &environment.topics(BANK).events));
+    let (made_of, events) = (sources(&environment, &transform), read(&environment, &environment.topics(BANK).events));
     // The first of the two events of the charge is none of the first version.
     assert_eq!((made_of.len(), events.len()), (4, 5), "{made_of:?}");
+}
+
+#[test]
+fn an_event_that_a_transform_does_not_come_to_an_end_with_ends_the_process_and_is_named() {
+    let site = Site::new();
+    site.deposit("anna", 5);
+    site.deposit("anna", ENDLESS);
+    let data = site.path("factum-data");
+    let mut command = std::process::Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "transform::transform_without_an_end", "--nocapture"]).env(FOLDER, &data);
+    let mut child = Process::start(&mut command, &site.file());
+    let (status, said) = (child.finish(), child.stderr());
+    assert_eq!(status.code(), Some(STUCK_EXIT_CODE), "{said}");
+
+    let environment = Environment::embedded(&data).unwrap();
+    let events = read(&environment, &environment.topics(BANK).events);
+    let (place, offset) = events.last().unwrap();
+    let named = format!("work=\"the record {place}@{offset}\"");
+    for text in ["transform endless", &named, "nothing was left out", "--reset-offsets", "`up --no-transforms`"] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+
+    // A program that can do it goes on, and has it and the one before.
+    let (stop, mended) = (Stop::default(), TypedTransform::<Mended>::default());
+    let (running, _) = mended.start(&environment, TransformMember::default(), &stop).unwrap();
+    until("both are republished", || (sources(&environment, &mended).len() >= events.len()).then_some(()));
+    stop.stop();
+    running.join().unwrap();
+    let made_of = sources(&environment, &mended);
+    let made_of: Vec<_> = made_of.iter().map(|from| (from.place.clone(), from.offset)).collect();
+    assert_eq!(made_of, events);
+}
+
+/// Without its variable this is no test, and says nothing.
+#[test]
+fn transform_without_an_end() {
+    let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else { return };
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).with_writer(std::io::stderr).init();
+    let (environment, transform) = (Environment::embedded(&folder).unwrap(), TypedTransform::<Endless>::default());
+    environment.create_output(&transform, None).unwrap();
+    let member = TransformMember { deadline: LOOP_DEADLINE, ..TransformMember::default() };
+    let (running, _) = transform.start(&environment, member, &Stop::default()).unwrap();
+    while running.failure().is_none() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{:?}", running.failure());
+}
+
+/// The first version, made by a program with a mistake.
+#[derive(Debug)]
+struct Endless;
+
+impl Transform for Endless {
+    const NAME: &'static str = "endless";
+    const INPUT: &'static str = BANK;
+    type From = Event;
+    type To = v1::Event;
+
+    fn transform(event: &Recorded<Event>) -> Vec<v1::Event> {
+        while event.event.change_cents() == ENDLESS {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        V1::transform(event)
+    }
+}
+
+/// The same without the mistake.
+#[derive(Debug)]
+struct Mended;
+
+impl Transform for Mended {
+    const NAME: &'static str = Endless::NAME;
+    const INPUT: &'static str = BANK;
+    type From = Event;
+    type To = v1::Event;
+
+    fn transform(event: &Recorded<Event>) -> Vec<v1::Event> {
+        V1::transform(event)
+    }
 }
 
 /// Sends a command that two events come of, one of which the first version has.
@@ -97,6 +183,11 @@ fn charge(site: &Site) {
 fn republishes(up: &Up, records: usize) {
     let line = format!("factum_transform_events_total{{transform=\"v1\",outcome=\"written\"}} {records}\n");
     until("it is republished", || up.client().get("/metrics").body.contains(&line).then_some(()));
+}
+
+/// Where the records of a topic are; within a partition in their order.
+fn read(environment: &Environment, topic: &Topic) -> Vec<(TopicPartition, Offset)> {
+    records(environment, topic).iter().map(|record| (topic.partition(record.partition()), record.offset())).collect()
 }
 
 /// What the records of a transform were made of, each once.
