@@ -59,7 +59,7 @@ impl PausingHandler {
     /// Lets it go on; returns the steps from the one before which it stopped to
     /// the transaction's end. A step that is tried again counts once.
     pub(crate) fn go_on(&self) -> Vec<String> {
-        self.process.signal("CONT");
+        go_on(&self.process, &self.folder);
         until("the end of the transaction", || {
             let steps = fs::read_to_string(self.folder.join("steps")).unwrap();
             let mut steps: Vec<String> = steps.lines().map(str::to_owned).collect();
@@ -104,9 +104,15 @@ fn handler_that_pauses() {
     running.join().unwrap();
 }
 
+/// Lets a process go on that [`pause_once`] has stopped.
+pub(crate) fn go_on(process: &Process, folder: &Path) {
+    File::create(folder.join("go-on")).unwrap();
+    process.signal("CONT");
+}
+
 /// Writes down the steps from the pause on.
 pub(crate) fn pause_once(folder: &Path, step: String) -> impl FnMut(TxnStep) + Send + use<> {
-    let (arm, paused, steps) = (folder.join("arm"), folder.join("paused"), folder.join("steps"));
+    let [arm, paused, steps, go_on] = ["arm", "paused", "steps", "go-on"].map(|name| folder.join(name));
     let mut log: Option<File> = None;
     move |now| {
         let now = format!("{now:?}");
@@ -114,6 +120,11 @@ pub(crate) fn pause_once(folder: &Path, step: String) -> impl FnMut(TxnStep) + S
             log = Some(File::create(&steps).unwrap());
             File::create(&paused).unwrap();
             signal(std::process::id(), "STOP");
+            // The process stops once one of its threads gets to see the signal; on a busy machine this one would
+            // be at the next step by then.
+            while !go_on.exists() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         if let Some(log) = &mut log {
             writeln!(log, "{now}").unwrap();

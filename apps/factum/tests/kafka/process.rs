@@ -75,8 +75,16 @@ impl Process {
         self.child.id()
     }
 
+    /// Sends a signal. After `STOP` the process stands still when this returns: `kill` does not wait for that,
+    /// and on a busy machine a process works on until one of its threads gets to see the signal.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.id(), name);
+        if name == "STOP" {
+            until("the process stands still", || {
+                let state = Command::new("ps").args(["-o", "stat=", "-p", &self.id().to_string()]).output().unwrap();
+                state.stdout.trim_ascii().starts_with(b"T").then_some(())
+            });
+        }
     }
 
     pub(crate) fn stdout(&self) -> String {

@@ -6,9 +6,10 @@ use crate::{
 };
 use factum::{
     AggregateId, Result,
+    client::ClientConfig,
     environment::Environment,
     host::{AggregateHost, CommandEncoder, Typed},
-    send::{self, Outgoing, Request, Tally},
+    send::{self, Client, Outgoing, Request, Tally},
     wire::AnswerCode,
 };
 use factum_bank::Account;
@@ -29,15 +30,29 @@ pub(crate) type Fields = (String, &'static str, Value);
 
 /// Sends orders and waits for their answers.
 pub(crate) fn send(environment: &Environment, orders: &[Order]) -> Result<Tally> {
-    let cents = |(account, record, cents): &Order| (account.clone(), *record, json!({ "cents": cents }));
-    send_fields(environment, orders.iter().map(cents).collect())
+    send_fields(environment, fields(orders))
 }
 
 /// The same of commands with any fields.
 pub(crate) fn send_fields(environment: &Environment, commands: Vec<Fields>) -> Result<Tally> {
-    let client = send::connect(environment, BANK)?;
+    send_by(&send::connect(environment, BANK)?, environment, commands)
+}
+
+/// The same by a client that never repeats a command: once all are answered, nothing is on its way to the log.
+pub(crate) fn send_once(environment: &Environment, orders: &[Order]) -> Result<Tally> {
+    let never = i64::try_from(2 * DEADLINE.as_millis()).expect("two deadlines are no era");
+    let config = ClientConfig { retry_after_ms: never, max_retry_after_ms: never, ..ClientConfig::default() };
+    let client = Client::connect(&*environment.log, environment.topics(BANK), &environment.schemas, config)?;
+    send_by(&client, environment, fields(orders))
+}
+
+fn send_by(client: &Client, environment: &Environment, commands: Vec<Fields>) -> Result<Tally> {
     let encode = Typed::<Account>::default().encoder(environment)?;
-    send::send_all(&client, commands.into_iter().map(|command| request(&encode, command)), |_| {})
+    send::send_all(client, commands.into_iter().map(|command| request(&encode, command)), |_| {})
+}
+
+fn fields(orders: &[Order]) -> Vec<Fields> {
+    orders.iter().map(|(account, record, cents)| (account.clone(), *record, json!({ "cents": cents }))).collect()
 }
 
 fn request(encode: &CommandEncoder, (account, record, fields): Fields) -> Result<Request> {

@@ -2,7 +2,7 @@
 //! republish them are killed.
 
 use crate::{
-    child::pause_once,
+    child::{go_on, pause_once},
     observed::Observed,
     process::{Process, until},
     site::{Site, environment},
@@ -252,7 +252,7 @@ fn a_transformer_that_was_stopped_past_its_session_commits_nothing_that_another_
     let mut other = bank.transformer();
     bank.goes_on();
     let before = zombie.stderr().matches("Assigned(").count();
-    zombie.signal("CONT");
+    go_on(&zombie, &folder);
     zombie.says("Assigned(", before + 1);
     bank.goes_on();
     traffic.end();
