@@ -297,6 +297,22 @@ fn a_commands_headers() {
 }
 
 #[test]
+fn a_commands_source_is_told_where_it_is_a_text_of_a_bounded_length() {
+    let source = |value: &[u8]| {
+        let batch = with_header("ce_source", value);
+        CommandHeaders::source(batch.get(0)).map(str::to_owned)
+    };
+    assert_eq!(source("käse/1/0.1.0".as_bytes()).as_deref(), Some("käse/1/0.1.0"));
+    assert_eq!(source(&[b'x'; 128]).map(|source| source.len()), Some(128));
+    for wrong in [&b""[..], b"\xff", &[b'x'; 129]] {
+        assert_eq!(source(wrong), None, "{wrong:?}");
+    }
+    assert_eq!(CommandHeaders::source(with_header("ce_id", b"x").get(0)), None);
+    // It is no reason to refuse a command.
+    assert_eq!(CommandHeaders::read(with_header("ce_source", b"\xff").get(0)).unwrap(), CommandHeaders::default());
+}
+
+#[test]
 fn a_commands_header_that_is_not_valid_is_named() {
     let cases: [(&str, &[u8], &str); 12] = [
         ("ce_id", b"1", "header ce_id is not valid: \"1\" is not a UUID"),

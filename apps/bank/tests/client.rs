@@ -45,6 +45,10 @@ fn with_handler(environment: &Environment, test: impl FnOnce()) {
 
 /// The headers of every command in the log.
 fn commands(environment: &Environment) -> Vec<CommandHeaders> {
+    records(environment).iter().map(|record| CommandHeaders::read(record).unwrap()).collect()
+}
+
+fn records(environment: &Environment) -> RecordBatch {
     let mut admin = environment.log.admin().unwrap();
     let mut reader = environment.log.reader(Isolation::ReadCommitted).unwrap();
     let mut batch = RecordBatch::new();
@@ -56,7 +60,7 @@ fn commands(environment: &Environment) -> Vec<CommandHeaders> {
         }
         reader.remove(&place).unwrap();
     }
-    batch.iter().map(|record| CommandHeaders::read(record).unwrap()).collect()
+    batch
 }
 
 #[test]
@@ -113,6 +117,24 @@ fn a_command_is_repeated_under_its_id_until_a_handler_answers() {
         assert_eq!((accepted.command, accepted.version), (id, Version(1)), "decided once");
     });
     assert!(commands(&environment).iter().all(|headers| headers.id == Some(id) && headers.reply_to.is_some()));
+}
+
+#[test]
+fn a_command_tells_its_program_its_client_and_the_version() {
+    let environment = environment();
+    for _ in 0..2 {
+        let client: TypedClient<Account> = environment.client().unwrap();
+        client.fire_and_forget(to("anna", Deposit { cents: 1 })).unwrap();
+        client.fire_and_forget(to("anna", Deposit { cents: 2 })).unwrap();
+    }
+    let records = records(&environment);
+    let sources: Vec<&str> = records.iter().filter_map(CommandHeaders::source).collect();
+    let [first, same, second, _] = sources[..] else { panic!("four are told: {sources:?}") };
+    assert!(first == same && first != second, "{sources:?}");
+    let parts: Vec<&str> = first.split('/').collect();
+    let program = std::env::current_exe().unwrap().file_stem().unwrap().to_string_lossy().into_owned();
+    assert!(parts.len() == 3 && program.starts_with(parts[0]) && parts[1].len() == 8, "{first}");
+    assert_eq!(parts[2], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]

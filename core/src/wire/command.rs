@@ -1,11 +1,16 @@
 //! The headers of a command: text, so that any Kafka client can write them.
 
-use crate::{CommandId, EventId, RecordRef, TimestampMs, Version, wire::TraceContext};
+use crate::{
+    CommandId, EventId, RecordRef, TimestampMs, Version,
+    wire::{MAX_SOURCE_BYTES, TraceContext},
+};
 
 /// The names of a command's headers.
 pub mod header {
     /// The command's id, a UUID (CloudEvents `id`).
     pub const ID: &str = "ce_id";
+    /// Who sends it: service, instance and version, UTF-8, at most 128 bytes (CloudEvents `source`).
+    pub const SOURCE: &str = "ce_source";
     /// When it occurred, RFC 3339 (CloudEvents `time`).
     pub const TIME: &str = "ce_time";
     /// The partition of the replies topic that the answer goes to, in decimal.
@@ -44,6 +49,13 @@ pub struct CommandHeaders {
 }
 
 impl CommandHeaders {
+    /// Who sent the command, if it says so: nothing is decided by it, so it is not among the
+    /// headers that each command is asked for.
+    pub fn source(record: RecordRef<'_>) -> Option<&str> {
+        let (_, value) = record.headers().filter(|(name, _)| *name == header::SOURCE).last()?;
+        std::str::from_utf8(value?).ok().filter(|source| (1..=MAX_SOURCE_BYTES).contains(&source.len()))
+    }
+
     /// Reads a record's headers; unknown ones are passed over, of two with one name the last counts.
     ///
     /// # Errors

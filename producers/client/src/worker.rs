@@ -63,6 +63,7 @@ pub(crate) struct Worker {
     topics: Topics,
     partitions: u32,
     reply_to: String,
+    source: String,
     waiting: BTreeMap<CommandId, Message>,
     /// Records handed to the log, in the order of their sequence numbers.
     sent: VecDeque<(u64, CommandId)>,
@@ -91,6 +92,7 @@ impl Worker {
             topics,
             partitions,
             reply_to: replies.to_string(),
+            source: source(),
             waiting: BTreeMap::new(),
             sent: VecDeque::new(),
             outbox: RecordBatch::new(),
@@ -151,7 +153,7 @@ impl Worker {
             match effect {
                 ClientEffect::Send(id) => {
                     if let Some(message) = self.waiting.get(&id) {
-                        write(message, &self.topics, self.partitions, &self.reply_to, &mut self.outbox);
+                        write(message, &self.topics, self.partitions, &self.reply_to, &self.source, &mut self.outbox);
                         ids.push(id);
                     }
                 }
@@ -176,7 +178,7 @@ impl Worker {
     fn send_alone(&mut self, id: CommandId) {
         let Some(message) = self.waiting.get(&id) else { return };
         self.outbox.clear();
-        write(message, &self.topics, self.partitions, &self.reply_to, &mut self.outbox);
+        write(message, &self.topics, self.partitions, &self.reply_to, &self.source, &mut self.outbox);
         match self.producer.produce(&self.outbox) {
             Ok(sequence) => self.sent.push_back((sequence, id)),
             Err(error) => self.machine.failed(id, error),
@@ -202,13 +204,25 @@ impl Worker {
     }
 }
 
-fn write(message: &Message, topics: &Topics, partitions: u32, reply_to: &str, into: &mut RecordBatch) {
+/// Who sends the commands: the program, the client in it, and the version of Factum.
+fn source() -> String {
+    let program = std::env::current_exe().ok();
+    let program = program.as_deref().and_then(|path| path.file_stem()).unwrap_or_default().to_string_lossy();
+    // With what follows it is no longer than a source may be, whatever its letters are.
+    let program: String = program.chars().take(24).collect();
+    let client = uuid::Uuid::new_v4().simple().to_string();
+    // Eight characters tell instances apart, as those of handlers do.
+    format!("{program}/{}/{}", &client[..8], env!("CARGO_PKG_VERSION"))
+}
+
+fn write(message: &Message, topics: &Topics, partitions: u32, reply_to: &str, source: &str, into: &mut RecordBatch) {
     let request = &message.request;
     let key = request.aggregate.as_str().as_bytes();
     let mut record = into.start(&topics.commands, partition_of(key, partitions));
     record.key(key);
     record.value(&request.value);
     record.header(header::ID, request.id.to_string().as_bytes());
+    record.header(header::SOURCE, source.as_bytes());
     if message.until == Until::Answered {
         record.header(header::REPLY_TO, reply_to.as_bytes());
     }
