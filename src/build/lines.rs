@@ -1,7 +1,7 @@
 //! What is asked of the process that holds the log, and what it tells: a JSON value a line.
 
 use super::BuildRequest;
-use factum_core::{Error, ErrorKind};
+use factum_core::Error;
 use factum_views::{Database, RebuildProgress};
 use serde::{Deserialize, Serialize};
 use std::path::absolute;
@@ -45,13 +45,6 @@ impl<T> Line<T> {
     pub(super) fn failed(error: &Error) -> Self {
         Line::Failed { kind: error.kind().to_string(), detail: error.to_string() }
     }
-}
-
-/// The error of a line.
-pub(super) fn error(kind: &str, detail: String) -> Error {
-    let kinds = [ErrorKind::Conflict, ErrorKind::Unavailable, ErrorKind::Fenced, ErrorKind::Data];
-    let kind = kinds.into_iter().find(|known| known.to_string() == kind).unwrap_or(ErrorKind::Invalid);
-    Error::new(kind, detail)
 }
 
 /// A database's name, the same in every process of this machine; without a password.

@@ -2,14 +2,18 @@
 
 use super::{
     BuildRequest, Built, Listed, Tables, Told,
-    lines::{Asked, Line, Wish, error, name_of},
+    lines::{Asked, Line, Wish, name_of},
 };
-use crate::{host::Stop, service::RemoteService};
+use crate::{
+    host::Stop,
+    service::{RemoteService, error_of},
+};
 use factum_core::{Error, Result};
 use factum_views::Database;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     net::SocketAddr,
+    ops::ControlFlow,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -69,11 +73,14 @@ impl AtOwner {
         tell: &mut dyn FnMut(Told<'_>),
     ) -> Result<T> {
         let mut answer = None;
-        self.service.post_for_lines(&["views", view, "tables"], asked, &mut |line: Line<T>| match line {
-            Line::Progress(progress) => tell(Told::Progress(&progress)),
-            Line::Note(note) => tell(Told::Note(&note)),
-            Line::Done(done) => answer = Some(Ok(done)),
-            Line::Failed { kind, detail } => answer = Some(Err(error(&kind, detail))),
+        self.service.post_for_lines(&["views", view, "tables"], asked, &mut |line: Line<T>| {
+            match line {
+                Line::Progress(progress) => tell(Told::Progress(&progress)),
+                Line::Note(note) => tell(Told::Note(&note)),
+                Line::Done(done) => answer = Some(Ok(done)),
+                Line::Failed { kind, detail } => answer = Some(Err(error_of(&kind, detail))),
+            }
+            ControlFlow::Continue(())
         })?;
         answer.unwrap_or_else(|| {
             Err(Error::unavailable(

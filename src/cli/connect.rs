@@ -90,6 +90,16 @@ pub(super) enum Folding {
     Here(Environment, Database),
 }
 
+/// Who reads a log.
+pub(super) enum Reading {
+    /// The process that serves the embedded log.
+    AtOwner(SocketAddr),
+    /// This one.
+    Here(Environment),
+    /// Nobody: there is none.
+    Nothing,
+}
+
 /// A log and what is known of its registry.
 #[derive(Debug)]
 pub(super) struct Connected {
@@ -344,32 +354,25 @@ impl LogArgs {
         Ok(Some(SchemaRegistry::Log(Arc::new(LogRegistry::open(log, self.replication)?))))
     }
 
-    /// The log, where this process can read it, and the registry beside it, for verbs that make do with one of the two.
-    pub(super) fn log_and_registry(&self) -> Result<(Option<Environment>, Option<SchemaRegistry>)> {
+    /// Who reads the log, and the registry beside it, for verbs that make do with one of the two.
+    pub(super) fn log_and_registry(&self) -> Result<(Reading, Option<SchemaRegistry>)> {
         let connected = match self.place() {
             Place::Kafka => self.connect_cluster()?,
             Place::Embedded(folder) => match self.reach(&folder, false)? {
                 Reached::Log(log) => self.connected(log)?,
-                Reached::Owner(address) => {
-                    output::note(&format!(
-                        "the process at {address} holds the log in {}, so it is not read: end that one (`up` ends with \
-                         Ctrl-C) and run this again to see what is in it",
-                        folder.display()
-                    ));
-                    return Ok((None, self.schema_registry()?));
-                }
+                Reached::Owner(address) => return Ok((Reading::AtOwner(address), self.schema_registry()?)),
                 Reached::Nothing => {
                     output::note(&format!(
                         "there is no log in {}, so none is read: --data names another, --kafka a cluster",
                         folder.display()
                     ));
-                    return Ok((None, self.schema_registry()?));
+                    return Ok((Reading::Nothing, self.schema_registry()?));
                 }
             },
         };
         let in_log = connected.registry.map(SchemaRegistry::Log);
         let registry = in_log.or(self.registry.client()?.map(SchemaRegistry::Http));
-        Ok((Some(connected.environment), registry))
+        Ok((Reading::Here(connected.environment), registry))
     }
 
     /// Starts the local Kafka if it is the cluster and does not run.

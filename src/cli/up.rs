@@ -11,6 +11,7 @@ use super::{
 use crate::{
     App,
     build::{self, Here},
+    deprecation,
     environment::Environment,
     host::Stop,
     import::ImportRow,
@@ -142,7 +143,9 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let router = router(app, service.clone(), board, registry, &limits, &serving)?;
     // On a cluster, other processes fold the log by themselves.
     let router = match log {
-        Some(_) => router.merge(build::router(Here::new(app.clone(), environment.clone(), views), &serving)),
+        Some(_) => router
+            .merge(build::router(Here::new(app.clone(), environment.clone(), views), &serving))
+            .merge(deprecation::router(environment.clone(), &serving)),
         None => router,
     };
     let server = args.serve(router, log.as_deref(), limits, &serving)?;

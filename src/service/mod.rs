@@ -18,5 +18,5 @@ pub(crate) use factum_gateway::{
     StateRequest, parse_time, router,
 };
 pub(crate) use local::LocalService;
-pub(crate) use remote::RemoteService;
+pub(crate) use remote::{RemoteService, error_of};
 pub(crate) use views::ViewReader;

@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    ops::ControlFlow,
     time::Duration,
 };
 
@@ -109,7 +110,7 @@ impl RemoteService {
         (problem.at, Error::new(kind, problem.detail))
     }
 
-    /// Posts JSON, and hands on each line of the answer as it comes, however long that takes.
+    /// Posts JSON, and hands on each line of the answer as it comes, however long that takes, until `each` breaks off.
     ///
     /// # Errors
     /// The problem that is answered instead; `Unavailable` when the process does not answer; `Invalid` for a line that
@@ -118,7 +119,7 @@ impl RemoteService {
         &self,
         segments: &[&str],
         body: &impl Serialize,
-        each: &mut dyn FnMut(T),
+        each: &mut dyn FnMut(T) -> ControlFlow<()>,
     ) -> Result<()> {
         let post = self.client.post(self.url(segments, &[])?).json(body).timeout(LONGEST_ANSWER);
         let response = post.send().map_err(|error| self.silent(&error.without_url()))?;
@@ -130,7 +131,11 @@ impl RemoteService {
             lines.by_ref().take(MAX_ANSWER_BYTES).read_until(b'\n', &mut line).map_err(|error| self.silent(&error))?;
             match (line.is_empty(), is_good) {
                 (true, _) => return Ok(()),
-                (false, true) => each(self.read(&line)?),
+                (false, true) => {
+                    if each(self.read(&line)?).is_break() {
+                        return Ok(());
+                    }
+                }
                 (false, false) => return Err(self.problem(&line).1),
             }
         }
@@ -268,6 +273,13 @@ impl Service for RemoteService {
         let url = self.url(&["views", &request.view], &parameters)?;
         self.fetch(self.client.get(url))
     }
+}
+
+/// The error that a line of an answer tells.
+pub(crate) fn error_of(kind: &str, detail: String) -> Error {
+    let kinds = [ErrorKind::Conflict, ErrorKind::Unavailable, ErrorKind::Fenced, ErrorKind::Data];
+    let kind = kinds.into_iter().find(|known| known.to_string() == kind).unwrap_or(ErrorKind::Invalid);
+    Error::new(kind, detail)
 }
 
 /// The next commands as one body of JSON, and how many they are.

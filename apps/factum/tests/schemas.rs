@@ -320,6 +320,27 @@ fn what_is_deprecated_is_listed_with_its_subjects_and_writers() {
     assert!(out.contains(" since 2000-01-01T00:00:00.000Z: 1 record, the last "), "{out}");
     let err = bad(&["deprecated", "--dir", dir, "--data", data, "--since", "2999-01-01"]);
     assert!(err.contains("--since lies in the future"), "{err}");
+
+    // A command's field, and who sends it; the event has no mark any more.
+    fs::write(&file, text).unwrap();
+    let file = folder.path().join("bank.account.Deposit/1.avsc");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen(r#""name": "cents","#, r#""name": "cents", "deprecated": "use amount","#, 1))
+        .unwrap();
+    let out = good(&["deprecated", "--dir", dir, "--data", data]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "bank.account.Deposit, field cents: deprecated: use amount",
+            "  in bank.account.commands-bank.account.Deposit, version 1"
+        ]
+    );
+    assert!(
+        lines[2].starts_with("  written by factum/") && lines[2].contains(", the last bank.account.commands/"),
+        "{out}"
+    );
+    assert_eq!(lines.len(), 3, "{out}");
 }
 
 #[test]

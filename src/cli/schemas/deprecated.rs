@@ -3,9 +3,15 @@
 use super::{Folder, SchemaRegistry};
 use crate::{
     App,
-    cli::{FormatArgs, connect::LogArgs, output, publish::progress_bar, stop_on_signal},
-    deprecation::{Marked, Written, called, check_since, find_writers},
-    host::rfc3339,
+    cli::{
+        FormatArgs,
+        connect::{LogArgs, Reading},
+        output,
+        publish::progress_bar,
+        stop_on_signal,
+    },
+    deprecation::{Kind, Marked, Progress, Seen, Source, Written, ask_owner, called, check_since, find_writers},
+    host::{AggregateHost, rfc3339},
     service::parse_time,
 };
 use clap::Args;
@@ -18,17 +24,19 @@ use std::{collections::BTreeMap, sync::Arc};
 /// List what is deprecated, which versions of subjects still have it, and who still writes it.
 ///
 /// An event is marked with `#[event("bank.account", deprecated = "use LimitSet")]` on its struct, a
-/// field with `#[event(deprecated = "use memo")]`. The mark is in the schema, so that other languages
-/// see it: commit it as the next version of the record, whose bytes and subject stay as they are. In
-/// other languages it is the attribute "deprecated" of the record or the field.
+/// field with `#[event(deprecated = "use memo")]`, also in a struct within an event, which has the
+/// attribute, too. For commands the attribute is `#[command(…)]`. The mark is in the schema, so that
+/// other languages see it: commit it as the next version of the record, whose bytes and subject stay
+/// as they are. In other languages it is the attribute "deprecated" of the record or the field.
 ///
-/// Marks come from the newest committed schema of each event, and from the latest version of each
-/// subject. A field counts as written where its value is not its default. Who wrote an event, its
-/// header says: service, instance and version. A record that nobody has written for long can be
-/// retired, a field can be taken out.
+/// Marks come from the newest committed schema of each event and command, and from the latest version
+/// of each subject. A field counts as written where its value is not its default. Who wrote an event
+/// or a command, its header says: service, instance and version. A command's is `ce_source`, which
+/// other languages set themselves; one that came over HTTP has the name of the gateway. An event that
+/// nobody has written for long can be retired, a command deleted, a field taken out.
 ///
-/// The whole log is read, or that of --since. While `up` holds the embedded log, only the schemas
-/// are looked at.
+/// The topics with something that is marked are read as a whole, or from --since on. The process that
+/// holds the embedded log does that for other terminals.
 ///
 /// Examples:
 ///   factum schemas deprecated
@@ -47,7 +55,7 @@ pub(in crate::cli) struct DeprecatedArgs {
     format: FormatArgs,
 }
 
-/// A subject of an events topic.
+/// A subject of an events or commands topic.
 struct Subject {
     name: String,
     record: String,
@@ -57,49 +65,71 @@ struct Subject {
 pub(super) fn deprecated(app: &Arc<App>, args: &DeprecatedArgs) -> Result<()> {
     check_since(args.since, system_clock())?;
     let stop = stop_on_signal()?;
-    let (environment, registry) = args.log.log_and_registry()?;
-    let types: Vec<&str> = app.aggregates.iter().map(|host| host.aggregate_type()).collect();
+    let (reading, registry) = args.log.log_and_registry()?;
     let subjects = match &registry {
-        Some(registry) => subjects(registry, &types, args.log.prefix())?,
+        Some(registry) => subjects(registry, app, args.log.prefix())?,
         None => Vec::new(),
     };
     let mut marked = marks(app, args, &subjects)?;
     if marked.is_empty() {
         output::note(
-            "no event and no field is deprecated: `#[event(\"bank.account\", deprecated = \"use LimitSet\")]` marks an \
-             event, `#[event(deprecated = \"use memo\")]` a field",
+            "no event, no command and no field is deprecated: `#[event(\"bank.account\", deprecated = \"use LimitSet\")]` \
+             marks an event, `#[event(deprecated = \"use memo\")]` a field, and `#[command(…)]` those of commands",
         );
         return Ok(());
     }
-    if let Some(environment) = &environment {
-        let bar = progress_bar(0, "offsets");
-        let seen = find_writers(environment, &types, args.since, &mut marked, &stop, &mut |progress| {
-            bar.set_length(progress.total);
-            bar.set_position(progress.done);
-        });
-        bar.finish_and_clear();
-        seen?.remarks().iter().for_each(|remark| output::note(remark));
-    }
+    let sources = sources(app, &marked);
+    let bar = progress_bar(0, "offsets");
+    let mut tell = |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    };
+    let seen = match &reading {
+        Reading::Here(environment) => {
+            Some(find_writers(environment, &sources, args.since, &mut marked, &stop, &mut tell))
+        }
+        Reading::AtOwner(address) => Some(ask_owner(*address, &sources, args.since, &mut marked, &stop, &mut tell)),
+        Reading::Nothing => None,
+    };
+    bar.finish_and_clear();
+    let seen = seen.transpose()?;
+    seen.iter().flat_map(Seen::remarks).for_each(|remark| output::note(&remark));
     for marked in &marked {
         let versions = carriers(marked, &subjects);
         if args.format.json {
-            print_json(marked, &versions, environment.is_some());
+            print_json(marked, &versions, seen.is_some());
         } else {
-            print(marked, &versions, environment.is_some().then_some(args.since));
+            print(marked, &versions, seen.is_some().then_some(args.since));
         }
     }
     Ok(())
 }
 
-/// The marks of the program's events, in the files and in the registry.
+/// The records of an aggregate type, and the topics that they are written into.
+fn records(host: &dyn AggregateHost) -> [(Kind, Vec<&'static str>); 2] {
+    [(Kind::Events, [host.events(), &host.retired_events()].concat()), (Kind::Commands, host.commands().to_vec())]
+}
+
+/// The topics into which something is written that is marked.
+fn sources(app: &App, marked: &[Marked]) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for host in &app.aggregates {
+        for (kind, records) in records(&**host) {
+            if marked.iter().any(|marked| records.contains(&marked.record.as_str())) {
+                sources.push(Source { aggregate_type: host.aggregate_type().to_owned(), kind });
+            }
+        }
+    }
+    sources
+}
+
+/// The marks of the program's events and commands, in the files and in the registry.
 fn marks(app: &App, args: &DeprecatedArgs, subjects: &[Subject]) -> Result<Vec<Marked>> {
     let mut newest: BTreeMap<&str, Vec<&Schema>> = BTreeMap::new();
     let committed = if args.folder.dir.is_dir() { args.folder.records()? } else { Vec::new() };
-    let of_events = |name: &str| {
-        let mut hosts = app.aggregates.iter();
-        hosts.any(|host| host.events().contains(&name) || host.retired_events().contains(&name))
-    };
-    for record in committed.iter().filter(|record| of_events(&record.name)) {
+    let known: Vec<&str> =
+        app.aggregates.iter().flat_map(|host| records(&**host)).flat_map(|(_, records)| records).collect();
+    for record in committed.iter().filter(|record| known.contains(&record.name.as_str())) {
         newest.entry(&record.name).or_default().extend(record.versions.last().map(|version| &version.schema));
     }
     for subject in subjects {
@@ -116,10 +146,13 @@ fn marks(app: &App, args: &DeprecatedArgs, subjects: &[Subject]) -> Result<Vec<M
     Ok(found)
 }
 
-/// The subjects of the events topics, with all their versions.
-fn subjects(registry: &SchemaRegistry, types: &[&str], prefix: &str) -> Result<Vec<Subject>> {
-    let begins: Vec<String> =
-        types.iter().map(|name| format!("{}-", Topics::with_prefix(prefix, name).events)).collect();
+/// The subjects of the topics of events and of commands, with all their versions.
+fn subjects(registry: &SchemaRegistry, app: &App, prefix: &str) -> Result<Vec<Subject>> {
+    let topics = app.aggregates.iter().flat_map(|host| {
+        let topics = Topics::with_prefix(prefix, host.aggregate_type());
+        [topics.events, topics.commands]
+    });
+    let begins: Vec<String> = topics.map(|topic| format!("{topic}-")).collect();
     let mut found = Vec::new();
     for name in registry.subjects()? {
         let Some(record) = begins.iter().find_map(|begin| name.strip_prefix(begin.as_str())) else { continue };
@@ -156,9 +189,9 @@ fn print(marked: &Marked, versions: &[(&str, Vec<u32>)], read: Option<Option<Tim
     if marked.writers.is_empty() {
         output::line(&format!("  written by nobody{since}"));
     }
-    for (source, Written { records, place, offset, time }) in &marked.writers {
+    for (source, Written { records, last, time }) in &marked.writers {
         let plural = if *records == 1 { "" } else { "s" };
-        let last = format!("the last {place}@{offset} at {}", rfc3339(*time));
+        let last = format!("the last {last} at {}", rfc3339(*time));
         output::line(&format!("  written by {source}{since}: {records} record{plural}, {last}"));
     }
 }
@@ -169,9 +202,9 @@ fn print_json(marked: &Marked, versions: &[(&str, Vec<u32>)], is_read: bool) {
     let writers: Vec<_> = marked
         .writers
         .iter()
-        .map(|(source, Written { records, place, offset, time })| {
+        .map(|(source, Written { records, last, time })| {
             json!({
-                "source": source, "records": records, "last": format!("{place}@{offset}"), "last_recorded": rfc3339(*time),
+                "source": source, "records": records, "last": last.to_string(), "last_recorded": rfc3339(*time),
             })
         })
         .collect();

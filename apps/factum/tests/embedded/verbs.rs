@@ -5,7 +5,7 @@ use crate::{
     site::{BANK, Site},
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, path::Path};
 
 const ID: &str = "3f0a4a34-6f3c-4c31-a6d5-3d6f2a1c9b10";
 const TIME: &str = "2026-01-31T12:00:00.000Z";
@@ -160,4 +160,54 @@ fn an_id_that_no_path_can_hold_is_told_while_another_process_has_the_log() {
     }
     up.process.stop();
     assert_eq!(site.deposit("..", 5), 1);
+}
+
+#[test]
+fn who_writes_what_is_deprecated_is_told_the_same_beside_a_running_process() {
+    let site = Site::new();
+    let avsc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/avsc");
+    for record in ["bank.account.Deposited", "bank.account.Deposit"] {
+        let text = fs::read_to_string(avsc.join(record).join("1.avsc")).unwrap();
+        let marked = text.replacen(r#""name": "cents","#, r#""name": "cents", "deprecated": "use amount","#, 1);
+        assert_ne!(text, marked);
+        let folder = site.path("schemas/avsc").join(record);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("1.avsc"), marked).unwrap();
+    }
+    let rows = (0..2_500).map(|row| (format!("file-{}", row % 3), (row + 1).to_string()));
+    let import = site.deposits("rows", rows);
+    let import: Vec<&str> = ["publish", BANK].into_iter().chain(import.iter().map(String::as_str)).collect();
+    let mut up = site.serve();
+    let owner = site.owner();
+    let ran = site.run(&import);
+    assert!(ran.ok, "{ran:?}");
+    site.deposit("anna", 100);
+    let ask = |more: &[&str]| site.run(&[&["schemas", "deprecated"], more].concat());
+    let all: [&[&str]; 3] = [&[], &["--json"], &["--since", "2000-01-01"]];
+    let beside = all.map(&ask);
+    ask(&["--since", "2999-01-01"]).refused_with(&["--since lies in the future"]);
+    assert_eq!(site.owner(), owner, "somebody else had the log");
+    // Wrong requests are refused, and the next good one is answered.
+    let wrong = up.client().post("/deprecated", &[], r#"{"sources":[],"marks":[],"since":null,"x":1}"#);
+    assert!((400..500).contains(&wrong.status), "{wrong:?}");
+    let many = vec![json!({ "aggregate_type": BANK, "kind": "events" }); 1_001];
+    let many = json!({ "sources": many, "marks": [], "since": null }).to_string();
+    // The answer comes in lines, whose length no header tells, so the client complains and shows it.
+    let many = up.client().try_post("/deprecated", &[], &many).unwrap_err().to_string();
+    assert!(many.contains("0 marks and 1001 topics are asked for at once, the limit is 1000"), "{many}");
+    assert_eq!(ask(&[]).stdout, beside[0].stdout);
+    up.process.stop();
+
+    for (beside, by_itself) in beside.iter().zip(all.map(&ask)) {
+        assert!(beside.ok && by_itself.ok, "{beside:?} {by_itself:?}");
+        assert_eq!((&beside.stdout, &beside.stderr), (&by_itself.stdout, &by_itself.stderr));
+    }
+    let lines: Vec<&str> = beside[0].stdout.lines().collect();
+    let [command, _, sender, event, _, handler] = lines[..] else { panic!("two are marked: {lines:?}") };
+    assert_eq!(command, "bank.account.Deposit, field cents: deprecated: use amount");
+    // A command that has no answer for long is sent again: these are at least as many as the events.
+    let sent = sender.split(": ").nth(1).and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+    assert!(sender.starts_with("  written by factum/") && sent.is_some_and(|sent| sent >= 2_501), "{sender}");
+    assert_eq!(event, "bank.account.Deposited, field cents: deprecated: use amount");
+    assert!(handler.starts_with("  written by handler/") && handler.contains(": 2501 records, the last "), "{handler}");
 }
