@@ -33,11 +33,13 @@
 
 mod adopt;
 mod app;
+mod aside;
 mod build;
 mod cli;
 mod config;
 mod deprecation;
 pub mod environment;
+mod errand;
 pub mod history;
 pub mod host;
 pub mod import;

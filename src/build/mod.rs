@@ -1,27 +1,21 @@
 //! Folding a view's log again: to build the view anew, to see it as it stood,
 //! to find where it drifted from its log.
 //!
-//! [`Tables`] is what verbs ask for: [`Here`] does it in this process, and
-//! [`AtOwner`] asks the process that holds the embedded log, where [`router`]
-//! has a [`Here`] do it.
+//! What verbs ask for are errands: they are done in this process, or in the one
+//! that holds the embedded log.
 
 mod compared;
-mod here;
-mod lines;
-mod owner;
+mod errands;
 mod run;
-mod serve;
 mod tables;
 
 pub(crate) use compared::Compared;
-pub(crate) use here::Here;
-pub(crate) use owner::AtOwner;
+pub(crate) use errands::{BuildTables, DropTables, ListTables, RollBack, errands};
 pub(crate) use run::build;
-pub(crate) use serve::router;
 pub(crate) use tables::{Beside, Listed};
 
-use crate::host::{Stop, rfc3339};
-use factum_core::{Result, TimestampMs};
+use crate::host::rfc3339;
+use factum_core::TimestampMs;
 use factum_views::{AsOf, RebuildProgress};
 use serde::{Deserialize, Serialize};
 use std::{num::NonZeroU32, time::Duration};
@@ -29,34 +23,6 @@ use std::{num::NonZeroU32, time::Duration};
 /// Events a second of a rebuild that nobody told another rate: so few that a
 /// live view in the same database stays less than two seconds behind.
 pub(crate) const DEFAULT_RATE: u32 = 20_000;
-
-/// Who does something with the tables of views.
-pub(crate) trait Tables {
-    /// What there is of a view.
-    ///
-    /// # Errors
-    /// What the database says.
-    fn list(&self, view: &str) -> Result<Listed>;
-
-    /// Makes the tables live again that were before the last rebuild.
-    ///
-    /// # Errors
-    /// `Invalid` when there are none; `Conflict` while the view is being built.
-    fn roll_back(&self, view: &str) -> Result<()>;
-
-    /// Drops the tables of a suffix; answers with their name.
-    ///
-    /// # Errors
-    /// `Invalid` when there are none; `Conflict` while the view is being built.
-    fn drop_tables(&self, view: &str, suffix: &str) -> Result<String>;
-
-    /// Builds, compares, and switches where that is the plan.
-    ///
-    /// # Errors
-    /// `Conflict` when the view is being built by somebody else or tables are in
-    /// the way; `Unavailable` when it was stopped: the same request goes on then.
-    fn build(&self, view: &str, request: &BuildRequest, stop: &Stop, tell: &mut dyn FnMut(Told<'_>)) -> Result<Built>;
-}
 
 /// What is to be built.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,10 +61,11 @@ pub(crate) struct BuildRequest {
 }
 
 /// What is heard while it is built.
-#[derive(Debug)]
-pub(crate) enum Told<'a> {
-    Progress(&'a RebuildProgress),
-    Note(&'a str),
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Told {
+    Progress(RebuildProgress),
+    Note(String),
 }
 
 /// What came of it.

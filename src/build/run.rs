@@ -29,7 +29,7 @@ pub(crate) fn build(
     database: &Database,
     request: &BuildRequest,
     stop: &Stop,
-    tell: &mut dyn FnMut(Told<'_>),
+    tell: &mut dyn FnMut(Told),
 ) -> Result<Built> {
     let live = host.table()?;
     let (suffix, target, sample, anew) = match &request.plan {
@@ -80,7 +80,7 @@ pub(crate) fn build(
         if error.kind() != ErrorKind::Unavailable || attempt == ATTEMPTS {
             return Err(error);
         }
-        tell(Told::Note(&format!("{error}; trying again")));
+        tell(Told::Note(format!("{error}; trying again")));
         std::thread::sleep(PAUSE);
         rebuild = match fold(rebuild, &mut built, stop, tell)? {
             Some(rebuild) => rebuild,
@@ -95,13 +95,13 @@ fn fold(
     mut rebuild: Rebuilder,
     built: &mut Built,
     stop: &Stop,
-    tell: &mut dyn FnMut(Told<'_>),
+    tell: &mut dyn FnMut(Told),
 ) -> Result<Option<Rebuilder>> {
     let begun = Instant::now();
     let is_close = rebuild.fold(stop.flag(), &mut |progress: &RebuildProgress| {
         built.events = progress.applied;
         built.parked = progress.parked;
-        tell(Told::Progress(progress));
+        tell(Told::Progress(progress.clone()));
     })?;
     built.folding += begun.elapsed();
     if is_close {

@@ -4,6 +4,7 @@ use super::{output, registry::RegistryArgs, schemas::SchemaRegistry};
 use crate::{
     App,
     environment::Environment,
+    errand::{AtOwner, Doer, Here},
     host::Stop,
     local_kafka::{LocalKafka, Wishes},
     node::{NewTopics, Node},
@@ -82,10 +83,10 @@ enum Reached {
     Nothing,
 }
 
-/// Who folds a log.
-pub(super) enum Folding {
+/// Who holds a log.
+enum Holder {
     /// The process that serves the embedded log.
-    AtOwner(SocketAddr),
+    Owner(SocketAddr),
     /// This one, with its log, and where its views are without --views.
     Here(Environment, Database),
 }
@@ -226,9 +227,9 @@ impl LogArgs {
     /// # Errors
     /// `Conflict` while a process holds the embedded log; `Invalid` when there is none.
     pub(super) fn at_rest(&self, verb: &str) -> Result<(Environment, Database)> {
-        match self.folding()? {
-            Folding::Here(environment, views) => Ok((environment, views)),
-            Folding::AtOwner(address) => Err(Error::new(
+        match self.holder()? {
+            Holder::Here(environment, views) => Ok((environment, views)),
+            Holder::Owner(address) => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
                     "the process at {address} holds the log in {} and runs everything on it: end it (`up` ends with \
@@ -239,23 +240,40 @@ impl LogArgs {
         }
     }
 
-    /// The log for a verb that folds it beside what runs on it, or the process that serves it.
+    /// Who does a verb's errands with the log: the process that serves the embedded log, or this one. `views` is where
+    /// they are if the user says it.
     ///
     /// # Errors
     /// `Invalid` when there is no log.
-    pub(super) fn folding(&self) -> Result<Folding> {
+    pub(super) fn doer(&self, app: &Arc<App>, views: Option<&Database>) -> Result<Doer> {
+        Ok(match self.holder()? {
+            Holder::Owner(owner) => Doer::AtOwner(AtOwner::new(owner, views)?),
+            Holder::Here(environment, default) => {
+                Doer::Here(Here::new(app.clone(), environment, views.cloned().unwrap_or(default)))
+            }
+        })
+    }
+
+    /// The same for errands that need the views' database and no log.
+    pub(super) fn doer_without_log(&self, app: &Arc<App>, views: Option<&Database>) -> Result<Doer> {
+        if let Some(owner) = self.serving_owner()? {
+            return Ok(Doer::AtOwner(AtOwner::new(owner, views)?));
+        }
+        let database = views.cloned().unwrap_or_else(|| self.default_views());
+        Ok(Doer::Here(Here::without_log(app.clone(), database)))
+    }
+
+    fn holder(&self) -> Result<Holder> {
         let folder = match self.place() {
             Place::Kafka => {
                 let environment = self.connect_cluster()?.environment;
-                return Ok(Folding::Here(environment, Database::file("factum-views.sqlite")));
+                return Ok(Holder::Here(environment, self.default_views()));
             }
             Place::Embedded(folder) => folder,
         };
         match self.reach(&folder, false)? {
-            Reached::Owner(address) => Ok(Folding::AtOwner(address)),
-            Reached::Log(log) => {
-                Ok(Folding::Here(self.connected(log)?.environment, Database::file(folder.join("views.sqlite"))))
-            }
+            Reached::Owner(address) => Ok(Holder::Owner(address)),
+            Reached::Log(log) => Ok(Holder::Here(self.connected(log)?.environment, self.default_views())),
             Reached::Nothing => Err(Error::invalid(format!(
                 "there is no log in {}: --data names another, --kafka a cluster",
                 folder.display()
@@ -264,7 +282,7 @@ impl LogArgs {
     }
 
     /// The process that serves the embedded log, if one does.
-    pub(super) fn serving_owner(&self) -> Result<Option<SocketAddr>> {
+    fn serving_owner(&self) -> Result<Option<SocketAddr>> {
         match self.place() {
             Place::Kafka => Ok(None),
             Place::Embedded(folder) => Ok(owner(&folder)?.and_then(|owner| owner.http)),
@@ -272,7 +290,7 @@ impl LogArgs {
     }
 
     /// Where views are that no flag names.
-    pub(super) fn default_views(&self) -> Database {
+    fn default_views(&self) -> Database {
         match self.place() {
             Place::Kafka => Database::file("factum-views.sqlite"),
             Place::Embedded(folder) => Database::file(folder.join("views.sqlite")),

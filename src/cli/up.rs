@@ -9,10 +9,9 @@ use super::{
     query, stop_on_signal,
 };
 use crate::{
-    App,
-    build::{self, Here},
-    deprecation,
+    App, aside, build, deprecation,
     environment::Environment,
+    errand::{Desk, Here},
     host::Stop,
     import::ImportRow,
     node::{NewTopics, Node},
@@ -141,11 +140,13 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     node.show_on(&board);
     let limits = args.limits.limits(DRAIN)?;
     let router = router(app, service.clone(), board, registry, &limits, &serving)?;
-    // On a cluster, other processes fold the log by themselves.
+    // On a cluster, other processes read the log by themselves.
     let router = match log {
-        Some(_) => router
-            .merge(build::router(Here::new(app.clone(), environment.clone(), views), &serving))
-            .merge(deprecation::router(environment.clone(), &serving)),
+        Some(_) => {
+            let desk = Desk::new(Here::new(app.clone(), environment.clone(), views), &serving);
+            let errands = desk.router(aside::errands(build::errands(Router::new())));
+            router.merge(errands).merge(deprecation::router(environment.clone(), &serving))
+        }
         None => router,
     };
     let server = args.serve(router, log.as_deref(), limits, &serving)?;

@@ -2,6 +2,7 @@
 
 use factum_core::{Error, Offset, Partition, Result, TimestampMs, TopicPartition};
 use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// Where a view is to go on.
@@ -47,7 +48,8 @@ impl FromStr for To {
 }
 
 /// A partition as people name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct PartitionName {
     /// Needed where a view reads several topics.
     topic: Option<String>,
@@ -68,6 +70,23 @@ impl FromStr for PartitionName {
             ))
         })?;
         Ok(PartitionName { topic, partition: Partition(number) })
+    }
+}
+
+impl TryFrom<String> for PartitionName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<PartitionName> for String {
+    fn from(name: PartitionName) -> Self {
+        match name.topic {
+            Some(topic) => format!("{topic}/{}", name.partition),
+            None => name.partition.to_string(),
+        }
     }
 }
 
@@ -127,6 +146,7 @@ mod tests {
         let places: Vec<_> = ["a", "b"].map(|topic| Topic::from(topic).partition(Partition(1))).into();
         let among = |text: &str, places: &[TopicPartition]| {
             let name = text.parse::<PartitionName>().map_err(|error| error.to_string())?;
+            assert_eq!(String::from(name.clone()), text);
             name.among(places.iter()).map(|place| place.to_string()).map_err(|error| error.to_string())
         };
         assert_eq!(among("1", &places[..1]).as_deref(), Ok("a/1"));

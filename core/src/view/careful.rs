@@ -19,6 +19,16 @@ use crate::{
 /// The most commands' events that are taken in between two polls where that is done one by one.
 pub(super) const MAX_UNITS: usize = 100;
 
+/// What is said of a command's events that ended their process.
+const ENDED: &str = "the process ended";
+const IN_HAND: &str = "while the events of this command were in hand";
+
+/// Whether something is parked for this cause: that its process ended, again and again, with it in hand. Then it is
+/// not known what trying it again does to a process.
+pub fn ended_its_process(cause: &str) -> bool {
+    cause.contains(ENDED) && cause.contains(IN_HAND)
+}
+
 /// What is begun in a partition, to be written down before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InHand {
@@ -141,8 +151,7 @@ impl<E> Place<E> {
     /// Why the next command's events are parked without a look at them.
     fn condemned(&self, max_deaths: u32) -> Option<String> {
         if self.deaths >= max_deaths {
-            let times = self.deaths;
-            return Some(format!("the process ended {times} times while the events of this command were in hand"));
+            return Some(format!("{ENDED} {} times {IN_HAND}", self.deaths));
         }
         self.refused.as_ref().filter(|(position, _)| self.stored == Some(*position)).map(|(_, why)| why.clone())
     }

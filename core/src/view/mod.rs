@@ -28,7 +28,7 @@ mod unknown;
 mod work;
 
 pub use crate::careful::MAX_DEATHS;
-pub use careful::InHand;
+pub use careful::{InHand, ended_its_process};
 pub use claiming::{ClaimFailed, Claimed};
 pub use effect::Effect;
 pub use focus::{Focus, Sample};

@@ -1,23 +1,27 @@
 //! `parked redrive` and `parked drop`.
 
-use super::{Filters, FormatArgs, Which, check_expected, for_each, nothing_parked};
+use super::{Filters, FormatArgs, Which, nothing_parked};
 use crate::{
     App,
+    aside::{DropParked, Dropped, RedriveParked, Redriven, Redriving},
     cli::{output, publish::progress_bar, stop_on_signal},
-    host::{Doing, RedriveRequest, RedriveTally},
 };
 use clap::Args;
 use factum_core::{Error, ErrorKind, Result};
-use factum_views::{ParkedKey, drop_parked};
 use serde_json::json;
+use std::sync::Arc;
 
-/// Try parked records again, in their order, with this program's code.
+/// Try parked records again, in their order, with mended code.
 ///
 /// Each step is one transaction: it holds the progress of the record's partition, folds up to 500
 /// records of an aggregate and takes them off the list. The one that finds the list empty frees the
 /// aggregate, and the view goes on with it. Where a record fails again, the aggregate stays parked from
-/// there on, and the next aggregate is tried. On Kafka the view may run meanwhile; the embedded log is
-/// held by one process, which is to be ended first.
+/// there on, and the next aggregate is tried. The view may run meanwhile.
+///
+/// Whose code it is: on Kafka that of the program that you run this with. While `up` holds the embedded
+/// log, that process does it, with its code, so start the mended program as `up` first; without `up` it
+/// is this program's. What is parked because it ended its process is tried beside `up` only by its
+/// --key: if it is not mended, it ends `up`.
 ///
 /// Two redrives at once, or a redrive and a drop, do no harm: one of them finds that the aggregate
 /// moved on and says so. Ctrl-C ends it after the step that is under way; the same command goes on.
@@ -74,145 +78,96 @@ pub(in crate::cli) struct DropArgs {
     format: FormatArgs,
 }
 
-/// What became of all of them.
-#[derive(Debug, Default)]
-struct Outcome {
-    keys: u64,
-    records: u64,
-    failed: u64,
-    moved_on: u64,
-}
-
-pub(in crate::cli) fn redrive(app: &App, args: &RedriveArgs) -> Result<()> {
-    let (view, host) = (&args.which.view, args.which.host(app)?);
-    let database = args.which.database()?;
+pub(in crate::cli) fn redrive(app: &Arc<App>, args: &RedriveArgs) -> Result<()> {
+    let (view, dry_run) = (&args.which.view, args.dry_run);
+    let redrive = RedriveParked { meant: args.which.meant(app, &args.filters)?, expect: args.expect, dry_run };
     let stop = stop_on_signal()?;
-    let (environment, _) = args.which.log.at_rest("parked redrive")?;
-    let mut sink = database.open(host.table()?)?;
-    let filter = args.filters.filter(&mut *sink)?;
-    let doing = if args.dry_run { Doing::Try } else { Doing::Apply };
-    let bar = progress_bar(sink.count_parked()?.values().sum(), "aggregates");
-    let mut outcome = Outcome::default();
-    let seen = for_each(&mut *sink, &filter, usize::MAX, |key| {
-        if stop.is_stopped() {
-            return Ok(());
+    let doer = args.which.doer(app)?;
+    let bar = progress_bar(0, "aggregates");
+    let done = doer.run(redrive, &stop, &mut |told| match told {
+        Redriving::Begun { aggregates } => bar.set_length(aggregates),
+        Redriving::Progress { key, records } => bar.set_message(format!("{records} records of {key}")),
+        Redriving::Tried { key, offset, applied, of, failed } => {
+            bar.inc(1);
+            bar.suspend(|| {
+                if args.format.json {
+                    let line = json!({
+                        "key": key, "offset": offset, "applied": applied, "of": of, "failed": failed, "dry_run": dry_run,
+                    });
+                    return output::line(&line.to_string());
+                }
+                let then = failed.map_or_else(String::new, |why| format!(", then: {why}"));
+                output::line(&format!("{key}: {applied} of {of} records {}applied{then}", would(dry_run)));
+            });
         }
-        check_expected(key, args.expect)?;
-        let request = RedriveRequest { first: &key.first, doing, stop: &stop };
-        let done = host.redrive(&environment, &database, &request, &mut |records| {
-            bar.set_message(format!("{records} records of {}", key.first.aggregate));
-        });
-        bar.inc(1);
-        match done {
-            Ok(tally) => {
-                outcome.keys += 1;
-                outcome.records += tally.records;
-                outcome.failed += u64::from(tally.failed.is_some());
-                bar.suspend(|| told(key, &tally, args));
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                outcome.moved_on += 1;
-                bar.suspend(|| output::note(&error.to_string()));
-                Ok(())
-            }
-            Err(error) => Err(error),
+        Redriving::LeftAlone { why, .. } => {
+            bar.inc(1);
+            bar.suspend(|| output::note(&why));
         }
     });
     bar.finish_and_clear();
-    if seen? == 0 {
+    let Redriven { seen, keys, records, failed, moved_on, dangerous } = done?;
+    if seen == 0 {
         output::line(&nothing_parked(view, &args.filters));
         return Ok(());
     }
-    if stop.is_stopped() {
-        return Err(Error::unavailable("stopped on the way: the same command goes on"));
-    }
-    let Outcome { keys, records, failed, moved_on } = outcome;
     if !args.format.json {
-        let would = if args.dry_run { "would be " } else { "" };
+        let would = would(dry_run);
         output::line(&format!("{view}: {records} records of {keys} aggregates {would}applied, {failed} stay parked"));
     }
-    match (moved_on, args.dry_run) {
-        (0, _) | (_, true) => Ok(()),
-        _ => Err(Error::new(
-            ErrorKind::Conflict,
-            format!("{moved_on} aggregates of view {view} moved on meanwhile and were left alone"),
-        )),
+    if let Some(process) = doer.other_process().filter(|_| failed > 0) {
+        output::note(&format!(
+            "they were tried with the code of {process}: if that is not the mended program, end it (`up` ends with \
+             Ctrl-C), start the mended one as `up`, and run this again"
+        ));
     }
+    if dry_run {
+        return Ok(());
+    }
+    let conflict = |what: String| Err(Error::new(ErrorKind::Conflict, what));
+    if dangerous > 0 {
+        return conflict(format!(
+            "{dangerous} aggregates of view {view} ended their process and were left alone, since they may end `up`: once \
+             the mended program runs as `up`, --key tries one; or end it and run this without it"
+        ));
+    }
+    if moved_on > 0 {
+        return conflict(format!("{moved_on} aggregates of view {view} moved on meanwhile and were left alone"));
+    }
+    Ok(())
 }
 
-/// What became of one of them.
-fn told(key: &ParkedKey, tally: &RedriveTally, args: &RedriveArgs) {
-    let (first, records) = (&key.first, tally.records);
-    let why = tally.failed.as_ref().map(|head| head.cause.as_str());
-    if args.format.json {
-        let line = json!({
-            "key": first.aggregate.as_str(), "offset": first.offset.0, "applied": records, "of": key.records,
-            "failed": why, "dry_run": args.dry_run,
-        });
-        output::line(&line.to_string());
-        return;
-    }
-    let would = if args.dry_run { "would be " } else { "" };
-    match why {
-        Some(why) => output::line(&format!(
-            "{}: {records} of {} records {would}applied, then: {why}",
-            first.aggregate, key.records
-        )),
-        None => output::line(&format!("{}: {records} of {} records {would}applied", first.aggregate, key.records)),
-    }
+fn would(dry_run: bool) -> &'static str {
+    if dry_run { "would be " } else { "" }
 }
 
-pub(in crate::cli) fn drop(app: &App, args: &DropArgs) -> Result<()> {
+pub(in crate::cli) fn drop(app: &Arc<App>, args: &DropArgs) -> Result<()> {
     if args.filters.key.is_none() && !args.all {
         return Err(Error::invalid("say what is to be given up: --key ID for one aggregate, or --all"));
     }
-    let (view, host) = (&args.which.view, args.which.host(app)?);
-    let database = args.which.database()?;
+    let (view, dry_run) = (&args.which.view, args.dry_run);
+    let meant = args.which.meant(app, &args.filters)?;
+    let give_up = DropParked { meant, first: args.first, expect: args.expect, dry_run };
     let stop = stop_on_signal()?;
-    let mut sink = database.open(host.table()?)?;
-    let filter = args.filters.filter(&mut *sink)?;
-    let mut worker = database.open(host.table()?)?;
-    // Only the first command's events have to be found in the log.
-    let environment = match args.first && !args.dry_run {
-        true => Some(args.which.log.at_rest("parked drop")?.0),
-        false => None,
-    };
-    let (mut keys, mut records) = (0, 0);
-    let seen = for_each(&mut *sink, &filter, usize::MAX, |key| {
-        if stop.is_stopped() {
-            return Ok(());
-        }
-        check_expected(key, args.expect)?;
-        let dropped = match &environment {
-            _ if args.dry_run => key.records,
-            Some(environment) => {
-                let request = RedriveRequest { first: &key.first, doing: Doing::GiveUpFirst, stop: &stop };
-                host.redrive(environment, &database, &request, &mut |_| {})?.records
-            }
-            None => drop_parked(&mut *worker, &key.first, &|| stop.is_stopped(), &mut |_| {})?,
-        };
-        (keys, records) = (keys + 1, records + dropped);
+    let doer = if give_up.needs_log() { args.which.doer(app)? } else { args.which.doer_without_log(app)? };
+    let (mut keys, mut all) = (0, 0);
+    let seen = doer.run(give_up, &stop, &mut |Dropped { key, records }| {
+        (keys, all) = (keys + 1, all + records);
         if args.format.json {
-            let line = json!({ "key": key.first.aggregate.as_str(), "dropped": dropped, "dry_run": args.dry_run });
-            output::line(&line.to_string());
+            output::line(&json!({ "key": key, "dropped": records, "dry_run": dry_run }).to_string());
         }
-        Ok(())
     })?;
     if seen == 0 {
         output::line(&nothing_parked(view, &args.filters));
         return Ok(());
     }
-    if stop.is_stopped() {
-        return Err(Error::unavailable("stopped on the way: the same command goes on"));
-    }
     if !args.format.json {
-        let what = match (args.dry_run, args.first) {
+        let what = match (dry_run, args.first) {
             (true, true) => "the first command of each would be given up",
             (true, false) => "would be given up",
             (false, _) => "given up; their events are in the log as before",
         };
-        output::line(&format!("{view}: {records} records of {keys} aggregates {what}"));
+        output::line(&format!("{view}: {all} records of {keys} aggregates {what}"));
     }
     Ok(())
 }

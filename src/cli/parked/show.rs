@@ -1,21 +1,21 @@
 //! `parked list` and `parked show`.
 
-use super::{CAUSE_CHARACTERS, Filters, FormatArgs, Which, as_json, for_each, nothing_parked};
+use super::{CAUSE_CHARACTERS, Filters, FormatArgs, Which, nothing_parked};
 use crate::{
     App,
+    aside::{ListParked, ShowParked, Shown},
     cli::output,
-    environment::Environment,
-    history::{event_json, read_range},
-    host::rfc3339,
+    host::Stop,
 };
 use clap::Args;
-use factum_core::{AggregateId, Error, Offset, Result, log::Isolation, view::Parked};
+use factum_core::Result;
 use serde_json::json;
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// List the aggregates that a view has parked, and why.
 ///
-/// It only reads the view's database, also while the view runs.
+/// It only reads the view's database, also while the view runs. While `up` holds the embedded log, that
+/// is the database of `up`.
 ///
 /// Examples:
 ///   factum parked list balances --kafka localhost:9092
@@ -52,27 +52,24 @@ pub(in crate::cli) struct ShowArgs {
     format: FormatArgs,
 }
 
-pub(in crate::cli) fn list(app: &App, args: &ListArgs) -> Result<()> {
-    let mut sink = args.which.database()?.open(args.which.host(app)?.table()?)?;
-    let filter = args.filters.filter(&mut *sink)?;
+pub(in crate::cli) fn list(app: &Arc<App>, args: &ListArgs) -> Result<()> {
+    let list = ListParked { meant: args.which.meant(app, &args.filters)?, limit: args.limit };
     let columns = ["key", "record", "version", "records", "tried", "since", "why"].map(str::to_owned);
     let mut rows = Vec::new();
-    let seen = for_each(&mut *sink, &filter, args.limit, |key| {
+    let all = args.which.doer_without_log(app)?.run(list, &Stop::default(), &mut |line| {
         if args.format.json {
-            output::line(&as_json(key).to_string());
-            return Ok(());
+            output::line(&json!(line).to_string());
+            return;
         }
-        let first = &key.first;
         rows.push(vec![
-            first.aggregate.to_string(),
-            format!("{}@{}", first.place, first.offset),
-            first.version.to_string(),
-            key.records.to_string(),
-            first.attempts.to_string(),
-            rfc3339(first.at),
-            short(&first.cause),
+            line.key,
+            format!("{}/{}@{}", line.topic, line.partition, line.offset),
+            line.version.to_string(),
+            line.records.to_string(),
+            line.attempts.to_string(),
+            line.parked_at,
+            short(&line.cause),
         ]);
-        Ok(())
     })?;
     if args.format.json {
         return Ok(());
@@ -82,71 +79,34 @@ pub(in crate::cli) fn list(app: &App, args: &ListArgs) -> Result<()> {
         return Ok(());
     }
     output::table(&columns, &rows);
-    let all: u64 = sink.count_parked()?.values().sum();
     output::note(&format!(
-        "{seen} of {all} parked aggregates; `parked redrive {}` tries them again, `parked drop` gives one up",
+        "{} of {all} parked aggregates; `parked redrive {}` tries them again, `parked drop` gives one up",
+        rows.len(),
         args.which.view
     ));
     Ok(())
 }
 
-pub(in crate::cli) fn show(app: &App, args: &ShowArgs) -> Result<()> {
-    let view = &args.which.view;
-    let mut sink = args.which.database()?.open(args.which.host(app)?.table()?)?;
-    let aggregate = AggregateId::new(args.key.clone()).map_err(|error| Error::invalid(format!("--key: {error}")))?;
-    let filters = Filters { key: Some(args.key.clone()), partition: None, cause: None };
-    let filter = filters.filter(&mut *sink)?;
-    let mut keys = Vec::new();
-    for_each(&mut *sink, &filter, usize::MAX, |key| {
-        keys.push(key.clone());
-        Ok(())
-    })?;
-    if keys.is_empty() {
-        return Err(Error::invalid(format!("{aggregate} of view {view} is not parked")));
-    }
-    let (environment, _) = args.which.log.at_rest("parked show")?;
-    for key in keys {
-        let first = &key.first;
-        if !args.format.json {
-            output::line(&format!("{aggregate} of {view}: {} records, tried {} times", key.records, first.attempts));
-            output::line(&format!("why: {}", first.cause));
+pub(in crate::cli) fn show(app: &Arc<App>, args: &ShowArgs) -> Result<()> {
+    let (view, key) = (app.view_host(&args.which.view)?.name(), &args.key);
+    let show = ShowParked { view: view.to_owned(), key: key.clone(), limit: args.limit };
+    args.which.doer(app)?.run(show, &Stop::default(), &mut |shown| match (shown, args.format.json) {
+        (Shown::Key(line), false) => {
+            output::line(&format!("{key} of {view}: {} records, tried {} times", line.records, line.attempts));
+            output::line(&format!("why: {}", line.cause));
         }
-        for record in sink.parked_records(&first.place.topic, &aggregate, None, args.limit)? {
-            let content = content(&environment, &record)?;
-            if args.format.json {
-                let mut line = json!({ "key": aggregate.as_str(), "offset": record.offset.0, "cause": record.cause });
-                line["version"] = record.version.0.into();
-                line["record"] = content;
-                output::line(&line.to_string());
-            } else {
-                output::line(&format!("  {}@{} version {}: {content}", record.place, record.offset, record.version));
-            }
+        (Shown::Record { offset, version, cause, content, .. }, true) => {
+            let line = json!({ "key": key, "offset": offset, "cause": cause, "version": version, "record": content });
+            output::line(&line.to_string());
         }
-        let left = key.records.saturating_sub(args.limit as u64);
-        if left > 0 && !args.format.json {
+        (Shown::Record { place, offset, version, content, .. }, false) => {
+            output::line(&format!("  {place}@{offset} version {version}: {content}"));
+        }
+        (Shown::More(left), false) if left > 0 => {
             output::line(&format!("  … and {left} more; --limit shows more"));
         }
-    }
-    Ok(())
-}
-
-/// What is in the record, as far as it can be read.
-fn content(environment: &Environment, record: &Parked) -> Result<serde_json::Value> {
-    let bounds = environment.log.admin()?.bounds(&record.place, Isolation::ReadCommitted)?;
-    let mut found = json!("not in its topic any more");
-    if record.offset < bounds.start || record.offset >= bounds.end {
-        return Ok(found);
-    }
-    read_range(environment, &record.place, record.offset..Offset(record.offset.0 + 1), |read| {
-        if read.offset() == record.offset {
-            found = match event_json(environment, read) {
-                Ok((name, value)) => json!({ "event": name, "value": value }),
-                Err(error) => json!({ "error": error.to_string(), "bytes": read.value().map_or(0, <[u8]>::len) }),
-            };
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(found)
+        (Shown::Key(_) | Shown::More(_), _) => {}
+    })
 }
 
 /// One line of a cause.

@@ -7,8 +7,8 @@ mod verify;
 use super::{connect::LogArgs, output, publish::progress_bar};
 use crate::{
     App,
-    build::{AtOwner, BuildRequest, Built, Compared, DEFAULT_RATE, Here, Plan, Tables, Told},
-    cli::connect::Folding,
+    build::{BuildRequest, BuildTables, Built, Compared, DEFAULT_RATE, Plan, Told},
+    errand::Doer,
     host::Stop,
 };
 use clap::{Args, Subcommand};
@@ -75,44 +75,31 @@ pub(super) fn views(app: &Arc<App>, verb: &ViewsVerb) -> Result<()> {
 }
 
 impl PlaceArgs {
-    /// Who has the tables: the process that serves the embedded log, or this one, without the log.
-    fn tables(&self, app: &Arc<App>) -> Result<Box<dyn Tables>> {
-        if let Some(owner) = self.log.serving_owner()? {
-            return Ok(Box::new(AtOwner::new(owner, self.views.as_ref())?));
-        }
-        let database = self.views.clone().unwrap_or_else(|| self.log.default_views());
-        Ok(Box::new(Here::without_log(app.clone(), database)))
-    }
-
-    /// Who folds logs into tables: the process that serves the embedded log, or this one.
-    fn folding_tables(&self, app: &Arc<App>) -> Result<Box<dyn Tables>> {
-        Ok(match self.log.folding()? {
-            Folding::AtOwner(owner) => Box::new(AtOwner::new(owner, self.views.as_ref())?),
-            Folding::Here(environment, default) => {
-                Box::new(Here::new(app.clone(), environment, self.views.clone().unwrap_or(default)))
-            }
-        })
+    /// Who has the tables, without the log.
+    fn doer(&self, app: &Arc<App>) -> Result<Doer> {
+        self.log.doer_without_log(app, self.views.as_ref())
     }
 }
 
 /// Builds with a progress bar.
 fn run(app: &Arc<App>, which: &Which, plan: Plan, rate: u32, limit: usize) -> Result<Built> {
     let stop: Stop = super::stop_on_signal()?;
-    let tables = which.place.folding_tables(app)?;
+    let doer = which.place.log.doer(app, which.place.views.as_ref())?;
     let request = BuildRequest { plan, rate: NonZeroU32::new(rate), limit };
+    let build = BuildTables { view: which.name.clone(), request };
     let bar = progress_bar(0, "offsets");
     let mut waits = String::new();
-    let built = tables.build(&which.name, &request, &stop, &mut |told| match told {
+    let built = doer.run(build, &stop, &mut |told| match told {
         Told::Progress(progress) => {
             bar.set_length(progress.total);
             bar.set_position(progress.done);
-            let why = progress.waits.clone().unwrap_or_default();
+            let why = progress.waits.unwrap_or_default();
             if why != waits && !why.is_empty() {
                 bar.suspend(|| output::note(&format!("waiting: {why}")));
             }
             waits = why;
         }
-        Told::Note(note) => bar.suspend(|| output::note(note)),
+        Told::Note(note) => bar.suspend(|| output::note(&note)),
     });
     bar.finish_and_clear();
     built

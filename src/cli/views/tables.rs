@@ -3,7 +3,7 @@
 use super::{PlaceArgs, Which};
 use crate::{
     App,
-    build::{Beside, Listed},
+    build::{Beside, DropTables, ListTables, Listed, RollBack},
     cli::{FormatArgs, output},
 };
 use clap::Args;
@@ -61,10 +61,10 @@ pub(in crate::cli) struct DropArgs {
 }
 
 pub(super) fn list(app: &Arc<App>, args: &ListArgs) -> Result<()> {
-    let tables = args.place.tables(app)?;
+    let doer = args.place.doer(app)?;
     let mut rows = Vec::new();
     for host in app.views.iter().map(|host| &**host).chain(app.journal()) {
-        let Listed { table, rows: count, folded, beside } = tables.list(host.name())?;
+        let Listed { table, rows: count, folded, beside } = doer.ask(ListTables { view: host.name().to_owned() })?;
         if args.format.json {
             let beside: Vec<_> = beside
                 .iter()
@@ -90,7 +90,7 @@ pub(super) fn list(app: &Arc<App>, args: &ListArgs) -> Result<()> {
 
 pub(super) fn rollback(app: &Arc<App>, args: &RollbackArgs) -> Result<()> {
     let name = app.view_host(&args.which.name)?.name();
-    args.which.place.tables(app)?.roll_back(name)?;
+    args.which.place.doer(app)?.ask(RollBack { view: name.to_owned() })?;
     output::line(&format!(
         "{name}: the tables before the last rebuild are live again, with the progress that they had"
     ));
@@ -107,7 +107,8 @@ pub(super) fn drop(app: &Arc<App>, args: &DropArgs) -> Result<()> {
 
 fn dropped(app: &Arc<App>, which: &Which, suffix: &str) -> Result<()> {
     let name = app.view_host(&which.name)?.name();
-    let table = which.place.tables(app)?.drop_tables(name, suffix)?;
+    let errand = DropTables { view: name.to_owned(), suffix: suffix.to_owned() };
+    let table = which.place.doer(app)?.ask(errand)?;
     output::line(&format!("{name}: {table} is gone"));
     Ok(())
 }

@@ -49,6 +49,7 @@ fn a_first_record_that_kills_is_parked_after_three_deaths_and_the_others_are_app
     expect!["ada 1 bank.account.events/0@0 tried 1: bank.account.events/0@0: the process ended 3 times while the events of this command were in hand"]
         .assert_eq(&rig.aside());
     assert_eq!(position(&rig), 3);
+    assert!(ended_its_process(&rig.aside()) && !ended_its_process("it cannot be decoded"));
 }
 
 #[test]

@@ -1,47 +1,45 @@
 //! What is asked of the process that holds the log, and what it tells: a JSON value a line.
 
-use super::BuildRequest;
 use factum_core::Error;
-use factum_views::{Database, RebuildProgress};
+use factum_views::Database;
 use serde::{Deserialize, Serialize};
 use std::path::absolute;
 
-/// A request, as the body of `POST /views/{name}/tables`.
+/// Where errands are asked for: `POST /errands/{name}`.
+pub(super) const PATH: &str = "errands";
+/// Ends another errand.
+pub(super) const STOP: &str = "stop";
+/// The longest id of an errand, in bytes.
+pub(super) const MAX_ID_BYTES: usize = 64;
+
+/// The body of a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    /// Chosen by the asker, so that it can end the request by [`Wish::Stop`].
+pub(super) struct Asked<E> {
+    /// Chosen by the asker, so that it can end the errand by [`Stopping`].
     pub(super) id: String,
     /// Where the asker believes the views to be, if it was told.
     pub(super) views: Option<String>,
-    pub(super) wish: Wish,
+    pub(super) errand: E,
 }
 
-/// What is to be done with a view's tables.
+/// Ends the errand of this id in good order; its own answer tells how.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Wish {
-    List,
-    RollBack,
-    Drop {
-        suffix: String,
-    },
-    Build(BuildRequest),
-    /// Ends another request of this id in good order; its own answer tells how.
-    Stop,
+#[serde(deny_unknown_fields)]
+pub(super) struct Stopping {
+    pub(super) id: String,
 }
 
 /// A line of the answer; the last one is `Done` or `Failed`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Line<T> {
-    Progress(RebuildProgress),
-    Note(String),
-    Done(T),
+pub(super) enum Line<T, D> {
+    Told(T),
+    Done(D),
     Failed { kind: String, detail: String },
 }
 
-impl<T> Line<T> {
+impl<T, D> Line<T, D> {
     pub(super) fn failed(error: &Error) -> Self {
         Line::Failed { kind: error.kind().to_string(), detail: error.to_string() }
     }
