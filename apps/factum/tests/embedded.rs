@@ -17,6 +17,8 @@ mod process;
 #[path = "embedded/site.rs"]
 mod site;
 
+#[path = "embedded/aside.rs"]
+mod aside;
 #[path = "embedded/bad_input.rs"]
 mod bad_input;
 #[path = "embedded/bench.rs"]

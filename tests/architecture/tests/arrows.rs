@@ -81,8 +81,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of any crate may use besides: the log in memory and the helpers under `tests/`.
-const ALLOWED_IN_TESTS: &[&str] =
-    &["factum-log-memory", "factum-log-contract", "factum-test-broker", "factum-test-database", "factum-test-scripts"];
+const ALLOWED_IN_TESTS: &[&str] = &[
+    "factum-log-memory",
+    "factum-log-embedded",
+    "factum-log-contract",
+    "factum-test-broker",
+    "factum-test-database",
+    "factum-test-scripts",
+];
 
 /// What the core may use of the world outside: nothing that waits, reads a clock or draws a number.
 const CORE_USES: &[&str] = &["foldhash", "hashbrown", "jiff", "serde", "serde_json"];
