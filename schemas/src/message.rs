@@ -4,6 +4,7 @@ use crate::{
     deprecation,
     newest::Newest,
     plain::Plain,
+    plan::input::Wrong,
     resolution::{self, Resolution},
     rules::Level,
     upcast::Retired,
@@ -98,7 +99,7 @@ impl RecordWriter<'_> {
     #[inline]
     pub fn record<T: Record + Serialize + 'static>(self, record: &T) -> Result<(), Error> {
         match T::PLAIN {
-            Some(plain) if self.newest.is_written_by(&plain) => {
+            Some(plain) if self.newest.is_written_by::<T>() => {
                 (plain.put)(record, self.into);
                 Ok(())
             }
@@ -137,6 +138,7 @@ pub struct RecordReader<'a> {
 }
 
 /// How the bytes become a value.
+#[derive(Clone, Copy)]
 pub(crate) enum How<'a> {
     /// The writer's schema is the newest: straight into the type.
     Direct,
@@ -151,20 +153,20 @@ impl RecordReader<'_> {
     ///
     /// # Errors
     /// Those of [`RecordReader::read`].
-    #[inline]
+    #[inline(always)] // a caller knows how, so that the other ways fall out
     pub fn record<T: Record + DeserializeOwned + 'static>(self) -> Result<T, DecodeError> {
+        let RecordReader { newest, how, id, bytes } = self;
         match T::PLAIN {
-            Some(plain) if self.newest.is_written_by(&plain) => {
-                let read = match self.how {
-                    How::Direct => plain.read(self.bytes),
-                    How::Resolve(resolution, scratch) => {
-                        resolution.read_plain(self.newest, self.bytes, scratch, &plain)
-                    }
-                    How::ByValue(writer) => resolution::by_value(writer, self.newest, self.bytes),
+            Some(plain) if newest.is_written_by::<T>() => {
+                let read = match how {
+                    How::Direct => plain.read(bytes),
+                    How::Resolve(resolution, scratch) => resolution.read_plain(bytes, scratch, plain),
+                    How::ByValue(writer) => resolution::by_value(writer, newest, bytes),
                 };
-                read.map_err(|wrong| self.malformed(&wrong))
+                read.map_err(|wrong| malformed(newest, id, &wrong))
             }
-            _ => self.read(),
+            // Put together anew, for what is passed on whole lies in memory on the fast way, too.
+            _ => RecordReader { newest, how, id, bytes }.read(),
         }
     }
 
@@ -174,23 +176,24 @@ impl RecordReader<'_> {
     /// `Malformed`: truncated, followed by other bytes, not of its schema, or
     /// of a version that does not resolve to the newest.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
-        let direct = |bytes: &[u8]| read_exactly(bytes, |source| self.newest.reader.read_deser(source));
-        let read = match self.how {
-            How::Direct => direct(self.bytes),
-            How::Resolve(resolution, scratch) => resolution.read(self.newest, self.bytes, scratch, direct),
-            How::ByValue(writer) => resolution::by_value(writer, self.newest, self.bytes),
+        let RecordReader { newest, how, id, bytes } = self;
+        let direct = |bytes: &[u8]| read_exactly(bytes, |source| newest.reader.read_deser(source));
+        let read = match how {
+            How::Direct => direct(bytes),
+            How::Resolve(resolution, scratch) => resolution.read(bytes, scratch, direct),
+            How::ByValue(writer) => resolution::by_value(writer, newest, bytes),
         };
-        read.map_err(|wrong| self.malformed(&wrong))
+        read.map_err(|wrong| malformed(newest, id, &wrong))
     }
+}
 
-    #[cold]
-    fn malformed(&self, wrong: &str) -> DecodeError {
-        let name = &self.newest.name;
-        DecodeError::Malformed(match self.id {
-            Some(id) => format!("record {name} of schema id {id}: {wrong}"),
-            None => format!("record {name}: {wrong}"),
-        })
-    }
+#[cold]
+fn malformed(newest: &Newest, id: Option<u32>, wrong: &Wrong) -> DecodeError {
+    let name = &newest.name;
+    DecodeError::Malformed(match id {
+        Some(id) => format!("record {name} of schema id {id}: {wrong}"),
+        None => format!("record {name}: {wrong}"),
+    })
 }
 
 impl fmt::Debug for RecordReader<'_> {
@@ -210,10 +213,10 @@ impl fmt::Debug for RecordReader<'_> {
 pub(crate) fn read_exactly<T>(
     bytes: &[u8],
     read: impl FnOnce(&mut Source<'_>) -> apache_avro::AvroResult<T>,
-) -> Result<T, String> {
+) -> Result<T, Wrong> {
     let mut source = Source::new(bytes);
     let result = read(&mut source);
-    source.used_up(result)
+    source.used_up(result).map_err(Wrong::Other)
 }
 
 /// A slice that remembers that somebody wanted more than it had.

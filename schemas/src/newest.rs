@@ -1,6 +1,6 @@
 //! The schemas that are compiled in, prepared once for the life of the process.
 
-use crate::{AvroMessage, bounds, parse, plain::Plain, shape, traps, upcast};
+use crate::{AvroMessage, Record, bounds, parse, shape, traps, upcast};
 use apache_avro::{AvroSchema, Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use factum_core::{Error, ErrorKind, Result};
 use std::{
@@ -26,10 +26,11 @@ pub(crate) struct Newest {
 }
 
 impl Newest {
-    /// Whether a type's plain code writes and reads bytes of this schema.
+    /// Whether a type has plain code that writes and reads bytes of this schema.
     #[inline]
-    pub(crate) fn is_written_by<T: 'static>(&self, plain: &Plain<T>) -> bool {
-        let (of, agree) = self.plain.get_or_init(|| (TypeId::of::<T>(), plain.is_of(&self.schema)));
+    pub(crate) fn is_written_by<T: Record + 'static>(&self) -> bool {
+        let (of, agree) =
+            self.plain.get_or_init(|| (TypeId::of::<T>(), T::PLAIN.is_some_and(|plain| plain.is_of(&self.schema))));
         *agree && *of == TypeId::of::<T>()
     }
 }

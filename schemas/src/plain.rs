@@ -10,14 +10,14 @@
 use crate::{
     bounds::MAX_PART_BYTES,
     plan::{
-        Part,
+        Part, Step,
         input::{Input, Wrong, put_long},
     },
     shape,
 };
 use apache_avro::Schema;
 use serde_json::{Value as Json, json};
-use std::{fmt, slice};
+use std::{cell::RefCell, fmt, slice};
 
 /// How a record of plain fields is written and read.
 pub struct Plain<T> {
@@ -55,7 +55,7 @@ pub struct PlainBytes<'a>(Input<'a>);
 pub struct PlainParts<'a> {
     from: PlainBytes<'a>,
     parts: slice::Iter<'a, Part>,
-    scratch: &'a mut Vec<u8>,
+    scratch: &'a RefCell<Vec<u8>>,
 }
 
 impl PlainParts<'_> {
@@ -63,28 +63,40 @@ impl PlainParts<'_> {
     ///
     /// # Errors
     /// What is wrong with the bytes, or that there are no more fields.
-    #[inline]
+    #[inline(always)] // else the record is put together in memory
     pub fn field<T: PlainField>(&mut self) -> Result<T, PlainWrong> {
         loop {
             match self.parts.next() {
                 Some(Part::Same(_)) => return T::take(&mut self.from),
                 Some(Part::Default(bytes)) => return T::take(&mut PlainBytes(Input::new(bytes))),
                 Some(Part::Skip(shape)) => shape.skip(&mut self.from.0)?,
-                Some(Part::Field(step)) => {
-                    self.scratch.clear();
-                    step.run(&mut self.from.0, self.scratch)?;
-                    return T::take(&mut PlainBytes(Input::new(self.scratch)));
-                }
+                Some(Part::Field(step)) => return self.changed(step),
                 None => return Err(Wrong::Truncated.into()),
             }
         }
     }
 
+    /// Reads a field that was of another type.
+    #[inline(never)]
+    fn changed<T: PlainField>(&mut self, step: &Step) -> Result<T, PlainWrong> {
+        // Bytes that stay what they are need only the checks of the type that they were.
+        if let Step::Copy(shape) = step {
+            let start = self.from.0.rest();
+            shape.skip(&mut self.from.0)?;
+            return T::take(&mut PlainBytes(Input::new(&start[..start.len() - self.from.0.rest().len()])));
+        }
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.clear();
+        step.run(&mut self.from.0, &mut scratch)?;
+        T::take(&mut PlainBytes(Input::new(&scratch)))
+    }
+
     /// Passes over what is left; nothing may follow.
-    fn end(mut self) -> Result<(), String> {
-        for part in self.parts {
+    #[inline(always)]
+    fn end(&mut self) -> Result<(), Wrong> {
+        for part in self.parts.by_ref() {
             if let Part::Skip(shape) = part {
-                shape.skip(&mut self.from.0).map_err(|wrong| wrong.to_string())?;
+                shape.skip(&mut self.from.0)?;
             }
         }
         self.from.0.ended()
@@ -116,28 +128,33 @@ impl<T> Plain<T> {
     ///
     /// # Errors
     /// What is wrong with the bytes.
-    #[inline]
-    pub(crate) fn read(&self, bytes: &[u8]) -> Result<T, String> {
+    #[inline(always)]
+    pub(crate) fn read(self, bytes: &[u8]) -> Result<T, Wrong> {
         let mut from = PlainBytes(Input::new(bytes));
-        match (self.take)(&mut from) {
-            Ok(record) => from.0.ended().map(|()| record),
-            Err(PlainWrong(wrong)) => Err(wrong.to_string()),
-        }
+        let record = (self.take)(&mut from).map_err(|PlainWrong(wrong)| wrong)?;
+        from.0.ended().map(|()| record)
     }
 
     /// Reads a record of another schema, to the last byte. `scratch` is memory that is used again.
     ///
     /// # Errors
     /// What is wrong with the bytes.
-    #[inline]
-    pub(crate) fn resolve(&self, parts: &[Part], bytes: &[u8], scratch: &mut Vec<u8>) -> Result<T, String> {
+    #[inline(always)]
+    pub(crate) fn resolve(self, parts: &[Part], bytes: &[u8], scratch: &RefCell<Vec<u8>>) -> Result<T, Wrong> {
         let mut from = PlainParts { from: PlainBytes(Input::new(bytes)), parts: parts.iter(), scratch };
-        match (self.resolve)(&mut from) {
-            Ok(record) => from.end().map(|()| record),
-            Err(PlainWrong(wrong)) => Err(wrong.to_string()),
-        }
+        let record = (self.resolve)(&mut from).map_err(|PlainWrong(wrong)| wrong)?;
+        from.end().map(|()| record)
     }
 }
+
+// By hand: a derive would ask it of `T`.
+impl<T> Clone for Plain<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Plain<T> {}
 
 impl<T> fmt::Debug for Plain<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,7 +275,7 @@ impl<T: PlainField> PlainField for Option<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)] // else even `None` goes through memory
     fn take(from: &mut PlainBytes<'_>) -> Result<Self, PlainWrong> {
         Ok(match from.0.index(2, "union variant")? {
             0 => None,

@@ -13,6 +13,7 @@ pub(crate) fn expand(item: &ItemStruct) -> TokenStream {
     if !is_plain || item.attrs.iter().any(|attribute| attribute.path().is_ident("serde")) {
         return TokenStream::new();
     }
+    let ident = &item.ident;
     let types: Vec<&Type> = fields.named.iter().map(|field| &field.ty).collect();
     let names: Vec<&syn::Ident> = fields.named.iter().filter_map(|field| field.ident.as_ref()).collect();
     let texts: Vec<String> = names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned()).collect();
@@ -23,12 +24,26 @@ pub(crate) fn expand(item: &ItemStruct) -> TokenStream {
                 put: |_record, _into| {
                     #(::factum::schemas::plain::PlainField::put(&_record.#names, _into);)*
                 },
-                take: |_from| ::core::result::Result::Ok(Self {
-                    #(#names: ::factum::schemas::plain::PlainField::take(_from)?),*
-                }),
-                resolve: |_from| ::core::result::Result::Ok(Self {
-                    #(#names: _from.field()?),*
-                }),
+                take: {
+                    #[inline(always)] // a closure cannot ask for it
+                    fn take(
+                        _from: &mut ::factum::schemas::plain::PlainBytes<'_>,
+                    ) -> ::core::result::Result<#ident, ::factum::schemas::plain::PlainWrong> {
+                        ::core::result::Result::Ok(#ident {
+                            #(#names: ::factum::schemas::plain::PlainField::take(_from)?),*
+                        })
+                    }
+                    take
+                },
+                resolve: {
+                    #[inline(always)]
+                    fn resolve(
+                        _from: &mut ::factum::schemas::plain::PlainParts<'_>,
+                    ) -> ::core::result::Result<#ident, ::factum::schemas::plain::PlainWrong> {
+                        ::core::result::Result::Ok(#ident { #(#names: _from.field()?),* })
+                    }
+                    resolve
+                },
             });
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn expand(kind: Kind, retired: Vec<Type>, item: ItemEnum) -> Result<T
                 match self { #(#ident::#variants(record) => to.record(record)),* }
             }
 
-            #[inline]
+            #[inline(always)] // a caller knows how a record is read, so each variant does
             fn read(record: usize, from: ::factum::schemas::RecordReader<'_>) -> ::core::result::Result<Self, ::factum::DecodeError> {
                 match record {
                     #(#index => from.record().map(#ident::#variants),)*

@@ -39,7 +39,7 @@ pub struct RecordCodec<M> {
 #[derive(Clone)]
 enum Route {
     /// The newest schema of the record of that index.
-    Direct(usize),
+    Direct(usize, &'static Newest),
     /// Another version of it.
     Resolve(usize, Arc<Resolution>),
     /// A record that the enum has not, or no record.
@@ -61,10 +61,15 @@ struct Routes {
 impl Routes {
     #[inline]
     fn get(&self, id: u32) -> Option<&Route> {
-        match usize::try_from(id) {
-            Ok(id) if id < LOW_IDS => self.low.get(id)?.as_ref(),
-            _ => self.high.binary_search_by_key(&id, |(id, _)| *id).ok().map(|known| &self.high[known].1),
+        match usize::try_from(id).ok().and_then(|id| self.low.get(id)) {
+            Some(route) => route.as_ref(),
+            None => self.get_high(id),
         }
+    }
+
+    fn get_high(&self, id: u32) -> Option<&Route> {
+        let known = self.high.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.high.get(known).map(|(_, route)| route)
     }
 
     fn insert(&mut self, id: u32, route: Route) {
@@ -127,47 +132,67 @@ impl<M: AvroMessage> RecordCodec<M> {
     }
 
     fn id(&self, record: usize) -> Result<u32> {
-        let ids = self.ids.as_ref().ok_or_else(|| {
-            let name = M::RECORDS[record];
-            Error::invalid(format!("record {name} cannot be written by a codec that was made for reading"))
-        })?;
-        Ok(ids[record])
+        match &self.ids {
+            Some(ids) => Ok(ids[record]),
+            None => Err(made_for_reading(M::RECORDS[record])),
+        }
     }
 
-    /// What to do with an id that this thread has not met yet.
+    /// Decodes bytes of an id that this thread has not met yet.
     #[cold]
-    fn new_route(&self, id: u32) -> Result<Route, DecodeError> {
+    fn decode_new(&self, id: u32, value: &[u8]) -> Result<Decoded<M>, DecodeError> {
         let written = self.cache.get(id).ok_or(DecodeError::UnknownSchema(id))?;
         let index =
             written.name.as_deref().and_then(|name| self.records.iter().position(|record| record.name == *name));
         let route = match index {
             None => Route::Foreign(written),
-            Some(index) if shape::same_bytes(&written.schema, &self.records[index].schema) => Route::Direct(index),
-            Some(index) => Route::Resolve(index, Arc::new(Resolution::new(written, &self.records[index]))),
-        };
-        self.routes.borrow_mut().insert(id, route.clone());
-        Ok(route)
-    }
-
-    #[inline]
-    fn decode_by(&self, route: &Route, id: u32, value: &[u8], bytes: &[u8]) -> Result<Decoded<M>, DecodeError> {
-        let (index, how) = match route {
-            Route::Direct(index) => (*index, How::Direct),
-            Route::Resolve(index, resolution) => (*index, How::Resolve(resolution, &self.scratch)),
-            Route::Foreign(written) => {
-                return match &written.name {
-                    Some(name) => M::foreign(name, value)
-                        .map(Decoded::One)
-                        .ok_or_else(|| DecodeError::UnknownRecord(name.to_string())),
-                    None => Err(DecodeError::Malformed(format!("schema id {id} is not a record"))),
-                };
+            Some(index) => {
+                let newest = &self.records[index];
+                if shape::same_bytes(&written.schema, &newest.schema) {
+                    Route::Direct(index, newest)
+                } else {
+                    Route::Resolve(index, Arc::new(Resolution::new(written, newest)))
+                }
             }
         };
-        let reader = RecordReader { newest: &self.records[index], how, id: Some(id), bytes };
+        self.routes.borrow_mut().insert(id, route);
+        self.decode(value)
+    }
+
+    /// Reads the record of that index, which may be a retired one.
+    #[inline(always)] // each caller knows how, so that no record has to be asked
+    fn read(
+        &self,
+        (index, newest): (usize, &'static Newest),
+        how: How<'_>,
+        id: u32,
+        bytes: &[u8],
+    ) -> Result<Decoded<M>, DecodeError> {
+        let id = Some(id);
         match index.checked_sub(M::RECORDS.len()) {
-            None => M::read(index, reader).map(Decoded::One),
-            Some(retired) => self.retired[retired].read(reader).map(Decoded::Upcast),
+            None => M::read(index, RecordReader { newest, how, id, bytes }).map(Decoded::One),
+            Some(at) => self.retired[at].read(RecordReader { newest, how, id, bytes }).map(Decoded::Upcast),
         }
+    }
+
+    #[inline(never)]
+    fn resolve(&self, index: usize, resolution: &Resolution, id: u32, bytes: &[u8]) -> Result<Decoded<M>, DecodeError> {
+        self.read((index, resolution.newest), How::Resolve(resolution, &self.scratch), id, bytes)
+    }
+}
+
+#[cold]
+fn made_for_reading(name: &str) -> Error {
+    Error::invalid(format!("record {name} cannot be written by a codec that was made for reading"))
+}
+
+/// Bytes of no record of the enum.
+fn foreign<M: AvroMessage>(written: &WriterSchema, id: u32, value: &[u8]) -> Result<Decoded<M>, DecodeError> {
+    match &written.name {
+        Some(name) => {
+            M::foreign(name, value).map(Decoded::One).ok_or_else(|| DecodeError::UnknownRecord(name.to_string()))
+        }
+        None => Err(DecodeError::Malformed(format!("schema id {id} is not a record"))),
     }
 }
 
@@ -186,10 +211,16 @@ impl<M: AvroMessage> MessageCodec<M> for RecordCodec<M> {
 
     fn decode(&self, value: &[u8]) -> Result<Decoded<M>, DecodeError> {
         let (id, bytes) = frame::read(value)?;
-        if let Some(route) = self.routes.borrow().get(id) {
-            return self.decode_by(route, id, value, bytes);
+        let routes = self.routes.borrow();
+        match routes.get(id) {
+            Some(Route::Direct(index, newest)) => self.read((*index, newest), How::Direct, id, bytes),
+            Some(Route::Resolve(index, resolution)) => self.resolve(*index, resolution, id, bytes),
+            Some(Route::Foreign(written)) => foreign(written, id, value),
+            None => {
+                drop(routes);
+                self.decode_new(id, value)
+            }
         }
-        self.decode_by(&self.new_route(id)?, id, value, bytes)
     }
 }
 

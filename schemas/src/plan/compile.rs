@@ -161,7 +161,7 @@ fn in_order(shapes: Vec<Shape>, places: Vec<Place>) -> Step {
                 shapes.next();
                 parts.push(match step {
                     Step::Copy(shape) if is_same => Part::Same(shape),
-                    step => Part::Field(step),
+                    step => Part::Field(step.into()),
                 });
             }
         }

@@ -45,12 +45,10 @@ impl Plan {
     /// # Errors
     /// What is wrong with the bytes: truncated, followed by others, not of the
     /// writer's schema, or without a place in the reader's.
-    pub(crate) fn transcode(&self, bytes: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+    pub(crate) fn transcode(&self, bytes: &[u8], into: &mut Vec<u8>) -> Result<(), Wrong> {
         let mut input = Input::new(bytes);
-        match self.0.run(&mut input, into) {
-            Ok(()) => input.ended(),
-            Err(wrong) => Err(wrong.to_string()),
-        }
+        self.0.run(&mut input, into)?;
+        input.ended()
     }
 }
 
@@ -89,7 +87,7 @@ pub(crate) enum Number {
 pub(crate) enum Part {
     /// Of one type at both.
     Same(Shape),
-    Field(Step),
+    Field(Box<Step>),
     /// The reader has not got it.
     Skip(Shape),
     /// The writer has not got it.

@@ -13,14 +13,14 @@ use draw::{Draw, Type};
 /// What apache-avro makes of the bytes.
 fn by_values(writer: &Schema, reader: &Schema, bytes: &[u8]) -> Result<Value, String> {
     let resolving = GenericDatumReader::builder(writer).reader_schema(reader).build().unwrap();
-    read_exactly(bytes, |source| resolving.read_value(source))
+    read_exactly(bytes, |source| resolving.read_value(source)).map_err(|wrong| wrong.to_string())
 }
 
 fn by_plan(plan: &Plan, reader: &Schema, bytes: &[u8]) -> Result<Value, String> {
     let mut resolved = Vec::new();
-    plan.transcode(bytes, &mut resolved)?;
+    plan.transcode(bytes, &mut resolved).map_err(|wrong| wrong.to_string())?;
     let direct = GenericDatumReader::builder(reader).build().unwrap();
-    read_exactly(&resolved, |source| direct.read_value(source))
+    read_exactly(&resolved, |source| direct.read_value(source)).map_err(|wrong| wrong.to_string())
 }
 
 /// Equal, where a number that is none is equal to itself.
@@ -121,7 +121,7 @@ fn plan(writer: &str, reader: &str) -> Option<Plan> {
 
 fn transcoded(writer: &str, reader: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut into = Vec::new();
-    plan(writer, reader).unwrap().transcode(bytes, &mut into).map(|()| into)
+    plan(writer, reader).unwrap().transcode(bytes, &mut into).map(|()| into).map_err(|wrong| wrong.to_string())
 }
 
 fn record(fields: &str) -> String {
