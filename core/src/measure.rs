@@ -93,25 +93,22 @@ impl<K, S, P> Default for Clocks<K, S, P> {
 }
 
 impl<K: Ord + Clone, S: PartialEq, P: PartialEq> Clocks<K, S, P> {
-    /// Takes what a partition does `now` and where it stands.
-    pub fn see(&mut self, partition: &K, state: S, position: P, now: TimestampMs) -> Since {
-        let Some((known, stood, since)) = self.0.get_mut(partition) else {
-            let since = Since { state: now, progress: now };
-            self.0.insert(partition.clone(), (state, position, since));
-            return since;
-        };
-        if *known != state {
-            (*known, since.state) = (state, now);
+    /// Takes what all partitions do `now` and where they stand. One that is not among them is forgotten.
+    pub fn see(&mut self, partitions: impl IntoIterator<Item = (K, S, P)>, now: TimestampMs) -> BTreeMap<K, Since> {
+        let mut before = std::mem::take(&mut self.0);
+        let mut seen = BTreeMap::new();
+        for (partition, state, position) in partitions {
+            let since = match before.remove(&partition) {
+                None => Since { state: now, progress: now },
+                Some((known, stood, since)) => Since {
+                    state: if known == state { since.state } else { now },
+                    progress: if stood == position { since.progress } else { now },
+                },
+            };
+            seen.insert(partition.clone(), since);
+            self.0.insert(partition, (state, position, since));
         }
-        if *stood != position {
-            (*stood, since.progress) = (position, now);
-        }
-        *since
-    }
-
-    /// Forgets the partitions that are not kept.
-    pub fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
-        self.0.retain(|partition, _| keep(partition));
+        seen
     }
 }
 
@@ -134,14 +131,15 @@ mod tests {
     fn state_and_progress_have_times_of_their_own() {
         let mut clocks = Clocks::default();
         let mut see = |state, position, now| {
-            let since = clocks.see(&0, state, position, TimestampMs(now));
-            (since.state.0, since.progress.0)
+            let since = clocks.see([(0, state, position), (1, "ready", 7)], TimestampMs(now));
+            assert_eq!(since[&1], Since { state: TimestampMs(10), progress: TimestampMs(10) });
+            (since[&0].state.0, since[&0].progress.0)
         };
         assert_eq!(see("recovering", 0, 10), (10, 10));
         assert_eq!(see("recovering", 5, 20), (10, 20));
         assert_eq!(see("ready", 5, 30), (30, 20));
         assert_eq!(see("ready", 5, 40), (30, 20));
-        clocks.retain(|_| false);
-        assert_eq!(clocks.see(&0, "ready", 5, TimestampMs(50)).state, TimestampMs(50));
+        assert!(clocks.see([], TimestampMs(50)).is_empty());
+        assert_eq!(clocks.see([(0, "ready", 5)], TimestampMs(60))[&0].state, TimestampMs(60), "it was forgotten");
     }
 }

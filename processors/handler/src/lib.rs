@@ -10,6 +10,7 @@
 //! steps comes from this crate.
 
 mod answers;
+mod clients;
 mod schemas;
 mod status;
 mod surroundings;
@@ -17,6 +18,7 @@ mod transact;
 mod worker;
 
 pub use answers::AnswerEncoder;
+pub use clients::{new_producer, recover};
 pub use schemas::{Fetches, SchemaFetch};
 pub use status::WorkerStatus;
 pub use surroundings::{Errand, Surroundings, system_clock};

@@ -89,13 +89,10 @@ impl Teller {
         is_member: bool,
         now: TimestampMs,
     ) {
-        self.clocks.retain(|known| partitions.iter().any(|health| health.partition == *known));
+        let seen = |health: &PartitionHealth| (health.partition, discriminant(&health.activity), health.next_command);
+        let since = self.clocks.see(partitions.iter().map(seen), now);
         let mut status = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        status.since.clear();
-        for health in &partitions {
-            let since = self.clocks.see(&health.partition, discriminant(&health.activity), health.next_command, now);
-            status.since.insert(health.partition, since);
-        }
+        status.since = since;
         status.partitions = partitions;
         status.stats = stats;
         status.trouble = trouble.cloned();

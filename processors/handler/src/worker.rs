@@ -3,13 +3,14 @@
 use crate::{
     Surroundings,
     answers::{AnswerEncoder, Answers},
+    clients::{new_producer, recover},
     schemas::{Fetches, SchemaFetch},
     status::{Teller, WorkerStatus},
     transact::{PausePoint, execute},
 };
 use factum_core::{
-    Aggregate, AggregateCodec, Error, ErrorClass, GroupEvent, Offset, Partition, RecordBatch, Result, Throttle,
-    TimestampMs, Topic, TopicPartition,
+    Aggregate, AggregateCodec, Error, GroupEvent, Offset, Partition, RecordBatch, Result, Throttle, TimestampMs, Topic,
+    TopicPartition,
     handler::{Effect, Handler, Notice, Survey},
     log::{
         Admin, GroupConsumer, GroupOptions, Isolation, Log, Reader, TopicDescription, TransactionOptions,
@@ -151,30 +152,17 @@ impl<A: Aggregate, C: AggregateCodec<A>> Worker<A, C> {
     pub fn step(&mut self, idle_wait: Duration) -> Result<()> {
         match self.try_step(idle_wait) {
             Ok(()) => self.trouble = None,
-            Err(failed) => match failed.kind().class() {
-                ErrorClass::Transient => self.wait_out(&failed),
-                // The poison of a poll is a position, which a new member reads again.
-                ErrorClass::Fenced | ErrorClass::Poison => {
-                    warn!(error = %failed, "joining the group anew");
-                    self.handler.consumer_lost();
-                    match self.log.group_consumer(&self.options.group) {
-                        Ok(consumer) => self.consumer = consumer,
-                        // The old one fails again, and so this is tried again.
-                        Err(failed) if failed.kind().class() == ErrorClass::Transient => self.wait_out(&failed),
-                        Err(failed) => return Err(failed),
-                    }
+            Err(failed) => {
+                let place = (&*self.log, &self.options.group);
+                if let Some(failed) = recover(failed, place, &mut self.consumer, || self.handler.consumer_lost())? {
+                    debug!(error = %failed, "the log cannot be used at the moment");
+                    self.trouble = Some(failed.to_string());
+                    (self.options.surroundings.sleep)(IDLE_WAIT);
                 }
-                ErrorClass::Fatal => return Err(failed),
-            },
+            }
         }
         self.publish_status();
         Ok(())
-    }
-
-    fn wait_out(&mut self, failed: &Error) {
-        debug!(error = %failed, "the log cannot be used at the moment");
-        self.trouble = Some(failed.to_string());
-        (self.options.surroundings.sleep)(IDLE_WAIT);
     }
 
     fn is_due(&self, since: TimestampMs, every: Duration) -> bool {
@@ -413,12 +401,6 @@ impl<A: Aggregate, C> fmt::Debug for Worker<A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker").field("options", &self.options).finish_non_exhaustive()
     }
-}
-
-fn new_producer(log: &dyn Log, options: &TransactionOptions) -> Result<Box<dyn TransactionalProducer>> {
-    let mut producer = log.transactional_producer(options)?;
-    producer.init().map_err(|failed| failed.into_error().context("initialising the transactional producer"))?;
-    Ok(producer)
 }
 
 fn counts(described: &[TopicDescription]) -> Vec<(String, u32)> {

@@ -2,8 +2,7 @@
 
 use crate::{TransformStatus, last::last};
 use factum_core::{
-    Error, ErrorClass, GroupEvent, MessageCodec, Offset, RecordBatch, Result, Throttle, TimestampMs, Topic,
-    TopicPartition,
+    Error, GroupEvent, MessageCodec, Offset, RecordBatch, Result, Throttle, TimestampMs, Topic, TopicPartition,
     log::{
         Admin, GroupConsumer, GroupOptions, Isolation, Log, Reader, TopicDescription, TransactionOptions,
         TransactionalProducer,
@@ -14,7 +13,7 @@ use factum_core::{
     transform::{Effect, Survey, Transform, Transformer},
     view::PlaceState,
 };
-use factum_handler::{Fetches, PausePoint, SchemaFetch, Surroundings, execute};
+use factum_handler::{Fetches, PausePoint, SchemaFetch, Surroundings, execute, new_producer, recover};
 use std::{
     collections::VecDeque,
     fmt,
@@ -155,38 +154,21 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> TransformRu
                 progressed
             }
             Err(failed) => {
-                self.recover(failed)?;
+                let place = (&*self.log, &self.options.group);
+                let lost = || {
+                    self.machine.consumer_lost();
+                    self.todo.retain(|effect| *effect == Effect::RenewProducer);
+                };
+                if let Some(failed) = recover(failed, place, &mut self.consumer, lost)? {
+                    debug!(transform = T::NAME, error = %failed, "the log cannot be used at the moment");
+                    self.trouble = Some(failed.to_string());
+                    (self.options.surroundings.sleep)(IDLE_WAIT);
+                }
                 Progressed::Worked
             }
         };
         self.publish();
         Ok(progressed)
-    }
-
-    fn recover(&mut self, failed: Error) -> Result<()> {
-        match failed.kind().class() {
-            ErrorClass::Transient => self.wait_out(&failed),
-            // The poison of a poll is a position, which a new member reads again.
-            ErrorClass::Fenced | ErrorClass::Poison => {
-                warn!(transform = T::NAME, error = %failed, "joining the group anew");
-                self.machine.consumer_lost();
-                self.todo.retain(|effect| *effect == Effect::RenewProducer);
-                match self.log.group_consumer(&self.options.group) {
-                    Ok(consumer) => self.consumer = consumer,
-                    // The old one fails again, and so this is tried again.
-                    Err(failed) if failed.kind().class() == ErrorClass::Transient => self.wait_out(&failed),
-                    Err(failed) => return Err(failed),
-                }
-            }
-            ErrorClass::Fatal => return Err(failed),
-        }
-        Ok(())
-    }
-
-    fn wait_out(&mut self, failed: &Error) {
-        debug!(transform = T::NAME, error = %failed, "the log cannot be used at the moment");
-        self.trouble = Some(failed.to_string());
-        (self.options.surroundings.sleep)(IDLE_WAIT);
     }
 
     fn now(&self) -> TimestampMs {
@@ -342,11 +324,8 @@ impl<T: Transform, I: MessageCodec<T::From>, O: MessageCodec<T::To>> TransformRu
 
     fn publish(&mut self) {
         let (places, now) = (self.machine.status(), self.now());
-        self.clocks.retain(|known| places.contains_key(known));
-        let since = places.iter().map(|(place, status)| {
-            (place.clone(), self.clocks.see(place, discriminant(&status.state), status.position, now))
-        });
-        let since = since.collect();
+        let seen = places.iter().map(|(place, status)| (place.clone(), discriminant(&status.state), status.position));
+        let since = self.clocks.see(seen, now);
         // Whoever has a partition is a member; the client is asked only by those without.
         let is_member = !places.is_empty() || self.consumer.membership().is_ok_and(|member| member.is_joined());
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
@@ -366,10 +345,4 @@ impl<T: Transform, I, O> fmt::Debug for TransformRunner<T, I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransformRunner").field("transform", &T::NAME).finish_non_exhaustive()
     }
-}
-
-fn new_producer(log: &dyn Log, options: &TransactionOptions) -> Result<Box<dyn TransactionalProducer>> {
-    let mut producer = log.transactional_producer(options)?;
-    producer.init().map_err(|failed| failed.into_error().context("initialising the transactional producer"))?;
-    Ok(producer)
 }

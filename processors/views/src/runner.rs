@@ -490,12 +490,9 @@ impl<V: View, C: MessageCodec<V::Event>> ViewRunner<V, C> {
     fn publish(&mut self) {
         let mut places = self.machine.status();
         let now = (self.options.clock)();
-        self.clocks.retain(|known| places.contains_key(known));
-        let mut since = BTreeMap::new();
-        for (place, status) in &mut places {
-            status.end = self.ends.get(place).copied();
-            since.insert(place.clone(), self.clocks.see(place, discriminant(&status.state), status.position, now));
-        }
+        places.iter_mut().for_each(|(place, status)| status.end = self.ends.get(place).copied());
+        let seen = places.iter().map(|(place, status)| (place.clone(), discriminant(&status.state), status.position));
+        let since = self.clocks.see(seen, now);
         // Whoever has a partition is a member; the client is asked only by those without.
         let is_member = !places.is_empty() || self.consumer.membership().is_ok_and(|member| member.is_joined());
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
