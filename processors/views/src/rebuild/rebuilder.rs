@@ -94,6 +94,8 @@ pub struct Rebuilder {
     goal: Goal,
     live: ViewTable,
     options: RebuildOptions,
+    /// Events that were folded while the live view was held still, and rolled back with that.
+    undone: u64,
 }
 
 impl fmt::Debug for Rebuilder {
@@ -194,7 +196,19 @@ impl Rebuilder {
         let inner = wrap(Box::new(sink.clone()))?;
         let runner = ViewRunner::<V, C>::outside_group(Box::new(consumer), log.admin()?, codec, inner, focus, view)?;
         let status = runner.status();
-        Ok(Rebuilder { runner: Box::new(runner), status, sink, holder, admin, bounds, places, goal, live, options })
+        Ok(Rebuilder {
+            runner: Box::new(runner),
+            status,
+            sink,
+            holder,
+            admin,
+            bounds,
+            places,
+            goal,
+            live,
+            options,
+            undone: 0,
+        })
     }
 
     /// Folds until it is close to its target, or `stop` is set; answers whether it is.
@@ -234,17 +248,19 @@ impl Rebuilder {
     /// still; the live view goes on, and so can [`Rebuilder::fold`].
     pub fn compare(&mut self, limit: usize) -> Result<Option<Parity>> {
         self.sink.get().freeze(&self.live)?;
+        let before = self.applied();
         let compared = self.compare_frozen(limit);
         if compared.is_err() {
+            self.undone += self.applied() - before;
             self.sink.get().thaw()?;
             self.bounds.limit(Rate::new(self.options.rate));
         }
         compared
     }
 
-    /// Events that this process has folded, also while the live view was held still.
+    /// Events that this process has folded for good, also while the live view was held still.
     pub fn applied(&self) -> u64 {
-        self.status().totals.applied
+        self.status().totals.applied - self.undone
     }
 
     /// Makes the new tables the live ones; the live ones become the old ones.
@@ -362,7 +378,8 @@ impl Rebuilder {
                 self.live.view()
             )));
         }
-        let mut progress = RebuildProgress { applied: status.totals.applied, ..RebuildProgress::default() };
+        let mut progress =
+            RebuildProgress { applied: status.totals.applied - self.undone, ..RebuildProgress::default() };
         progress.waits.clone_from(&status.trouble);
         for (place, end) in &self.goal.ends {
             let Some(place) = status.places.get(place) else { continue };
