@@ -224,6 +224,26 @@ fn a_rebuild_goes_on_where_an_earlier_one_ended() {
 }
 
 #[test]
+fn what_was_folded_for_a_comparison_that_failed_is_counted_once() {
+    let (mut bank, folder) = (filled(), tempfile::tempdir().unwrap());
+    let mut live = applied(&bank, folder.path());
+    let by_hand = rusqlite::Connection::open(folder.path().join("views.db")).unwrap();
+    let mut rebuild = start(&bank, folder.path(), options(Target::Live)).unwrap();
+    assert!(fold(&mut rebuild));
+    let folded = rebuild.applied();
+    bank.write(&place(ACCOUNTS, 0), "ada", &["deposited 1"]);
+    live.until_idle(&bank);
+    // Everything is folded, and then there is nothing to compare it with.
+    by_hand.execute_batch("ALTER TABLE balances_v1 RENAME TO away").unwrap();
+    assert!(rebuild.compare(1).is_err());
+    assert_eq!(rebuild.applied(), folded, "what was folded meanwhile is rolled back");
+    by_hand.execute_batch("ALTER TABLE away RENAME TO balances_v1").unwrap();
+    assert!(fold(&mut rebuild));
+    assert!(rebuild.compare(1).unwrap().unwrap().is_equal());
+    assert_eq!(rebuild.applied(), 7);
+}
+
+#[test]
 fn two_rebuilds_of_a_view_at_once_are_refused_and_the_next_one_succeeds() {
     let (bank, folder) = (filled(), tempfile::tempdir().unwrap());
     let _live = applied(&bank, folder.path());

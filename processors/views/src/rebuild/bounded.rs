@@ -21,13 +21,15 @@ struct Told {
     rate: Rate,
     /// Whether everything below the ends was delivered at the last poll.
     are_reached: bool,
+    /// Whether the next poll assigns the partitions.
+    assigns: bool,
 }
 
 impl Bounds {
     /// Nothing yet of these partitions.
     pub(super) fn new(places: impl IntoIterator<Item = TopicPartition>, rate: Rate) -> Self {
         let ends = places.into_iter().map(|place| (place, Offset(0))).collect();
-        Bounds(Arc::new(Mutex::new(Told { ends, rate, are_reached: false })))
+        Bounds(Arc::new(Mutex::new(Told { ends, rate, are_reached: false, assigns: true })))
     }
 
     /// Delivers up to these offsets from now on.
@@ -40,6 +42,18 @@ impl Bounds {
     /// Delivers at this rate from now on.
     pub(super) fn limit(&self, rate: Rate) {
         self.get().rate = rate;
+    }
+
+    /// Assigns the partitions anew: the runner claims them, and goes on from what is written down.
+    pub(super) fn assign(&self) {
+        let mut told = self.get();
+        (told.assigns, told.are_reached) = (true, false);
+    }
+
+    /// The partitions that the next poll assigns.
+    fn assigned(&self) -> Vec<TopicPartition> {
+        let told = self.get();
+        if told.assigns { told.ends.keys().cloned().collect() } else { Vec::new() }
     }
 
     /// Whether everything was delivered, and the runner came back for more.
@@ -63,7 +77,6 @@ pub(super) struct BoundedConsumer {
     places: Vec<Delivery>,
     /// What the reader brought, before the bounds were looked at.
     fetched: RecordBatch,
-    is_assigned: bool,
     /// Times of the rate are since then.
     begun: Instant,
 }
@@ -83,7 +96,7 @@ struct Delivery {
 impl BoundedConsumer {
     pub(super) fn new(reader: Box<dyn Reader>, bounds: Bounds) -> Self {
         let begun = Instant::now();
-        BoundedConsumer { reader, bounds, places: Vec::new(), fetched: RecordBatch::new(), is_assigned: false, begun }
+        BoundedConsumer { reader, bounds, places: Vec::new(), fetched: RecordBatch::new(), begun }
     }
 
     /// Has the reader read what is below its bound, and nothing else.
@@ -139,9 +152,12 @@ impl BoundedConsumer {
 
 impl GroupConsumer for BoundedConsumer {
     fn poll(&mut self, max_records: usize, timeout: Duration, into: &mut RecordBatch) -> Result<Option<GroupEvent>> {
-        if !std::mem::replace(&mut self.is_assigned, true) {
-            let places = self.bounds.get().ends.keys().cloned().collect();
-            return Ok(Some(GroupEvent::Assigned(places)));
+        let assigned = self.bounds.assigned();
+        if !assigned.is_empty() {
+            // Each is started where its claim says.
+            assigned.iter().try_for_each(|place| self.pause(place))?;
+            self.bounds.get().assigns = false;
+            return Ok(Some(GroupEvent::Assigned(assigned)));
         }
         let (ends, allowed) = {
             let mut told = self.bounds.get();

@@ -253,6 +253,8 @@ impl Rebuilder {
         if compared.is_err() {
             self.undone += self.applied() - before;
             self.sink.get().thaw()?;
+            // What the runner has in mind was rolled back.
+            self.bounds.assign();
             self.bounds.limit(Rate::new(self.options.rate));
         }
         compared
