@@ -76,7 +76,7 @@ fn a_local_kafka_keeps_its_data_between_runs() {
     let first: Value = serde_json::from_str(before.lines().next().unwrap()).unwrap();
     assert_eq!((&first["version"], &first["type"]), (&1.into(), &"bank.account.Deposited".into()));
     let status = local.works(&["kafka", "status"]);
-    let expected = format!("Kafka 4.3.0 (jvm), 6 topics, data in {}", local.data().display());
+    let expected = format!("Kafka 4.3.0 (jvm), 7 topics, data in {}", local.data().display());
     assert!(status.contains(&expected) && status.ends_with(&bootstrap), "{expected}: {status}");
 
     local.works(&["kafka", "stop"]);
