@@ -4,7 +4,7 @@ mod owner;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use owner::{ask_owner, router};
+pub(crate) use owner::{ask_owner, errands};
 
 use crate::{
     environment::Environment,

@@ -144,8 +144,7 @@ pub(super) fn up(app: &Arc<App>, args: UpArgs) -> Result<()> {
     let router = match log {
         Some(_) => {
             let desk = Desk::new(Here::new(app.clone(), environment.clone(), views), &serving);
-            let errands = desk.router(aside::errands(build::errands(Router::new())));
-            router.merge(errands).merge(deprecation::router(environment.clone(), &serving))
+            router.merge(desk.router(deprecation::errands(aside::errands(build::errands(Router::new())))))
         }
         None => router,
     };

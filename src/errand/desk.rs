@@ -28,8 +28,8 @@ const MAX_ERRANDS: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     here: Arc<Here>,
-    /// What is being done, by the asker's id.
-    running: Arc<Mutex<BTreeMap<String, Stop>>>,
+    /// What is being done, by the asker's id, and what ends it.
+    running: Arc<Mutex<BTreeMap<String, (&'static str, Stop)>>>,
     /// Ends all of it.
     serving: Stop,
 }
@@ -60,7 +60,7 @@ impl Desk {
                  out, or end that process first"
             )));
         }
-        let running = self.begin(&asked.id)?;
+        let running = self.begin::<E>(&asked.id)?;
         let end_it = || {
             if lines.are_unread() || self.serving.is_stopped() {
                 running.stop.stop();
@@ -75,7 +75,7 @@ impl Desk {
     }
 
     /// Notes that something is being done.
-    fn begin<'a>(&'a self, id: &'a str) -> Result<Running<'a>> {
+    fn begin<'a, E: Errand>(&'a self, id: &'a str) -> Result<Running<'a>> {
         if id.len() > MAX_ID_BYTES {
             return Err(Error::invalid(format!("an errand's id has at most {MAX_ID_BYTES} bytes")));
         }
@@ -88,11 +88,15 @@ impl Desk {
                 "{MAX_ERRANDS} requests of other processes are under way: try again when one has ended"
             )));
         }
-        let stop = running.entry(id.to_owned()).or_default().clone();
+        if E::IS_ALONE && running.values().any(|(name, _)| *name == E::NAME) {
+            return Err(Error::unavailable("somebody else asks for the same at the moment: try again later"));
+        }
+        let stop = Stop::default();
+        running.insert(id.to_owned(), (E::NAME, stop.clone()));
         Ok(Running { desk: self, id, stop })
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Stop>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, (&'static str, Stop)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +125,7 @@ async fn take<E: Errand>(State(desk): State<Desk>, Json(asked): Json<Asked<E>>) 
 }
 
 async fn stop(State(desk): State<Desk>, Json(asked): Json<Stopping>) -> Response {
-    if let Some(stop) = desk.running().get(&asked.id) {
+    if let Some((_, stop)) = desk.running().get(&asked.id) {
         stop.stop();
     }
     text(&Line::<(), ()>::Done(())).into_response()
@@ -138,18 +142,61 @@ fn text(line: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::{Database, MemoryDatabase, app};
+    use serde::Deserialize;
+
+    #[derive(Serialize, Deserialize)]
+    struct Any;
+
+    impl Errand for Any {
+        const NAME: &'static str = "any";
+        type Told = ();
+        type Done = ();
+
+        fn run(&self, _: &Here, _: &Stop, _: &mut dyn FnMut(())) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Alone;
+
+    impl Errand for Alone {
+        const NAME: &'static str = "alone";
+        const IS_ALONE: bool = true;
+        type Told = ();
+        type Done = ();
+
+        fn run(&self, _: &Here, _: &Stop, _: &mut dyn FnMut(())) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn desk() -> Desk {
+        let here = Here::without_log(Arc::new(app("shop")), Database::Memory(MemoryDatabase::new("views")));
+        Desk::new(here, &Stop::default())
+    }
+
+    #[test]
+    fn of_what_is_done_alone_there_is_one_at_a_time_and_others_go_on_beside_it() {
+        let desk = desk();
+        let first = desk.begin::<Alone>("first").unwrap();
+        let refused = desk.begin::<Alone>("second").err().unwrap().to_string();
+        assert!(refused.contains("somebody else asks for the same at the moment"), "{refused}");
+        assert!(desk.begin::<Any>("another").is_ok());
+        drop(first);
+        assert!(desk.begin::<Alone>("second").is_ok());
+    }
 
     #[test]
     fn so_many_errands_are_done_at_a_time_and_the_next_one_when_one_of_them_has_ended() {
-        let here = Here::without_log(Arc::new(app("shop")), Database::Memory(MemoryDatabase::new("views")));
-        let desk = Desk::new(here, &Stop::default());
+        let desk = desk();
         let ids: Vec<String> = (0..MAX_ERRANDS).map(|number| number.to_string()).collect();
-        let mut running: Vec<Running<'_>> = ids.iter().map(|id| desk.begin(id).unwrap()).collect();
-        let refused = |id: &str| desk.begin(id).err().unwrap().to_string();
+        let mut running: Vec<Running<'_>> = ids.iter().map(|id| desk.begin::<Any>(id).unwrap()).collect();
+        let refused = |id: &str| desk.begin::<Any>(id).err().unwrap().to_string();
         assert!(refused("one more").contains("16 requests of other processes are under way"));
         assert!(refused("3").contains("errand 3 is being done"));
         assert!(refused(&"x".repeat(65)).contains("at most 64 bytes"));
         running.pop();
-        assert!(desk.begin("one more").is_ok());
+        assert!(desk.begin::<Any>("one more").is_ok());
     }
 }

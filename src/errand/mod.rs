@@ -25,6 +25,9 @@ pub(crate) trait Errand: Serialize + DeserializeOwned + Send + 'static {
     /// The last part of its path.
     const NAME: &'static str;
 
+    /// Whether the process that holds the log does one of them at a time.
+    const IS_ALONE: bool = false;
+
     /// What is heard while it is done.
     type Told: Serialize + DeserializeOwned;
 

@@ -188,12 +188,15 @@ fn who_writes_what_is_deprecated_is_told_the_same_beside_a_running_process() {
     ask(&["--since", "2999-01-01"]).refused_with(&["--since lies in the future"]);
     assert_eq!(site.owner(), owner, "somebody else had the log");
     // Wrong requests are refused, and the next good one is answered.
-    let wrong = up.client().post("/deprecated", &[], r#"{"sources":[],"marks":[],"since":null,"x":1}"#);
-    assert!((400..500).contains(&wrong.status), "{wrong:?}");
+    const PATH: &str = "/errands/find-writers";
+    let asked = |errand: serde_json::Value| json!({ "id": "a test", "views": null, "errand": errand }).to_string();
+    let wrong = asked(json!({ "sources": [], "marks": [], "since": null, "x": 1 }));
+    let wrong = up.client().post(PATH, &[], &wrong);
+    assert!((400..500).contains(&wrong.status) && wrong.body.contains("unknown field `x`"), "{wrong:?}");
     let many = vec![json!({ "aggregate_type": BANK, "kind": "events" }); 1_001];
-    let many = json!({ "sources": many, "marks": [], "since": null }).to_string();
+    let many = asked(json!({ "sources": many, "marks": [], "since": null }));
     // The answer comes in lines, whose length no header tells, so the client complains and shows it.
-    let many = up.client().try_post("/deprecated", &[], &many).unwrap_err().to_string();
+    let many = up.client().try_post(PATH, &[], &many).unwrap_err().to_string();
     assert!(many.contains("0 marks and 1001 topics are asked for at once, the limit is 1000"), "{many}");
     assert_eq!(ask(&[]).stdout, beside[0].stdout);
     up.process.stop();
